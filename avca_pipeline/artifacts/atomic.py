@@ -1,0 +1,109 @@
+"""Files that exist are whole: write under a temporary name in the same folder, then rename."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.errors import FormatError, PipelineError
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path`` and renames it to ``path`` once the block succeeds.
+
+    A crash, a full disk or `kill -9` leaves the old file, or none; never half of one.
+
+    Raises:
+        PipelineError: the folder cannot be written to or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a UTF-8 CSV with a header line."""
+    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a CSV by its header line.
+
+    Raises:
+        FormatError: no such file, not UTF-8, a required column is missing, or a line has another
+            number of cells than the header.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = [name for name in required if name not in (reader.fieldnames or [])]
+            if missing:
+                raise FormatError(
+                    f"{path}: column {missing[0]!r} is missing; "
+                    f"the header must have {', '.join(required)}"
+                )
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise FormatError(
+                        f"{path}: line {reader.line_num} does not have the header's "
+                        f"{len(reader.fieldnames or [])} cells"
+                    )
+                rows.append(row)
+            return rows
+    except FileNotFoundError:
+        raise FormatError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON that people can read and that never contains NaN."""
+    with writing(path) as temporary:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, format_version: int) -> dict[str, Any]:
+    """Reads a JSON object and checks its ``format_version``.
+
+    Raises:
+        FormatError: no such file, no JSON object, or another version.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}: cannot be read as JSON ({error})") from error
+    found = value.get("format_version") if isinstance(value, dict) else None
+    check_version(path, found, format_version)
+    return value
+
+
+def check_version(path: Path, found: object, expected: int) -> None:
+    """Raises `FormatError` unless the file's format version is the one this release reads."""
+    if found != expected:
+        raise FormatError(
+            f"{path}: format version {found}, this release reads {expected}; "
+            "delete the file and run again to rebuild it"
+        )

@@ -1,0 +1,39 @@
+"""Checkpoints: tensors, numbers and texts only, so that loading one never runs code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.atomic import check_version, writing
+from avca_pipeline.errors import FormatError
+from avca_pipeline.lazy import torch
+
+FORMAT_VERSION = 1
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Writes a dict of tensors, numbers, texts, lists and dicts."""
+    with writing(path) as temporary:
+        torch.save({"format_version": FORMAT_VERSION, **content}, temporary)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Raises:
+        FormatError: missing, damaged, of another version, or holding anything that would need
+            code to load.
+    """
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise FormatError(
+            f"{path}: damaged or not a checkpoint; delete it and run again"
+        ) from error
+    found = content.get("format_version") if isinstance(content, dict) else None
+    check_version(path, found, FORMAT_VERSION)
+    return content

@@ -1,0 +1,141 @@
+"""``features/<backbone>/<shard>.h5``: what a backbone saw in each clip of a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline.artifacts.hdf5 import (
+    read_strings,
+    reading_hdf5,
+    write_strings,
+    writing_hdf5,
+)
+from avca_pipeline.errors import FormatError
+
+FORMAT_VERSION = 1
+KIND = "features"
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of one backbone.
+
+    Attributes:
+        clip_ids: of the clips that have features, N of them.
+        features: ``(clips, dim)`` float32, the mean over each clip's windows.
+        num_windows: ``(clips,)``, how many windows that mean is over.
+        is_padded: ``(clips,)``, true for a clip shorter than one window, which was padded.
+        rejected: clip id to reason, for clips that have none.
+        attributes: backbone, weights (SHA-256 or ``random:<seed>``), preprocessing, versions.
+        windows: ``(all windows, dim)`` in the order of the clips, where they were kept.
+    """
+
+    clip_ids: Sequence[str]
+    features: np.ndarray
+    num_windows: np.ndarray
+    is_padded: np.ndarray
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    windows: np.ndarray | None = None
+
+
+def write(path: Path, value: Features) -> None:
+    """Writes one shard; `read` gives back the same."""
+    with writing_hdf5(path, KIND, FORMAT_VERSION) as file:
+        for name, text in sorted(value.attributes.items()):
+            file.attrs[name] = text
+        write_strings(file, "clip_id", value.clip_ids)
+        file["features"] = value.features.astype(np.float32)
+        file["num_windows"] = value.num_windows.astype(np.int64)
+        file["is_padded"] = value.is_padded.astype(bool)
+        if value.windows is not None:
+            file["windows"] = value.windows.astype(np.float32)
+            file["offsets"] = np.concatenate([[0], np.cumsum(value.num_windows)]).astype(np.int64)
+        rejected = file.create_group("rejected")
+        write_strings(rejected, "clip_id", list(value.rejected))
+        write_strings(rejected, "reason", list(value.rejected.values()))
+
+
+def read(path: Path) -> Features:
+    """Reads one shard.
+
+    Raises:
+        FormatError: not a whole features file of this version, or one with NaN or infinity in it.
+    """
+    with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
+        own = ("kind", "format_version")
+        value = Features(
+            clip_ids=read_strings(file, "clip_id"),
+            features=file["features"][()],
+            num_windows=file["num_windows"][()],
+            is_padded=file["is_padded"][()],
+            rejected=dict(
+                zip(
+                    read_strings(file["rejected"], "clip_id"),
+                    read_strings(file["rejected"], "reason"),
+                    strict=True,
+                )
+            ),
+            attributes={k: str(v) for k, v in file.attrs.items() if k not in own},
+            windows=file["windows"][()] if "windows" in file else None,
+        )
+    if value.features.ndim != 2 or len(value.features) != len(value.clip_ids):
+        raise FormatError(
+            f"{path}: {len(value.clip_ids)} clips but features {value.features.shape}"
+        )
+    if not np.isfinite(value.features).all():
+        raise FormatError(f"{path}: has features that are not finite; delete it and extract again")
+    return value
+
+
+def read_all(paths: Sequence[Path]) -> Features:
+    """Reads all shards of one backbone as one table, in the order of the clip ids.
+
+    Raises:
+        FormatError: as `read`; or the shards do not belong together (another dimension, weights
+            or preprocessing), or a clip stands in two of them.
+    """
+    shards = [read(path) for path in paths]
+    for path, shard in zip(paths, shards, strict=True):
+        for name in ("backbone", "weights", "preprocessing"):
+            first = shards[0].attributes.get(name)
+            if shard.attributes.get(name) != first:
+                raise FormatError(
+                    f"{path}: {name} is {shard.attributes.get(name)!r} "
+                    f"but {first!r} in {paths[0]}; "
+                    "delete the older one and extract again"
+                )
+    filled = [shard for shard in shards if len(shard.clip_ids)]
+    if len({shard.features.shape[1] for shard in filled}) > 1:
+        raise FormatError(f"{paths[0]}: its dimension differs from that of other shards beside it")
+    clip_ids = np.array([clip for shard in filled for clip in shard.clip_ids], dtype=object)
+    if len(set(clip_ids)) != len(clip_ids):
+        raise FormatError(
+            f"{paths[0].parent}: a clip stands in two shards; delete them and extract again"
+        )
+    order = np.argsort(clip_ids)
+    width = filled[0].features.shape[1] if filled else 0
+
+    def table(name: str, empty: np.ndarray) -> np.ndarray:
+        return np.concatenate([empty, *(getattr(shard, name) for shard in filled)])[order]
+
+    return Features(
+        clip_ids=list(clip_ids[order]),
+        features=table("features", np.zeros((0, width), np.float32)),
+        num_windows=table("num_windows", np.zeros(0, np.int64)),
+        is_padded=table("is_padded", np.zeros(0, bool)),
+        rejected={
+            clip: reason for shard in shards for clip, reason in sorted(shard.rejected.items())
+        },
+        attributes=dict(shards[0].attributes) if shards else {},
+    )
+
+
+def check(path: Path) -> None:
+    """Raises `FormatError` unless the file can be opened and has this release's version."""
+    with reading_hdf5(path, KIND, FORMAT_VERSION):
+        pass

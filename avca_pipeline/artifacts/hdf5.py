@@ -1,0 +1,63 @@
+"""Opens HDF5 files of ours: whole, of the right kind and version, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.atomic import check_version, writing
+from avca_pipeline.errors import FormatError
+
+
+@contextlib.contextmanager
+def writing_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
+    """Yields an `h5py.File` to fill; ``path`` appears once the block has succeeded."""
+    import h5py
+
+    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["kind"] = kind
+        file.attrs["format_version"] = format_version
+        yield file
+
+
+@contextlib.contextmanager
+def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
+    """Yields an `h5py.File` to read.
+
+    Raises:
+        FormatError: missing, damaged, of another kind or another version; what the block finds
+            missing or damaged is reported in the same way.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("kind")
+            if found != kind:
+                raise FormatError(
+                    f"{path}: not a file of {kind} but of {found or 'something else'}"
+                )
+            check_version(path, int(file.attrs.get("format_version", -1)), format_version)
+            yield file
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(
+            f"{path}: damaged ({error}); delete the file and run again to rebuild it"
+        ) from error
+
+
+def write_strings(group: Any, name: str, values: Sequence[str]) -> None:
+    """Writes a 1-d dataset of UTF-8 strings; an empty one too."""
+    import h5py
+
+    group.create_dataset(name, data=list(values), shape=(len(values),), dtype=h5py.string_dtype())
+
+
+def read_strings(group: Any, name: str) -> list[str]:
+    """Reads a 1-d dataset of strings."""
+    return [str(value) for value in group[name].asstr()[()]]

@@ -1,0 +1,71 @@
+"""``labels/<text embedding>.h5``: a vector for each class name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline.artifacts.hdf5 import read_strings, reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.errors import FormatError
+
+FORMAT_VERSION = 1
+KIND = "labels"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Text embeddings of classes.
+
+    Attributes:
+        class_names: C of them, sorted.
+        vectors: ``(classes, dim)`` float32.
+        text_embedding: where the vectors come from, in words.
+    """
+
+    class_names: Sequence[str]
+    vectors: np.ndarray
+    text_embedding: str
+
+    def rows(self, class_names: Sequence[str]) -> np.ndarray:
+        """Returns ``(classes, dim)``, each class with the vector that stands beside its name.
+
+        Raises:
+            FormatError: a class has no vector.
+        """
+        row = {name: index for index, name in enumerate(self.class_names)}
+        missing = [name for name in class_names if name not in row]
+        if missing:
+            raise FormatError(f"class {missing[0]!r} has no text embedding ({self.text_embedding})")
+        return self.vectors[[row[name] for name in class_names]]
+
+
+def write(path: Path, value: Labels) -> None:
+    """Writes the vectors; `read` gives back the same."""
+    with writing_hdf5(path, KIND, FORMAT_VERSION) as file:
+        file.attrs["text_embedding"] = value.text_embedding
+        write_strings(file, "class_name", value.class_names)
+        file["vectors"] = value.vectors.astype(np.float32)
+
+
+def read(path: Path) -> Labels:
+    """Reads the vectors.
+
+    Raises:
+        FormatError: not a whole labels file of this version, or not one finite vector a class.
+    """
+    with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
+        value = Labels(
+            class_names=read_strings(file, "class_name"),
+            vectors=file["vectors"][()],
+            text_embedding=str(file.attrs.get("text_embedding", "")),
+        )
+    if value.vectors.ndim != 2 or len(value.vectors) != len(value.class_names):
+        raise FormatError(
+            f"{path}: {len(value.class_names)} classes but vectors {value.vectors.shape}"
+        )
+    if not np.isfinite(value.vectors).all():
+        raise FormatError(f"{path}: has vectors that are not finite")
+    return value

@@ -1,0 +1,120 @@
+"""``manifest.csv``: the table of clips, and its cut into shards."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avca_pipeline.artifacts.atomic import read_csv, write_csv
+from avca_pipeline.errors import FormatError
+
+COLUMNS = ("clip_id", "source_id", "class_name", "path_or_url", "start_s", "end_s")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A labelled stretch of one source.
+
+    Attributes:
+        clip_id: unique, the same on every machine, never a path.
+        source_id: the recording it was cut from, the unit of leakage.
+        class_name: its label.
+        path_or_url: where its media is; what that means is up to the dataset.
+        start_s: where it begins in the media; ``None`` for the beginning.
+        end_s: where it ends; ``None`` for the end.
+    """
+
+    clip_id: str
+    source_id: str
+    class_name: str
+    path_or_url: str
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+def write(path: Path, clips: Iterable[Clip]) -> None:
+    """Writes clips in the order of their ids, so that the file depends on its content alone."""
+    rows = [
+        (c.clip_id, c.source_id, c.class_name, c.path_or_url, _cell(c.start_s), _cell(c.end_s))
+        for c in sorted(clips, key=lambda clip: clip.clip_id)
+    ]
+    write_csv(path, COLUMNS, rows)
+
+
+def read(path: Path) -> list[Clip]:
+    """Reads and checks a manifest, or one shard of it.
+
+    Raises:
+        FormatError: a column is missing, an id is empty, unprintable or not unique, a class or a
+            source is empty, or a time is no number; the message names the line.
+    """
+    clips = []
+    for line, row in enumerate(read_csv(path, COLUMNS), start=2):
+        where = f"{path}: line {line}"
+        clips.append(
+            Clip(
+                clip_id=row["clip_id"],
+                source_id=row["source_id"],
+                class_name=row["class_name"],
+                path_or_url=row["path_or_url"],
+                start_s=_seconds(row["start_s"], where, "start_s"),
+                end_s=_seconds(row["end_s"], where, "end_s"),
+            )
+        )
+    check(clips, str(path))
+    return clips
+
+
+def check(clips: Iterable[Clip], where: str) -> None:
+    """Raises `FormatError` for a table of clips that no stage could work with."""
+    seen: set[str] = set()
+    for clip in clips:
+        for name in ("clip_id", "source_id", "class_name", "path_or_url"):
+            value = getattr(clip, name)
+            if not value.strip() or not value.isprintable():
+                raise FormatError(
+                    f"{where}: clip {clip.clip_id!r} has an unusable {name} {value!r}"
+                )
+        if clip.clip_id in seen:
+            raise FormatError(f"{where}: clip_id {clip.clip_id!r} occurs twice; ids must be unique")
+        seen.add(clip.clip_id)
+        if (clip.start_s or 0.0) >= (math.inf if clip.end_s is None else clip.end_s):
+            raise FormatError(
+                f"{where}: clip {clip.clip_id!r} ends at {clip.end_s} s, "
+                f"not after its start at {clip.start_s or 0} s"
+            )
+
+
+def shard_names(num_shards: int) -> list[str]:
+    """Returns ``["00000-of-00002", "00001-of-00002"]`` for two shards."""
+    return [f"{index:05d}-of-{num_shards:05d}" for index in range(num_shards)]
+
+
+def shard_of(clip_id: str, num_shards: int) -> str:
+    """Returns the shard of a clip: a hash of its id, so that a new clip touches one shard only."""
+    digest = hashlib.sha256(clip_id.encode()).digest()
+    return shard_names(num_shards)[int.from_bytes(digest[:8], "big") % num_shards]
+
+
+def relocated(clip: Clip, path_or_url: str) -> Clip:
+    """Returns the clip with another place for its media."""
+    return replace(clip, path_or_url=path_or_url)
+
+
+def _cell(seconds: float | None) -> str:
+    return "" if seconds is None else repr(float(seconds))
+
+
+def _seconds(cell: str, where: str, name: str) -> float | None:
+    if not cell.strip():
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise FormatError(f"{where}: {name} is {cell!r}; give seconds from the start, or nothing")
+    return value

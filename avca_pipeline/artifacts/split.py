@@ -1,0 +1,78 @@
+"""``splits/<split>.csv``: which clip is in which of the five partitions; and its audit.
+
+A clip stands in the table once, so it cannot be in two partitions. What stage 2 trains on is
+derived (`TRAINING_PARTITIONS`), never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.atomic import read_csv, read_json, write_csv, write_json
+from avca_pipeline.errors import FormatError
+
+TRAIN, VAL_SEEN, VAL_UNSEEN = "train", "val_seen", "val_unseen"
+TEST_SEEN, TEST_UNSEEN = "test_seen", "test_unseen"
+PARTITIONS = (TRAIN, VAL_SEEN, VAL_UNSEEN, TEST_SEEN, TEST_UNSEEN)
+
+TRAINING_PARTITIONS = {1: (TRAIN,), 2: (TRAIN, VAL_SEEN, VAL_UNSEEN)}
+"""What each stage of the protocol trains on."""
+
+AUDIT_FORMAT_VERSION = 1
+COLUMNS = ("clip_id", "class_name", "source_id", "partition")
+
+
+@dataclass(frozen=True)
+class SplitClip:
+    """One row of the table."""
+
+    clip_id: str
+    class_name: str
+    source_id: str
+    partition: str
+
+
+def write(path: Path, rows: Iterable[SplitClip]) -> None:
+    """Writes the table in the order of the clip ids."""
+    write_csv(path, COLUMNS, (astuple(row) for row in sorted(rows, key=lambda row: row.clip_id)))
+
+
+def read(path: Path) -> list[SplitClip]:
+    """Reads the table.
+
+    Raises:
+        FormatError: a clip twice, an unknown partition, or an unseen test class with clips in a
+            partition that is trained on.
+    """
+    rows = [SplitClip(*(row[name] for name in COLUMNS)) for row in read_csv(path, COLUMNS)]
+    seen: set[str] = set()
+    for row in rows:
+        if row.partition not in PARTITIONS:
+            raise FormatError(
+                f"{path}: clip {row.clip_id!r} is in partition {row.partition!r}; "
+                f"known: {', '.join(PARTITIONS)}"
+            )
+        if row.clip_id in seen:
+            raise FormatError(f"{path}: clip_id {row.clip_id!r} occurs twice")
+        seen.add(row.clip_id)
+    unseen = {row.class_name for row in rows if row.partition == TEST_UNSEEN}
+    for row in rows:
+        if row.class_name in unseen and row.partition != TEST_UNSEEN:
+            raise FormatError(
+                f"{path}: class {row.class_name!r} is unseen but clip {row.clip_id!r} is in "
+                f"{row.partition}"
+            )
+    return rows
+
+
+def write_audit(path: Path, audit: dict[str, Any]) -> None:
+    """Writes the audit of a split: every check, what it counted, passed or not."""
+    write_json(path, {"format_version": AUDIT_FORMAT_VERSION, **audit})
+
+
+def read_audit(path: Path) -> dict[str, Any]:
+    """Reads the audit of a split."""
+    return read_json(path, AUDIT_FORMAT_VERSION)

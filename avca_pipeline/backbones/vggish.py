@@ -1,0 +1,170 @@
+"""VGGish, Hershey et al.: CNN Architectures for Large-Scale Audio Classification (ICASSP 2017).
+
+The audio backbone of the paper's ``cls`` features: 128 values for each example of 0.96 s of
+log-mel spectrogram, averaged over the clip.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import model_validator
+
+from avca_pipeline.backbones import ClipMedia
+from avca_pipeline.lazy import torch
+from avca_pipeline.media import Limits
+from avca_pipeline.media.audio import mono_blocks
+from avca_pipeline.media.windows import Window, of_samples
+from avca_pipeline.weights import WeightsSettings, fill, load_state, locate
+
+MODALITY = "audio"
+BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
+
+RATE_HZ = 16_000
+FRAME_SAMPLES = 400  # 25 ms
+HOP_SAMPLES = 160  # 10 ms
+EXAMPLE_FRAMES = 96
+EXAMPLE_SAMPLES = (EXAMPLE_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES
+FFT_SIZE = 512
+NUM_BANDS = 64
+MIN_HZ, MAX_HZ = 125.0, 7500.0
+LOG_OFFSET = 0.01
+PCA_CLIP = 2.0
+
+
+class Settings(WeightsSettings):
+    """VGGish.
+
+    Attributes:
+        postprocess: ``pca-quantised`` rotates by the published PCA, clips to [-2, 2] and
+            quantises to 0…255, which is what the paper's features are; ``none`` leaves the
+            network's output, the only choice for random weights.
+        pca_weights: file or address of the PCA parameters.
+        pca_sha256: what that file must hash to.
+    """
+
+    postprocess: Literal["pca-quantised", "none"] = "none"
+    pca_weights: str | None = None
+    pca_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _pca_needs_parameters(self) -> Settings:
+        if (self.postprocess == "pca-quantised") != (self.pca_weights is not None):
+            raise ValueError("postprocess: pca-quantised and pca_weights go together")
+        return self
+
+
+def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+    """Yields windows of 15,600 samples, 0.96 s apart, at 16 kHz mono.
+
+    Differs from the published script: sound shorter than one window is padded with silence;
+    there it makes the script fail.
+    """
+    blocks = mono_blocks(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
+    return of_samples(blocks, EXAMPLE_SAMPLES, EXAMPLE_FRAMES * HOP_SAMPLES)
+
+
+def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns the network, with the PCA as buffers where it is used, and what its parameters are.
+
+    The published state dict has the names ``features.N`` and ``embeddings.N``.
+    """
+    nn = torch.nn
+    layers: list[torch.nn.Module] = []
+    channels = 1
+    for width in (64, 128, (256, 256), (512, 512)):
+        for channels_out in width if isinstance(width, tuple) else (width,):
+            layers += [nn.Conv2d(channels, channels_out, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = channels_out
+        layers.append(nn.MaxPool2d(2, stride=2))
+    embeddings = nn.Sequential(
+        nn.Linear(512 * 4 * 6, 4096), nn.ReLU(inplace=True),
+        nn.Linear(4096, 4096), nn.ReLU(inplace=True),
+        nn.Linear(4096, 128), nn.ReLU(inplace=True),
+    )  # fmt: skip
+    network = nn.ModuleDict({"features": nn.Sequential(*layers), "embeddings": embeddings})
+    unused = ("pproc.pca_eigen_vectors", "pproc.pca_means")
+    weights = fill(network, settings, cache, unused=unused)
+    if settings.postprocess == "pca-quantised":
+        assert settings.pca_weights is not None
+        where = WeightsSettings(weights=settings.pca_weights, sha256=settings.pca_sha256)
+        path, pca_sha256 = locate(where, cache)
+        state = load_state(path)
+        network.register_buffer("pca_eigen_vectors", state["pca_eigen_vectors"].float())
+        network.register_buffer("pca_means", state["pca_means"].float().reshape(-1))
+        weights = f"{weights}+{pca_sha256}"
+    return network.eval(), weights
+
+
+def encode(
+    settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
+) -> torch.Tensor:
+    """Returns the features of examples.
+
+    Args:
+        settings: of this backbone.
+        network: from `build`.
+        data: ``(windows, 15600)`` float64 samples.
+        num_valid: unused: padding is silence.
+
+    Returns:
+        ``(windows, 128)`` float32; 0…255 with ``pca-quantised``.
+    """
+    embedded = embed_log_mel(network, log_mel(data))
+    return quantised(network, embedded) if settings.postprocess == "pca-quantised" else embedded
+
+
+def log_mel(samples: torch.Tensor) -> torch.Tensor:
+    """Returns ``(windows, frames, 64)``, the natural logarithm of mel-band magnitudes + 0.01.
+
+    Frames of 25 ms every 10 ms without padding, periodic Hann window, magnitude (not power)
+    spectrum. As many frames as fit into ``samples``, ``(windows, samples)``.
+    """
+    double = torch.float64  # in float32 the bands beside a pure tone are off by up to 5e-4
+    window = torch.hann_window(FRAME_SAMPLES, periodic=True, device=samples.device, dtype=double)
+    frames = samples.unfold(-1, FRAME_SAMPLES, HOP_SAMPLES) * window
+    magnitudes = torch.fft.rfft(frames, FFT_SIZE).abs()
+    bands = torch.from_numpy(mel_matrix()).to(samples.device, double)
+    return torch.log(magnitudes @ bands + LOG_OFFSET).float()
+
+
+def embed_log_mel(network: torch.nn.Module, examples: torch.Tensor) -> torch.Tensor:
+    """Returns ``(windows, 128)`` from ``(windows, 96, 64)``: the network without postprocessing."""
+    assert isinstance(network, torch.nn.ModuleDict)
+    maps = network["features"](examples[:, None])
+    # TensorFlow, where the weights come from, flattens (height, width, channel).
+    flat = maps.permute(0, 2, 3, 1).flatten(1)
+    embedded: torch.Tensor = network["embeddings"](flat)
+    return embedded
+
+
+def quantised(network: torch.nn.Module, embedded: torch.Tensor) -> torch.Tensor:
+    """Returns the published postprocessing of ``(windows, 128)``: whole numbers 0…255."""
+    rotated = (embedded - network.get_buffer("pca_means")) @ network.get_buffer(
+        "pca_eigen_vectors"
+    ).T
+    scaled = (rotated.clamp(-PCA_CLIP, PCA_CLIP) + PCA_CLIP) * (255.0 / (2 * PCA_CLIP))
+    return scaled.to(torch.uint8).float()
+
+
+@functools.cache
+def mel_matrix() -> np.ndarray:
+    """Returns ``(257, 64)`` float32: the weight of each frequency in each mel band.
+
+    VGGish's triangles are straight in mel, between edges that are equally far apart in mel;
+    librosa's and torchaudio's own filter banks are straight in Hz, off by up to 0.013.
+    """
+    from librosa import hz_to_mel
+
+    frequencies = hz_to_mel(np.linspace(0.0, RATE_HZ / 2, FFT_SIZE // 2 + 1), htk=True)
+    low, high = hz_to_mel(np.array([MIN_HZ, MAX_HZ]), htk=True)
+    edges = np.linspace(low, high, NUM_BANDS + 2)
+    rising = (frequencies[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - frequencies[:, None]) / (edges[2:] - edges[1:-1])
+    matrix = np.maximum(0.0, np.minimum(rising, falling))
+    matrix[0] = 0.0  # the constant part of the signal is left out
+    return matrix.astype(np.float32)

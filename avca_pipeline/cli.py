@@ -1,0 +1,229 @@
+"""The command line: one command for each stage. Parses, calls, and says what went wrong; no logic.
+
+``--settings`` is the part of the config that the stage's result depends on, as JSON. The workflow
+fills it in, so that a line pasted from a log runs by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline import __version__
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.progress import logging_to, say
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 1 for what a user can put right."""
+    options = _parser().parse_args(arguments)
+    try:
+        with logging_to(options.log):
+            try:
+                options.call(options)
+            except PipelineError as error:
+                say(f"avca {options.command}: error: {error}")
+                return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _stage(name: str) -> Any:
+    return importlib.import_module(f"avca_pipeline.stages.{name}")
+
+
+def _manifest(o: argparse.Namespace) -> None:
+    given = o.settings
+    _stage("manifest").run(given["plugin"], given["settings"], given["num_shards"], o.out, o.shards)
+
+
+def _fetch(o: argparse.Namespace) -> None:
+    _stage("fetch").run(o.settings["plugin"], o.settings["settings"], o.clips, o.raw, o.out)
+
+
+def _extract(o: argparse.Namespace) -> None:
+    _stage("extract").run(
+        o.settings["plugin"],
+        o.settings["settings"],
+        o.settings["limits"],
+        o.clips,
+        o.fetched,
+        o.out,
+        cache=o.cache,
+        device=_device(o),
+        workers=max(1, (o.threads or os.cpu_count() or 1) - 1),
+        keep_windows=o.keep_windows,
+    )
+
+
+def _embed(o: argparse.Namespace) -> None:
+    _stage("embed").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out)
+
+
+def _split(o: argparse.Namespace) -> None:
+    _stage("split").run(o.settings["settings"], o.clips, o.out, o.audit)
+
+
+def _train(o: argparse.Namespace) -> None:
+    more = {"resume": o.resume, "device": _device(o)}
+    if o.stage == 1:
+        _stage("train").run_stage1(o.settings, _inputs(o), o.out, o.history, **more)
+    elif o.selection is None:
+        raise PipelineError("--stage 2 needs --selection")
+    else:
+        _stage("train").run_stage2(o.settings, _inputs(o), o.selection, o.out, o.history, **more)
+
+
+def _select(o: argparse.Namespace) -> None:
+    _stage("select").run(o.histories, o.out)
+
+
+def _evaluate(o: argparse.Namespace) -> None:
+    _stage("evaluate").run(
+        o.settings["run"],
+        o.checkpoint,
+        o.selection,
+        _inputs(o),
+        o.out,
+        o.embeddings,
+        device=_device(o),
+    )
+
+
+def _report(o: argparse.Namespace) -> None:
+    _stage("report").run(
+        o.scores,
+        o.embeddings,
+        o.histories,
+        o.audits,
+        o.manifests,
+        o.fetched,
+        o.features,
+        o.out,
+        o.table,
+    )
+
+
+def _check(o: argparse.Namespace) -> None:
+    from avca_pipeline.config import load
+
+    _stage("check").run(load(o.config))
+    say(f"{o.config}: good")
+
+
+def _inputs(o: argparse.Namespace) -> dict[str, list[Path]]:
+    return {"split": [o.split], "video": o.video, "audio": o.audio, "labels": [o.labels]}
+
+
+def _device(o: argparse.Namespace) -> str:
+    """Returns ``cuda`` where there is one, after giving torch as many threads as were allotted."""
+    from avca_pipeline.lazy import torch
+
+    if o.threads:
+        torch.set_num_threads(o.threads)
+    if o.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if o.device == "cuda" and not torch.cuda.is_available():
+        raise PipelineError("--device cuda: there is no usable GPU; leave it out to use the CPU")
+    return str(o.device)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="avca", description="Audio-visual zero-shot learning, one command for each stage."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE")
+
+    def command(
+        name: str,
+        call: Callable[[argparse.Namespace], None],
+        text: str,
+        files: str = "",
+        lists: str = "",
+        *,
+        settings: bool = True,
+        device: bool = False,
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(call=call)
+        if settings:
+            sub.add_argument("--settings", type=_json, required=True, help="JSON from the config")
+        for option in files.split():
+            sub.add_argument(f"--{option}", type=Path, required=True)
+        for option in lists.split():
+            sub.add_argument(f"--{option}", type=Path, required=True, nargs="+")
+        if device:
+            sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+            sub.add_argument("--threads", type=int, help="CPU threads (default: all)")
+        sub.add_argument("--log", type=Path, help="file to write the lines to as well")
+        return sub
+
+    problem, modalities = "split labels", "video audio"
+    sub = command("check", _check, "check a config and the files it names", settings=False)
+    sub.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
+    command("manifest", _manifest, "list the clips of a dataset", "out shards")
+    command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
+    sub = command(
+        "extract",
+        _extract,
+        "turn clips into features of one backbone",
+        "clips fetched out cache",
+        device=True,
+    )
+    sub.add_argument("--keep-windows", action="store_true", help="keep every window's features")
+    command("embed", _embed, "give every class name a vector", "clips out")
+    command("split", _split, "put every clip into one of five partitions", "clips out audit")
+    sub = command(
+        "train",
+        _train,
+        "fit a candidate (stage 1) or the selected one (stage 2)",
+        f"{problem} out history resume",
+        modalities,
+        device=True,
+    )
+    sub.add_argument("--stage", type=int, choices=(1, 2), required=True)
+    sub.add_argument("--selection", type=Path, help="what stage 1 chose; for --stage 2")
+    command(
+        "select",
+        _select,
+        "choose candidate, epoch and bias on validation",
+        "out",
+        "histories",
+        settings=False,
+    )
+    command(
+        "evaluate",
+        _evaluate,
+        "score the trained network on the test clips",
+        f"{problem} checkpoint selection out embeddings",
+        modalities,
+        device=True,
+    )
+    command(
+        "report",
+        _report,
+        "make the table and the page",
+        "out table",
+        "scores embeddings histories audits manifests fetched features",
+        settings=False,
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,432 @@
+"""The typed config: what a user may choose, checked before anything runs.
+
+Plugins declare their own settings; this module joins them, checks that they fit together, and
+says for each stage which part of the config its result depends on (`settings_of`). That part is
+all a stage gets to see, and its change is what makes a result stale.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from avca_pipeline import registry
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import Limits
+from avca_pipeline.registry import PluginSettings, nearest
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+Model = TypeVar("Model", bound=PluginSettings)
+
+
+class LimitsSettings(PluginSettings):
+    """What a clip may cost at most; one that costs more is rejected.
+
+    Attributes:
+        max_pixels: of one frame.
+        max_duration_s: of one clip.
+    """
+
+    max_pixels: int = Field(default=8192 * 4320, ge=1)
+    max_duration_s: float = Field(default=3600.0, gt=0)
+
+    def limits(self) -> Limits:
+        """Returns them for the decoders."""
+        return Limits(self.max_pixels, self.max_duration_s)
+
+
+class FeatureSet(PluginSettings):
+    """A named pair of backbones.
+
+    Attributes:
+        video: name of a video backbone.
+        audio: name of an audio backbone.
+        scaling: ``none`` as published, or ``standard``: each dimension gets mean 0 and variance
+            1 over the clips trained on.
+    """
+
+    video: str
+    audio: str
+    scaling: Literal["none", "standard"] = "none"
+
+
+class BuiltSplit(PluginSettings):
+    """A split built from shares.
+
+    Attributes:
+        seed: another one gives another split.
+        val_unseen_classes: share of the classes that stage 1 must not see.
+        test_unseen_classes: share of the classes that no stage may see.
+        val_seen_sources: share of each training class's sources held out for validation.
+        test_seen_sources: share of each seen class's sources held out for the test.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    val_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    test_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    val_seen_sources: float = Field(default=0.1, gt=0, lt=1)
+    test_seen_sources: float = Field(default=0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> BuiltSplit:
+        for first, second in (
+            ("val_unseen_classes", "test_unseen_classes"),
+            ("val_seen_sources", "test_seen_sources"),
+        ):
+            if getattr(self, first) + getattr(self, second) >= 1:
+                raise ValueError(f"{first} and {second} together must be less than 1")
+        return self
+
+
+class Experiment(PluginSettings):
+    """A grid of runs: one for each combination.
+
+    Attributes:
+        datasets: names under ``datasets``.
+        feature_sets: names under ``feature_sets``.
+        text_embeddings: names under ``text_embeddings``.
+        splits: names under ``splits``.
+        models: names under ``models``.
+        seeds: of training; the report gives mean and standard deviation over them.
+    """
+
+    datasets: tuple[str, ...]
+    feature_sets: tuple[str, ...]
+    text_embeddings: tuple[str, ...]
+    splits: tuple[str, ...]
+    models: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+
+    @field_validator("*")
+    @classmethod
+    def _listed_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values or len(set(values)) != len(values):
+            raise ValueError("list at least one, and each once")
+        return values
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named use of a plugin."""
+
+    name: str
+    plugin: str
+    settings: PluginSettings
+    module: ModuleType
+
+
+@dataclass(frozen=True)
+class Run:
+    """One dataset × split × feature set × text embedding × model × seed."""
+
+    dataset: str
+    split: str
+    feature_set: str
+    text_embedding: str
+    model: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Where its results lie within the results folder."""
+        return (
+            f"{self.dataset}/runs/{self.split}/{self.feature_set}/{self.text_embedding}/"
+            f"{self.model}/seed{self.seed}"
+        )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config that has passed every check that needs no media."""
+
+    results: str
+    cache: str
+    limits: LimitsSettings
+    datasets: dict[str, Entry]
+    num_shards: dict[str, int]
+    backbones: dict[str, Entry]
+    feature_sets: dict[str, FeatureSet]
+    text_embeddings: dict[str, Entry]
+    splits: dict[str, BuiltSplit]
+    models: dict[str, Entry]
+    candidates: dict[str, dict[str, PluginSettings]]
+    experiment: Experiment
+
+    def runs(self) -> list[Run]:
+        """Returns all runs of the experiment."""
+        e = self.experiment
+        return [
+            Run(*combination)
+            for combination in itertools.product(
+                e.datasets, e.splits, e.feature_sets, e.text_embeddings, e.models, e.seeds
+            )
+        ]
+
+    def used_backbones(self) -> list[str]:
+        """Returns the names of the backbones that the experiment uses."""
+        sets = [self.feature_sets[name] for name in self.experiment.feature_sets]
+        return sorted({s.video for s in sets} | {s.audio for s in sets})
+
+
+def load(path: Path) -> Config:
+    """Reads and checks a config file.
+
+    Raises:
+        PipelineError: see `parse`; or the file is missing or no YAML.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
+        ) from error
+    return parse(raw)
+
+
+def parse(raw: Any) -> Config:
+    """Checks a config and returns it typed.
+
+    Raises:
+        PipelineError: one line that names the first wrong key, what was found, and what would be
+            right; for an unknown key the nearest known one.
+    """
+    known = (
+        "results",
+        "cache",
+        "limits",
+        "experiment",
+        "feature_sets",
+        "splits",
+        *registry.FOLDERS,
+    )
+    raw = _mapping(raw, "config", known)
+    for key in ("experiment", "feature_sets", "splits", *registry.FOLDERS):
+        if key not in raw:
+            raise PipelineError(f"config: {key!r} is missing")
+    num_shards, datasets = _datasets(raw["datasets"])
+    grids, models = _models(raw["models"])
+    backbones = {name: _entry("backbones", name, value) for name, value in _named(raw, "backbones")}
+    config = Config(
+        results=_text(raw, "results", "results"),
+        cache=_text(raw, "cache", "~/.cache/avca_pipeline"),
+        limits=checked(LimitsSettings, raw.get("limits", {}), "limits"),
+        datasets=datasets,
+        num_shards=num_shards,
+        backbones=backbones,
+        feature_sets={
+            name: checked(FeatureSet, value, f"feature_sets.{name}")
+            for name, value in _named(raw, "feature_sets")
+        },
+        text_embeddings={
+            name: _entry("text_embeddings", name, value)
+            for name, value in _named(raw, "text_embeddings")
+        },
+        splits={
+            name: checked(BuiltSplit, value, f"splits.{name}")
+            for name, value in _named(raw, "splits")
+        },
+        models=models,
+        candidates=grids,
+        experiment=checked(Experiment, raw["experiment"], "experiment"),
+    )
+    _check_references(config)
+    return config
+
+
+def check_inputs(config: Config) -> None:
+    """Raises `PipelineError` if a file or folder that the experiment reads is not there."""
+    for name in config.experiment.datasets:
+        entry = config.datasets[name]
+        entry.module.inputs(entry.settings)
+    for name in config.experiment.text_embeddings:
+        entry = config.text_embeddings[name]
+        for path in entry.module.inputs(entry.settings):
+            if not path.is_file():
+                raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
+    for name in config.used_backbones():
+        settings: Any = config.backbones[name].settings
+        if not settings.is_random and not settings.is_remote:
+            path = Path(settings.weights).expanduser()
+            if not path.is_file():
+                raise PipelineError(f"backbones.{name}.weights: {path}: no such file")
+
+
+def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
+    """Returns, as canonical JSON, the part of the config that a stage's result depends on.
+
+    Devices, workers and batch sizes are no part of it: they change how fast a result comes, not
+    what it is.
+
+    Args:
+        config: the config.
+        stage: name of a stage.
+        name: which dataset, backbone, text embedding, split or model.
+        more: what else decides the result, such as a candidate or a seed.
+    """
+    part: dict[str, Any] = dict(more)
+    if stage in ("manifest", "fetch"):
+        part |= _plugin_part(config.datasets[name])
+    elif stage == "extract":
+        part |= _plugin_part(config.backbones[name])
+        part["limits"] = config.limits.model_dump(mode="json")
+    elif stage == "embed":
+        part |= _plugin_part(config.text_embeddings[name])
+    elif stage == "split":
+        part["settings"] = config.splits[name].model_dump(mode="json")
+    elif stage == "train":
+        entry = config.models[name]
+        part |= {"plugin": entry.plugin}
+        part["scaling"] = config.feature_sets[part.pop("feature_set")].scaling
+        if "candidate" in part:
+            part["candidates"] = {
+                part["candidate"]: _dump(config.candidates[name][part.pop("candidate")])
+            }
+        else:
+            part["candidates"] = {k: _dump(v) for k, v in config.candidates[name].items()}
+    return canonical(part)
+
+
+def canonical(value: Any) -> str:
+    """Returns JSON that is equal for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def checked(kind: type[Model], raw: Any, where: str) -> Model:
+    """Returns ``raw`` as a settings object.
+
+    Raises:
+        PipelineError: one line naming ``where`` and the first wrong key.
+    """
+    raw = _mapping(raw, where, kind.model_fields)
+    try:
+        return kind(**raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        if first["type"] == "missing":
+            raise PipelineError(f"{key}: is missing") from error
+        message = first["msg"].removeprefix("Value error, ")
+        found = "" if isinstance(first["input"], dict) else f" (found {first['input']!r})"
+        raise PipelineError(f"{key}: {message}{found}") from error
+
+
+def _plugin_part(entry: Entry) -> dict[str, Any]:
+    return {"plugin": entry.plugin, "settings": _dump(entry.settings)}
+
+
+def _dump(settings: PluginSettings) -> dict[str, Any]:
+    return settings.model_dump(mode="json")
+
+
+def _mapping(raw: Any, where: str, known: Any) -> dict[str, Any]:
+    """Returns ``raw`` as a dict whose keys are all known."""
+    raw = {} if raw is None else raw
+    if not isinstance(raw, Mapping):
+        raise PipelineError(f"{where}: expected keys and values, found {raw!r}")
+    for key in raw:
+        if key not in known:
+            raise PipelineError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
+    return dict(raw)
+
+
+def _named(raw: dict[str, Any], key: str) -> Iterator[tuple[str, Any]]:
+    """Yields the entries of a section, whose names become parts of paths."""
+    section = raw[key]
+    if not isinstance(section, Mapping) or not section:
+        raise PipelineError(f"{key}: expected names with their settings, found {section!r}")
+    for name, value in section.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise PipelineError(
+                f"{key}: {name!r} cannot be a name; use letters, digits, '.', '_' and '-'"
+            )
+        yield name, value
+
+
+def _text(raw: dict[str, Any], key: str, default: str) -> str:
+    value = raw.get(key, default)
+    if not isinstance(value, str) or not value.strip() or re.search(r"[{}\s]", value):
+        raise PipelineError(f"{key}: expected a path without spaces and braces, found {value!r}")
+    return value
+
+
+def _entry(folder: str, name: str, raw: Any) -> Entry:
+    """Returns a plugin entry; the plugin is the one of the same name unless ``plugin`` says so."""
+    raw = dict(raw) if isinstance(raw, Mapping) else raw
+    plugin = raw.pop("plugin", name) if isinstance(raw, dict) else name
+    if plugin not in registry.names(folder):
+        raise PipelineError(
+            f"{folder}.{name}: no plugin {plugin!r}; {nearest(str(plugin), registry.names(folder))}"
+        )
+    module = registry.load(folder, plugin)
+    return Entry(name, plugin, checked(module.Settings, raw, f"{folder}.{name}"), module)
+
+
+def _datasets(section: Any) -> tuple[dict[str, int], dict[str, Entry]]:
+    """Returns the number of shards and the entry of each dataset."""
+    num_shards: dict[str, int] = {}
+    entries: dict[str, Entry] = {}
+    for name, value in _named({"datasets": section}, "datasets"):
+        rest = dict(value) if isinstance(value, Mapping) else value
+        number = rest.pop("num_shards", 1) if isinstance(rest, dict) else 1
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 99_999:
+            raise PipelineError(
+                f"datasets.{name}.num_shards: expected a whole number from 1 on, found {number!r}"
+            )
+        num_shards[name] = number
+        entries[name] = _entry("datasets", name, rest)
+    return num_shards, entries
+
+
+def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[str, Entry]]:
+    """Returns each model's candidates, one for each combination under ``search``, and its entry."""
+    grids: dict[str, dict[str, PluginSettings]] = {}
+    entries: dict[str, Entry] = {}
+    for name, value in _named({"models": section}, "models"):
+        rest = dict(value) if isinstance(value, Mapping) else value
+        search = rest.pop("search", {}) if isinstance(rest, dict) else {}
+        entry = entries[name] = _entry("models", name, rest)
+        where = f"models.{name}.search"
+        search = _mapping(search, where, type(entry.settings).model_fields)
+        for key, values in search.items():
+            if not isinstance(values, list) or not values:
+                raise PipelineError(f"{where}.{key}: expected a list of values, found {values!r}")
+        base = entry.settings.model_dump(exclude_unset=True)
+        grids[name] = {}
+        for values in itertools.product(*search.values()):
+            chosen = dict(zip(search, values, strict=True))
+            candidate = "-".join(f"{key}={value}" for key, value in chosen.items()) or "default"
+            if not re.fullmatch(r"[A-Za-z0-9._=+-]+", candidate):
+                raise PipelineError(f"{where}: {candidate!r} cannot be part of a path")
+            grids[name][candidate] = checked(type(entry.settings), {**base, **chosen}, where)
+    return grids, entries
+
+
+def _check_references(config: Config) -> None:
+    for key in ("datasets", "feature_sets", "text_embeddings", "splits", "models"):
+        known = getattr(config, key)
+        for name in getattr(config.experiment, key):
+            if name not in known:
+                raise PipelineError(
+                    f"experiment.{key}: {name!r} is not under {key}; {nearest(name, known)}"
+                )
+    for name, feature_set in config.feature_sets.items():
+        for modality in ("video", "audio"):
+            backbone = getattr(feature_set, modality)
+            where = f"feature_sets.{name}.{modality}"
+            if backbone not in config.backbones:
+                raise PipelineError(
+                    f"{where}: {backbone!r} is not under backbones; "
+                    f"{nearest(backbone, config.backbones)}"
+                )
+            found = config.backbones[backbone].module.MODALITY
+            if found != modality:
+                raise PipelineError(f"{where}: {backbone!r} is a backbone for {found}")

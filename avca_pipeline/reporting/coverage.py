@@ -1,0 +1,140 @@
+"""What became of every clip: how many each stage got, kept and rejected, and whether it adds up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from avca_pipeline.artifacts.fetched import OK, FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.reporting.tables import Row
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A clip that left the pipeline, where and why."""
+
+    dataset: str
+    stage: str
+    clip_id: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without its particulars: what stands before the first colon."""
+        return self.reason.partition(":")[0].strip()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage's balance.
+
+    Attributes:
+        name: of the stage.
+        num_in: clips that it should account for.
+        num_kept: clips that it passed on.
+        num_rejected: clips that it gave a reason for.
+        num_astray: clips without any fate, with two, or from nowhere.
+        note: what else is worth knowing.
+    """
+
+    name: str
+    num_in: int
+    num_kept: int
+    num_rejected: int
+    num_astray: int
+    note: str = ""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every clip is kept or rejected, and no clip both."""
+        return not self.num_astray and self.num_kept + self.num_rejected == self.num_in
+
+
+@dataclass
+class Extracted:
+    """What the shards of one backbone hold, without the features themselves."""
+
+    clip_ids: list[str] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    num_padded: int = 0
+
+
+@dataclass
+class Coverage:
+    """What is known of the clips of one dataset."""
+
+    dataset: str
+    clips: Sequence[Clip] = ()
+    fetched: list[FetchedClip] = field(default_factory=list)
+    extracted: dict[str, Extracted] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the manifest has."""
+        return len({clip.class_name for clip in self.clips})
+
+    @property
+    def num_sources(self) -> int:
+        """How many recordings the clips were cut from."""
+        return len({clip.source_id for clip in self.clips})
+
+    def rejections(self) -> list[Rejection]:
+        """Returns all rejected clips in the order of the stages."""
+        found = [
+            Rejection(self.dataset, "fetch", row.clip_id, row.reason)
+            for row in sorted(self.fetched, key=lambda row: row.clip_id)
+            if row.status != OK
+        ]
+        for backbone, extracted in sorted(self.extracted.items()):
+            stage = f"extract {backbone}"
+            found += [
+                Rejection(self.dataset, stage, clip, reason)
+                for clip, reason in sorted(extracted.rejected)
+            ]
+        return found
+
+    def steps(self) -> list[Step]:
+        """Returns the balance of ``fetch`` and of ``extract`` with each backbone."""
+        usable = [row.clip_id for row in self.fetched if row.status == OK]
+        rejected = [row.clip_id for row in self.fetched if row.status != OK]
+        steps = [_step("fetch", [clip.clip_id for clip in self.clips], usable, rejected)]
+        for backbone, extracted in sorted(self.extracted.items()):
+            refused = [clip for clip, _ in extracted.rejected]
+            note = (
+                f"{extracted.num_padded} shorter than one window, padded"
+                if extracted.num_padded
+                else ""
+            )
+            steps.append(_step(f"extract {backbone}", usable, extracted.clip_ids, refused, note))
+        return steps
+
+
+def tested_step(row: Row, audit: Mapping[str, Any]) -> Step:
+    """Returns the balance of the test clips of a run: in the split, scored, without a feature."""
+    first = row.runs[0].content
+    tests = ("test_seen", "test_unseen")
+    num_in = sum(audit["counts"][name]["clips"] for name in tests)
+    num_scored = sum(c["num_clips"] for c in first["per_class"])
+    num_missing = sum(first["num_missing"].get(name, 0) for name in tests)
+    names = row.names
+    name = f"test clips of split {names['split']} with {names['feature_set']}"
+    return Step(name, num_in, num_scored, num_missing, abs(num_in - num_scored - num_missing))
+
+
+def by_kind(rejections: Iterable[Rejection]) -> list[tuple[str, str, str, int]]:
+    """Returns dataset, stage, kind of reason and how many clips, the most frequent kind first."""
+    counts = Counter((r.dataset, r.stage, r.kind) for r in rejections)
+    return sorted(((*key, count) for key, count in counts.items()), key=lambda c: (c[0], -c[3]))
+
+
+def _step(
+    name: str, given: Sequence[str], kept: Sequence[str], rejected: Sequence[str], note: str = ""
+) -> Step:
+    """Balances by id: equal counts of different clips do not add up."""
+    times = Counter(kept) + Counter(rejected)
+    expected = set(given)
+    astray = sum(1 for clip in expected | set(times) if times[clip] != 1 or clip not in expected)
+    return Step(name, len(given), len(kept), len(rejected), astray, note)

@@ -1,0 +1,210 @@
+"""The report: one HTML page that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from avca_pipeline.artifacts.split import PARTITIONS
+from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
+from avca_pipeline.reporting.figures import Plot
+from avca_pipeline.reporting.tables import SCORES, Row, Statistic, class_accuracies
+
+MAX_LISTED = 200
+IS_RANDOM = "random"
+HEADINGS = {
+    "seen": ("S", "clips of seen classes"),
+    "unseen": ("U", "clips of unseen classes"),
+    "hm": ("HM", "harmonic mean of S and U"),
+    "zsl": ("ZSL", "unseen clips, unseen classes only"),
+}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit of one split of one dataset."""
+
+    dataset: str
+    split: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one row of the table."""
+
+    embeddings: Plot
+    validation: Plot
+
+
+def render(
+    rows: Sequence[Row],
+    figures: Sequence[Figures],
+    audits: Sequence[Audit],
+    coverage: Sequence[Coverage],
+) -> str:
+    """Returns the page.
+
+    Args:
+        rows: the result table.
+        figures: of each row.
+        audits: of all splits.
+        coverage: of all datasets.
+    """
+    # Whatever stands in a file may be hostile, so that everything is escaped; only drawings that
+    # we made, in which no foreign text occurs, are not.
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "mean_std": mean_std, "words": _words}
+    template = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    balances = {
+        one.dataset: [*one.steps(), *_test_steps(one.dataset, rows, audits)] for one in coverage
+    }
+    rejections = [rejection for one in coverage for rejection in one.rejections()]
+    return environment.from_string(template).render(
+        headings=HEADINGS,
+        scores=SCORES,
+        partitions=PARTITIONS,
+        max_listed=MAX_LISTED,
+        what=what_was_run(rows, coverage),
+        weights=weights_in_words(rows),
+        rows=rows,
+        figures=figures,
+        class_accuracies=class_accuracies,
+        provenance=provenance,
+        audits=audits,
+        exclusions=_exclusions(audits),
+        coverage=coverage,
+        balances=balances,
+        adds_up=all(step.adds_up for steps in balances.values() for step in steps),
+        rejections=rejections,
+        by_kind=by_kind,
+    )
+
+
+def percent(share: float | None) -> str:
+    """Returns ``"12.3"`` for 0.1234, and a dash for nothing."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def mean_std(statistic: Statistic) -> str:
+    """Returns ``"12.3 ± 0.4"``, without ± for a single seed."""
+    mean = percent(statistic.mean)
+    return mean if statistic.std is None else f"{mean} ± {percent(statistic.std)}"
+
+
+def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
+    """Returns one sentence about all runs."""
+    counts = {
+        one.dataset: f" ({len(one.clips)} clips, {one.num_classes} classes)" for one in coverage
+    }
+    seeds = _distinct(str(run.seed) for row in rows for run in row.runs)
+    descriptions = {
+        row.names["text_embedding"]: row.runs[0].content["provenance"]["text_embedding"]
+        for row in rows
+    }
+    texts = [f"{name} ({description})" for name, description in descriptions.items()]
+    datasets = [name + counts.get(name, "") for name in _names(rows, "dataset")]
+    return (
+        f"{_counted('Model', _names(rows, 'model'))}, trained with {_counted('seed', seeds)} and "
+        f"tested on {_counted('dataset', datasets)}, {_counted('split', _names(rows, 'split'))}, "
+        f"from video features of {_joined(_backbones(rows, 'video'))} and audio features of "
+        f"{_joined(_backbones(rows, 'audio'))}, with {_counted('text embedding', texts)}."
+    )
+
+
+def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
+    """Returns whether any backbone has random weights, and a sentence about all of them."""
+    weights = [
+        (attributes.get("name", role), attributes.get("weights", ""))
+        for row in rows
+        for run in row.runs
+        for role in ("video", "audio")
+        for attributes in [run.content["provenance"][role]]
+    ]
+    random = _distinct(name for name, value in weights if value.startswith(IS_RANDOM))
+    trained = _distinct(name for name, value in weights if not value.startswith(IS_RANDOM))
+    if not random:
+        return False, "The backbones have pretrained weights."
+    meaning = "these numbers show that the pipeline works, not how good the method is."
+    if not trained:
+        return True, f"The backbones have seeded random weights: {meaning}"
+    named = f"{_counted('Backbone', random)} with seeded random weights"
+    return True, f"{named}, {_joined(trained)} with pretrained ones: {meaning}"
+
+
+def provenance(row: Row) -> dict[str, list[tuple[str, str]]]:
+    """Returns where a row's numbers come from: for each part its keys and values.
+
+    A value that differs between seeds is given for each of them.
+    """
+    by_seed = [dict(_flat(run.content["provenance"])) for run in row.runs]
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for path in _distinct(path for flat in by_seed for path in flat):
+        values = [flat.get(path, "–") for flat in by_seed]
+        if len(set(values)) > 1:
+            seeded = zip(row.runs, values, strict=True)
+            values = ["; ".join(f"seed {run.seed}: {value}" for run, value in seeded)]
+        part, _, key = path.partition(".")
+        parts.setdefault(part, []).append((key or part, values[0]))
+    return parts
+
+
+def _flat(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _test_steps(dataset: str, rows: Sequence[Row], audits: Sequence[Audit]) -> list[Step]:
+    """Returns the balance of the test clips of each split and feature set of a dataset."""
+    by_split = {audit.split: audit.content for audit in audits if audit.dataset == dataset}
+    names = ("dataset", "split", "feature_set")
+    firsts = {tuple(row.names[name] for name in names): row for row in reversed(rows)}
+    return [
+        tested_step(firsts[key], by_split[key[1]])
+        for key in sorted(firsts)
+        if key[0] == dataset and key[1] in by_split
+    ]
+
+
+def _exclusions(audits: Sequence[Audit]) -> list[Rejection]:
+    return [
+        Rejection(audit.dataset, f"split {audit.split}", clip, reason)
+        for audit in audits
+        for clip, reason in audit.content["excluded"].items()
+    ]
+
+
+def _backbones(rows: Sequence[Row], role: str) -> list[str]:
+    found = (row.runs[0].content["provenance"][role].get("name", "?") for row in rows)
+    return _distinct(found)
+
+
+def _names(rows: Sequence[Row], key: str) -> list[str]:
+    return _distinct(row.names[key] for row in rows)
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _counted(noun: str, items: Sequence[str]) -> str:
+    return f"{noun}{'s' if len(items) > 1 else ''} {_joined(items)}"
+
+
+def _joined(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _words(name: str) -> str:
+    """Returns a name as words: ``"no_leak"`` is ``"No leak"``."""
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,18 @@
+"""The stages of the pipeline: each one a rule, a command and a kind of file.
+
+Stages never import each other; they meet in the files of `avca_pipeline.artifacts`. ``VERSION``
+of a stage is raised when a change of its code changes its results, and is part of what makes a
+result stale.
+"""
+
+VERSIONS = {
+    "manifest": 1,
+    "fetch": 1,
+    "extract": 1,
+    "embed": 1,
+    "split": 1,
+    "train": 1,
+    "select": 1,
+    "evaluate": 1,
+    "report": 1,
+}

@@ -1,0 +1,29 @@
+"""Stage ``check``: what can be known to fail before the first hour of work.
+
+It writes nothing. The workflow runs it before its first job.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts import features
+from avca_pipeline.config import Config, check_inputs
+from avca_pipeline.weights import verify
+
+
+def run(config: Config) -> None:
+    """Checks inputs, the checksums of local weights, and the features that are already there.
+
+    Raises:
+        PipelineError: the first thing that would fail later.
+    """
+    check_inputs(config)
+    for name in config.used_backbones():
+        settings: Any = config.backbones[name].settings
+        if not settings.is_random and not settings.is_remote:
+            verify(Path(settings.weights).expanduser(), settings.sha256)
+        for dataset in config.experiment.datasets:
+            for path in sorted(Path(config.results, dataset, "features", name).glob("*.h5")):
+                features.check(path)

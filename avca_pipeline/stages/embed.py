@@ -1,0 +1,31 @@
+"""Stage ``embed``: gives every class name of a dataset a vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts import labels, manifest
+from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.config import checked
+from avca_pipeline.progress import say
+
+
+def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:
+    """Writes the text embeddings of the classes in a manifest.
+
+    Args:
+        plugin: of the text embedding.
+        settings: of the plugin.
+        clips: the manifest.
+        out: the vectors.
+
+    Raises:
+        PipelineError: a class has no vector, or a file with vectors is not what it should be.
+    """
+    module = registry.load("text_embeddings", plugin)
+    typed = checked(module.Settings, settings, f"text_embeddings ({plugin})")
+    class_names = sorted({clip.class_name for clip in manifest.read(clips)})
+    vectors = module.vectors(typed, class_names)
+    labels.write(out, Labels(class_names, vectors, module.describe(typed)))
+    say(f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {module.describe(typed)}")

@@ -1,0 +1,128 @@
+"""Stage ``evaluate``: scores the network of stage 2 on the test clips, once."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline import metrics, registry
+from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_UNSEEN
+from avca_pipeline.config import checked
+from avca_pipeline.lazy import torch
+from avca_pipeline.models import Dims
+from avca_pipeline.progress import say
+from avca_pipeline.training.fit import embed_classes, embed_clips
+from avca_pipeline.training.problem import Scaling, assemble
+
+
+def run(
+    run_of: dict[str, Any],
+    trained: Path,
+    selection: Path,
+    inputs: dict[str, Sequence[Path]],
+    out: Path,
+    embeddings_out: Path,
+    *,
+    device: str,
+) -> None:
+    """Writes the scores of a run and the embeddings that they can be recomputed from.
+
+    Args:
+        run_of: names of dataset, split, feature set, text embedding, model, and the seed.
+        trained: checkpoint of stage 2.
+        selection: the bias to use.
+        inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
+        out: the scores.
+        embeddings_out: the embeddings.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        PipelineError: the inputs do not fit together.
+    """
+    chosen, content = scores.read(selection), checkpoint.read(trained)
+    plugin = registry.load("models", content["model"])
+    settings = checked(plugin.Settings, json.loads(content["settings"]), str(trained))
+    network = plugin.build(settings, Dims(*content["dims"])).to(device)
+    network.load_state_dict(content["state"])
+    scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
+    video, audio = features.read_all(inputs["video"]), features.read_all(inputs["audio"])
+    vectors = labels.read(inputs["labels"][0])
+    problem = assemble(split.read(inputs["split"][0]), video, audio, vectors)
+
+    rows = problem.rows(TEST_SEEN, TEST_UNSEEN)
+    classes = problem.classes(TRAIN, VAL_UNSEEN, TEST_UNSEEN)
+    is_unseen = problem.class_group[classes] == TEST_UNSEEN
+    targets = np.searchsorted(classes, problem.targets[rows])
+    clips = embed_clips(plugin, settings, network, problem, scaling, rows, device)
+    embedded = embed_classes(plugin, settings, network, problem.text[classes], device)
+    reached = metrics.evaluate(
+        metrics.distances(clips, embedded), targets, is_unseen, chosen["bias"]
+    )
+
+    names = [problem.class_names[row] for row in classes]
+    scores.write_embeddings(
+        embeddings_out,
+        Embeddings(
+            clip_ids=[problem.clip_ids[row] for row in rows],
+            class_of_clip=[names[target] for target in targets],
+            clips=clips,
+            class_names=names,
+            is_unseen=is_unseen,
+            classes=embedded,
+        ),
+    )
+    chance = metrics.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
+    num_clips = np.bincount(targets, minlength=len(names))
+    scores.write(
+        out,
+        {
+            "run": run_of,
+            "scores": {k: _number(getattr(reached, k)) for k in ("seen", "unseen", "hm", "zsl")},
+            "chance": vars(chance),
+            "bias": reached.bias,
+            "selection": {k: chosen[k] for k in ("candidate", "epoch", "val", "num_candidates")},
+            "per_class": [
+                {
+                    "class_name": name,
+                    "is_unseen": bool(is_unseen[row]),
+                    "num_clips": int(num_clips[row]),
+                    "gzsl": _number(reached.gzsl_per_class[row]),
+                    "zsl": _number(reached.zsl_per_class[row]),
+                }
+                for row, name in enumerate(names)
+            ],
+            "num_missing": problem.num_missing,
+            "provenance": {
+                "video": {"name": inputs["video"][0].parent.name, **video.attributes},
+                "audio": {"name": inputs["audio"][0].parent.name, **audio.attributes},
+                "scaling": content["scaling_kind"],
+                "text_embedding": vectors.text_embedding,
+                "settings": json.loads(content["settings"]),
+                "versions": {
+                    "python": platform.python_version(),
+                    **{
+                        n: importlib.metadata.version(n)
+                        for n in ("avca_pipeline", "torch", "numpy")
+                    },
+                },
+                "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
+            },
+        },
+    )
+    say(
+        f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
+        f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
+    )
+
+
+def _number(value: float) -> float | None:
+    """Returns a number for JSON, which has no NaN; a class without clips has no accuracy."""
+    return None if np.isnan(value) else float(value)

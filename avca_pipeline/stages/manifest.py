@@ -1,0 +1,39 @@
+"""Stage ``manifest``: lists every clip of a dataset and cuts the list into shards."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts import manifest
+from avca_pipeline.config import checked
+from avca_pipeline.progress import say
+
+
+def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -> None:
+    """Writes the manifest of a dataset and one list of clips for each shard.
+
+    A shard's list changes only if one of its own clips does.
+
+    Args:
+        plugin: of the dataset.
+        settings: of the plugin.
+        num_shards: how many lists.
+        out: the manifest.
+        shards: folder of the lists, named as `manifest.shard_names` says.
+
+    Raises:
+        PipelineError: the annotations are missing or malformed, or an id occurs twice.
+    """
+    module = registry.load("datasets", plugin)
+    clips = module.clips(checked(module.Settings, settings, f"datasets ({plugin})"))
+    manifest.check(clips, f"dataset {plugin}")
+    members = defaultdict(list)
+    for clip in clips:
+        members[manifest.shard_of(clip.clip_id, num_shards)].append(clip)
+    for name in manifest.shard_names(num_shards):
+        manifest.write(shards / f"{name}.csv", members[name])
+    manifest.write(out, clips)
+    classes, sources = {c.class_name for c in clips}, {c.source_id for c in clips}
+    say(f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources")

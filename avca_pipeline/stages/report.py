@@ -1,0 +1,126 @@
+"""Stage ``report``: one table and one page about everything that was run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from avca_pipeline.artifacts import features as features_files
+from avca_pipeline.artifacts import fetched as fetched_tables
+from avca_pipeline.artifacts import manifest, split
+from avca_pipeline.artifacts import scores as scores_files
+from avca_pipeline.artifacts.atomic import write_csv, writing
+from avca_pipeline.progress import Progress, say
+from avca_pipeline.reporting.coverage import Coverage, Extracted
+from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
+from avca_pipeline.reporting.page import Audit, Figures, render
+from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of, scored_run
+
+AUDIT_SUFFIX = ".audit.json"
+STAGE_1 = "stage1"
+
+
+def run(
+    scores: Sequence[Path],
+    embeddings: Sequence[Path],
+    histories: Sequence[Path],
+    audits: Sequence[Path],
+    manifests: Sequence[Path],
+    fetched: Sequence[Path],
+    features: Sequence[Path],
+    out: Path,
+    table_out: Path,
+) -> None:
+    """Writes the page and the table. The same files give the same bytes.
+
+    Args:
+        scores: one of each run.
+        embeddings: beside the scores.
+        histories: ``stage1/<candidate>/…`` beside the scores; those of stage 2 say nothing about
+            generalisation, because it trains on the validation clips too, and are left out.
+        audits: ``<dataset>/splits/<split>.audit.json``.
+        manifests: ``<dataset>/manifest.csv``.
+        fetched: ``<dataset>/fetched/<shard>.csv``.
+        features: ``<dataset>/features/<backbone>/<shard>.h5``.
+        out: the page.
+        table_out: the result table as CSV.
+
+    Raises:
+        PipelineError: a file is damaged, or scores of one row do not belong together.
+    """
+    rows = rows_of(scored_run(path, scores_files.read(path)) for path in scores)
+    audited = [
+        Audit(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX), split.read_audit(path))
+        for path in sorted(audits)
+    ]
+    coverage = _coverage(manifests, fetched, features)
+    with Progress("report", len(rows), "figures") as progress:
+        figures = []
+        for index, row in enumerate(rows):
+            figures.append(_figures(row, f"row{index}", embeddings, histories))
+            progress.advance(note=row.title)
+    page = render(rows, figures, audited, coverage)
+    with writing(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    write_csv(table_out, csv_columns(), map(csv_row, rows))
+    for row in rows:
+        say(f"report: {row.title}: {_in_words(row)}")
+    say(f"report: open {out}; the table is {table_out} too")
+
+
+def _in_words(row: Row) -> str:
+    cell = dict(zip(csv_columns(), map(str, csv_row(row)), strict=True))
+    return "  ".join(
+        f"{title} {float(cell[f'{name}_mean_percent']):.1f} "
+        f"(chance {float(cell[f'{name}_chance_percent']):.1f})"
+        for title, name in (("S", "seen"), ("U", "unseen"), ("HM", "hm"), ("ZSL", "zsl"))
+    )
+
+
+def _figures(row: Row, name: str, embeddings: Sequence[Path], histories: Sequence[Path]) -> Figures:
+    first = row.runs[0]
+    beside = [path for path in embeddings if path.parent == first.folder]
+    of_seeds = {
+        one.seed: [
+            scores_files.read(path)
+            for path in sorted(histories)
+            if one.folder / STAGE_1 in path.parents
+        ]
+        for one in row.runs
+    }
+    chosen = {one.seed: one.content["selection"]["candidate"] for one in row.runs}
+    return Figures(
+        embeddings=embedding_plot(
+            scores_files.read_embeddings(beside[0]),
+            f"{name}-embeddings",
+            f"t-SNE of test clips and class embeddings: {row.title}, seed {first.seed}",
+        )
+        if beside
+        else Plot(note="The embeddings of this run are not at hand."),
+        validation=validation_plot(
+            of_seeds, chosen, f"{name}-validation", f"Validation HM after each epoch: {row.title}"
+        ),
+    )
+
+
+def _coverage(
+    manifests: Sequence[Path], fetched: Sequence[Path], features: Sequence[Path]
+) -> list[Coverage]:
+    """Returns what is known of each dataset's clips; one shard of features is held at a time."""
+    found = {
+        path.parent.name: Coverage(path.parent.name, manifest.read(path))
+        for path in sorted(manifests)
+    }
+    for path in sorted(fetched):
+        dataset = path.parents[1].name
+        one = found.setdefault(dataset, Coverage(dataset))
+        one.fetched += fetched_tables.read(path)
+    for path in sorted(features):
+        dataset = path.parents[2].name
+        one = found.setdefault(dataset, Coverage(dataset))
+        extracted = one.extracted.setdefault(path.parent.name, Extracted())
+        shard = features_files.read(path)
+        extracted.clip_ids += shard.clip_ids
+        extracted.rejected += shard.rejected.items()
+        extracted.num_padded += int(shard.is_padded.sum())
+    return [found[name] for name in sorted(found)]

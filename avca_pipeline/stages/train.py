@@ -1,0 +1,173 @@
+"""Stage ``train``: fits one candidate in stage 1 of the protocol, or the chosen one in stage 2."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.config import canonical, checked
+from avca_pipeline.lazy import torch
+from avca_pipeline.progress import Progress, say
+from avca_pipeline.training.fit import Fitted, fit
+from avca_pipeline.training.problem import Problem, Scaling, assemble, learn_scaling
+
+
+def run_stage1(
+    settings: dict[str, Any],
+    inputs: dict[str, Sequence[Path]],
+    out: Path,
+    history: Path,
+    *,
+    resume: Path,
+    device: str,
+) -> None:
+    """Fits one candidate on ``train`` and records how every epoch does on validation.
+
+    Args:
+        settings: plugin, scaling, seed, and the one candidate.
+        inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
+        out: checkpoint of the best epoch.
+        history: what every epoch reached.
+        resume: where the state between epochs is kept.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        PipelineError: the inputs do not fit together, or training diverges.
+    """
+    ((name, candidate),) = settings["candidates"].items()
+    epochs = candidate["epochs"]
+    fitted = _fit(settings, candidate, inputs, 1, epochs, resume, device, out)
+    scores.write(
+        history,
+        {"candidate": name, "best_epoch": fitted.best_epoch, "epochs": fitted.history},
+    )
+    resume.unlink(missing_ok=True)
+
+
+def run_stage2(
+    settings: dict[str, Any],
+    inputs: dict[str, Sequence[Path]],
+    selection: Path,
+    out: Path,
+    history: Path,
+    *,
+    resume: Path,
+    device: str,
+) -> None:
+    """Fits the selected candidate from scratch on ``train`` and both validation partitions.
+
+    It stops after the epoch that was selected: later ones could not be evaluated anyway.
+
+    Args:
+        settings: plugin, scaling, seed, and all candidates.
+        inputs: as for `run_stage1`.
+        selection: which candidate and epoch to take.
+        out: checkpoint of the last epoch.
+        history: what every epoch reached; validation is part of the training data here, so these
+            numbers only drive the learning rate.
+        resume: where the state between epochs is kept.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        PipelineError: the inputs do not fit together, or training diverges.
+    """
+    chosen = scores.read(selection)
+    candidate = settings["candidates"][chosen["candidate"]]
+    epochs = chosen["epoch"] + 1
+    fitted = _fit(settings, candidate, inputs, 2, epochs, resume, device, out)
+    scores.write(
+        history,
+        {"candidate": chosen["candidate"], "best_epoch": epochs - 1, "epochs": fitted.history},
+    )
+    resume.unlink(missing_ok=True)
+
+
+def _fit(
+    settings: dict[str, Any],
+    candidate: dict[str, Any],
+    inputs: dict[str, Sequence[Path]],
+    stage: int,
+    epochs: int,
+    resume: Path,
+    device: str,
+    out: Path,
+) -> Fitted:
+    plugin = registry.load("models", settings["plugin"])
+    typed = checked(plugin.Settings, candidate, f"models ({settings['plugin']})")
+    problem = _problem(inputs)
+    scaling = learn_scaling(settings["scaling"], problem, stage)
+    with Progress(f"train stage {stage}, seed {settings['seed']}", epochs, "epochs") as progress:
+        fitted = fit(
+            plugin,
+            typed,
+            problem,
+            scaling,
+            stage=stage,
+            epochs=epochs,
+            seed=settings["seed"],
+            device=device,
+            resume=resume,
+            fingerprint=_fingerprint(settings, candidate, inputs, stage, epochs),
+            report=lambda note: progress.advance(note=note),
+        )
+    best = fitted.history[fitted.best_epoch]["val"]
+    say(
+        f"train stage {stage}, seed {settings['seed']}: epoch {fitted.best_epoch} of {epochs} has "
+        f"the best validation HM, {100 * best['hm']:.1f} %"
+    )
+    checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epochs))
+    return fitted
+
+
+def _problem(inputs: dict[str, Sequence[Path]]) -> Problem:
+    return assemble(
+        split.read(inputs["split"][0]),
+        features.read_all(inputs["video"]),
+        features.read_all(inputs["audio"]),
+        labels.read(inputs["labels"][0]),
+    )
+
+
+def _content(
+    settings: dict[str, Any],
+    candidate: dict[str, Any],
+    problem: Problem,
+    scaling: Scaling,
+    fitted: Fitted,
+    stage: int,
+    epochs: int,
+) -> dict[str, Any]:
+    """Returns what is needed to use the network again: stage 1's best epoch, stage 2's last."""
+    return {
+        "model": settings["plugin"],
+        "settings": canonical(candidate),
+        "dims": [problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1]],
+        "scaling_kind": settings["scaling"],
+        "scaling": {name: torch.from_numpy(value) for name, value in vars(scaling).items()},
+        "state": fitted.best_state if stage == 1 else fitted.last_state,
+        "epoch": fitted.best_epoch if stage == 1 else epochs - 1,
+        "stage": stage,
+        "seed": settings["seed"],
+    }
+
+
+def _fingerprint(
+    settings: dict[str, Any],
+    candidate: dict[str, Any],
+    inputs: dict[str, Sequence[Path]],
+    stage: int,
+    epochs: int,
+) -> str:
+    """Returns a digest of all that the fit depends on; a resume file of another one is ignored."""
+    digest = hashlib.sha256()
+    digest.update(canonical([settings["plugin"], settings["scaling"], settings["seed"]]).encode())
+    digest.update(canonical([candidate, stage, epochs, str(torch.__version__)]).encode())
+    for name in sorted(inputs):
+        for path in inputs[name]:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

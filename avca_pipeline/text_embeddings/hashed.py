@@ -1,0 +1,71 @@
+"""Word vectors made from the words' hashes: no model, no download, no meaning.
+
+Words that differ are nearly orthogonal and the same word is the same vector everywhere, so
+classes that share words are close to each other and nothing else is. That suits class names
+composed of attribute words, as in the demo, and tests. It knows nothing about language: "cat" is
+as far from "kitten" as from "lawnmower".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.registry import PluginSettings
+
+
+class Settings(PluginSettings):
+    """Hashed words.
+
+    Attributes:
+        dim: length of the vectors.
+        seed: another one gives other vectors.
+    """
+
+    dim: int = Field(default=300, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the files it reads: none."""
+    return []
+
+
+def describe(settings: Settings) -> str:
+    """Returns where the vectors come from."""
+    which = f"{settings.dim}-d, seed {settings.seed}"
+    return f"hashed words ({which}): word identity only, no language model"
+
+
+def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
+    """Returns ``(classes, dim)`` float32 of unit length: the mean over the words of each name.
+
+    Raises:
+        PipelineError: a name has no letter or digit in it.
+    """
+    rows = []
+    for name in class_names:
+        words = words_of(name)
+        if not words:
+            raise PipelineError(f"text_embeddings.hashed: class name {name!r} has no word in it")
+        mean = np.mean([_word_vector(word, settings) for word in words], axis=0)
+        rows.append(mean / np.linalg.norm(mean))
+    return np.array(rows, np.float32).reshape(len(rows), settings.dim)
+
+
+def words_of(name: str) -> list[str]:
+    """Returns the lower-case words of a class name: ``"ApplyLipstick, red"`` has three."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return [word.lower() for word in re.findall(r"[^\W_]+", spaced)]
+
+
+def _word_vector(word: str, settings: Settings) -> np.ndarray:
+    digest = hashlib.sha256(f"{settings.seed}:{word}".encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    return generator.standard_normal(settings.dim)

@@ -1,0 +1,1 @@
+"""Training: the problem as arrays, class-balanced triplets, and one stage of fitting."""

@@ -1,0 +1,287 @@
+"""One stage of the protocol: fits a model on its partitions, with validation after each epoch.
+
+Nothing here can see a test clip: `fit` looks at training and validation rows only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline import metrics
+from avca_pipeline.artifacts import checkpoint
+from avca_pipeline.artifacts.split import TRAIN, TRAINING_PARTITIONS, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.lazy import torch
+from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.training.optimiser import Adam, Plateau
+from avca_pipeline.training.problem import Problem, Scaling
+from avca_pipeline.training.triplets import sampler
+
+EMBED_CLIPS_AT_ONCE = 4096
+
+
+@dataclass
+class Fitted:
+    """What a stage leaves behind.
+
+    Attributes:
+        history: for each epoch its losses, validation scores, learning rate and time.
+        best_epoch: index of the epoch with the best validation HM; of equal ones the first.
+        best_state: the network's state after that epoch.
+        last_state: the network's state after the last one.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_state: dict[str, Any] = field(default_factory=dict)
+    last_state: dict[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    problem: Problem,
+    scaling: Scaling,
+    *,
+    stage: int,
+    epochs: int,
+    seed: int,
+    device: str,
+    resume: Path | None = None,
+    fingerprint: str = "",
+    report: Callable[[str], None] = lambda note: None,
+) -> Fitted:
+    """Trains a model from scratch.
+
+    The result depends on the seed alone, not on interruptions: after every epoch the whole state
+    is written to ``resume``, and a run that finds one with its own ``fingerprint`` goes on there.
+
+    Args:
+        plugin: a module of `avca_pipeline.models`.
+        settings: its hyper-parameters.
+        problem: clips, classes and partitions.
+        scaling: of the features, learned from this stage's training clips.
+        stage: 1 trains on ``train``, 2 also on both validation partitions.
+        epochs: how many.
+        seed: of initialisation, triplets and dropout.
+        device: of the network and the data.
+        resume: where to keep the state between epochs.
+        fingerprint: of everything that the result depends on.
+        report: called after each epoch with a line about it.
+
+    Raises:
+        PipelineError: the loss is no longer a number.
+    """
+    torch.manual_seed(seed)
+    triplets = torch.Generator().manual_seed(seed)
+    data = _on_device(problem, scaling, device)
+    dims = Dims(problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1])
+    network = plugin.build(settings, dims).to(device)
+    optimiser = Adam(
+        plugin.trainable(settings, network), settings.learning_rate, settings.weight_decay
+    )
+    schedule = Plateau(settings.lr_patience)
+    fitted = Fitted()
+    state = _State(network, optimiser, schedule, triplets)
+    if resume is not None:
+        _restore(resume, fingerprint, fitted, state)
+
+    draw = sampler(problem.rows(*TRAINING_PARTITIONS[stage]), problem.targets).draw
+    for epoch in range(len(fitted.history), epochs):
+        started = time.monotonic()
+        positives, negatives = draw(settings.batches_per_epoch, settings.batch_size, triplets)
+        losses = _train_epoch(
+            plugin, settings, network, optimiser, data, positives.to(device), negatives.to(device)
+        )
+        if not math.isfinite(losses["total"]):
+            raise PipelineError(
+                f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
+            )
+        scores = validate(plugin, settings, network, problem, scaling, device)
+        lr = optimiser.learning_rate
+        optimiser.learning_rate = schedule.next(lr, scores.hm)
+        fitted.last_state = _copy(network.state_dict())
+        if _is_better(scores.hm, fitted):
+            fitted.best_epoch, fitted.best_state = epoch, fitted.last_state
+        fitted.history.append(
+            {
+                "epoch": epoch,
+                "losses": losses,
+                "val": {
+                    "seen": scores.seen,
+                    "unseen": scores.unseen,
+                    "hm": scores.hm,
+                    "zsl": scores.zsl,
+                    "bias": scores.bias,
+                },
+                "learning_rate": lr,
+                "duration_s": round(time.monotonic() - started, 3),
+            }
+        )
+        if resume is not None:
+            _save(resume, fingerprint, fitted, state)
+        report(f"loss {losses['total']:.3f}, validation HM {100 * scores.hm:.1f} %")
+    return fitted
+
+
+def validate(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    network: torch.nn.Module,
+    problem: Problem,
+    scaling: Scaling,
+    device: str,
+) -> metrics.GzslScores:
+    """Returns the scores on ``val_seen`` and ``val_unseen`` at the bias with the best HM."""
+    rows = problem.rows(VAL_SEEN, VAL_UNSEEN)
+    classes = problem.classes(TRAIN, VAL_UNSEEN)
+    clips = embed_clips(plugin, settings, network, problem, scaling, rows, device)
+    distance = metrics.distances(
+        clips, embed_classes(plugin, settings, network, problem.text[classes], device)
+    )
+    targets = np.searchsorted(classes, problem.targets[rows])
+    return metrics.search_bias(distance, targets, problem.class_group[classes] == VAL_UNSEEN)
+
+
+def embed_clips(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    network: torch.nn.Module,
+    problem: Problem,
+    scaling: Scaling,
+    rows: np.ndarray,
+    device: str,
+) -> np.ndarray:
+    """Returns ``(clips, dim)``: the embeddings of these clips, in eval mode."""
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), EMBED_CLIPS_AT_ONCE):
+            some = rows[start : start + EMBED_CLIPS_AT_ONCE]
+            video = torch.from_numpy(scaling.video(problem.video[some])).to(device)
+            audio = torch.from_numpy(scaling.audio(problem.audio[some])).to(device)
+            parts.append(plugin.embed_clips(settings, network, video, audio).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def embed_classes(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    network: torch.nn.Module,
+    text: np.ndarray,
+    device: str,
+) -> np.ndarray:
+    """Returns ``(classes, dim)``: the embeddings of these classes, in eval mode."""
+    network.eval()
+    with torch.inference_mode():
+        embedded = plugin.embed_classes(settings, network, torch.from_numpy(text).to(device))
+    array: np.ndarray = embedded.cpu().numpy()
+    return array
+
+
+@dataclass(frozen=True)
+class _Data:
+    video: torch.Tensor
+    audio: torch.Tensor
+    text_of_clip: torch.Tensor
+
+
+def _on_device(problem: Problem, scaling: Scaling, device: str) -> _Data:
+    return _Data(
+        torch.from_numpy(scaling.video(problem.video)).to(device),
+        torch.from_numpy(scaling.audio(problem.audio)).to(device),
+        torch.from_numpy(problem.text[problem.targets]).to(device),
+    )
+
+
+def _train_epoch(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    network: torch.nn.Module,
+    optimiser: Adam,
+    data: _Data,
+    positives: torch.Tensor,
+    negatives: torch.Tensor,
+) -> dict[str, float]:
+    """Returns the mean of every loss term; the device is waited for once, at the end."""
+    network.train()
+    sums: dict[str, torch.Tensor] = {}
+    for positive, negative in zip(positives, negatives, strict=True):
+        batch = Batch(
+            data.video[positive], data.audio[positive], data.text_of_clip[positive],
+            data.video[negative], data.audio[negative], data.text_of_clip[negative],
+        )  # fmt: skip
+        optimiser.zero_grad()
+        terms = plugin.losses(settings, network, batch)
+        terms["total"].backward()
+        optimiser.step()
+        plugin.after_step(settings, network, batch)
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0.0) + term.detach()
+    return {name: value.item() / len(positives) for name, value in sums.items()}
+
+
+def _is_better(hm: float, fitted: Fitted) -> bool:
+    if fitted.best_epoch < 0:
+        return True
+    return bool(hm > fitted.history[fitted.best_epoch]["val"]["hm"])
+
+
+def _copy(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that the next epoch depends on, but for the global random state."""
+
+    network: torch.nn.Module
+    optimiser: Adam
+    schedule: Plateau
+    triplets: torch.Generator
+
+
+def _save(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> None:
+    checkpoint.write(
+        path,
+        {
+            "fingerprint": fingerprint,
+            "history": fitted.history,
+            "best_epoch": fitted.best_epoch,
+            "best_state": fitted.best_state,
+            "network": state.network.state_dict(),
+            "optimiser": state.optimiser.state(),
+            "schedule": state.schedule.state(),
+            "triplets": state.triplets.get_state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        },
+    )
+
+
+def _restore(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> None:
+    """Loads the state of an interrupted run of the same fit; anything else is left alone."""
+    try:
+        content = checkpoint.read(path)
+    except FormatError:
+        return
+    if content["fingerprint"] != fingerprint:
+        return
+    fitted.history = content["history"]
+    fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
+    state.network.load_state_dict(content["network"])
+    fitted.last_state = _copy(state.network.state_dict())
+    state.optimiser.restore(content["optimiser"])
+    state.schedule.restore(content["schedule"])
+    state.triplets.set_state(content["triplets"])
+    torch.set_rng_state(content["random"])
+    if content["cuda_random"]:
+        torch.cuda.set_rng_state_all(content["cuda_random"])

@@ -1,0 +1,140 @@
+"""A learning problem as arrays: features, text embeddings and partitions, joined."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.split import (
+    PARTITIONS,
+    TEST_UNSEEN,
+    TRAIN,
+    TRAINING_PARTITIONS,
+    VAL_UNSEEN,
+    SplitClip,
+)
+from avca_pipeline.errors import PipelineError
+
+SCALINGS = ("none", "standard")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All clips that have both features, and what is known of their classes.
+
+    Attributes:
+        clip_ids: N, sorted.
+        video: ``(clips, video dim)`` float32.
+        audio: ``(clips, audio dim)`` float32.
+        targets: ``(clips,)``, row of each clip's class.
+        partition: ``(clips,)``, one of the five names each.
+        class_names: C, sorted.
+        class_group: ``(classes,)``: ``train``, ``val_unseen`` or ``test_unseen``, which says from
+            which stage on a class is seen.
+        text: ``(classes, text dim)`` float32.
+        num_missing: partition to the number of its clips that lack a feature.
+    """
+
+    clip_ids: Sequence[str]
+    video: np.ndarray
+    audio: np.ndarray
+    targets: np.ndarray
+    partition: np.ndarray
+    class_names: Sequence[str]
+    class_group: np.ndarray
+    text: np.ndarray
+    num_missing: dict[str, int]
+
+    def rows(self, *partitions: str) -> np.ndarray:
+        """Returns the rows of the clips in these partitions."""
+        return np.flatnonzero(np.isin(self.partition, partitions))
+
+    def classes(self, *groups: str) -> np.ndarray:
+        """Returns the rows of the classes in these groups."""
+        return np.flatnonzero(np.isin(self.class_group, groups))
+
+
+def assemble(
+    split: Sequence[SplitClip], video: Features, audio: Features, labels: Labels
+) -> Problem:
+    """Joins a split with two backbones' features and the text embeddings, by clip and by class.
+
+    Raises:
+        PipelineError: a partition has no usable clip, or a class has no text embedding.
+    """
+    video_row = {clip: row for row, clip in enumerate(video.clip_ids)}
+    audio_row = {clip: row for row, clip in enumerate(audio.clip_ids)}
+    ordered = sorted(split, key=lambda row: row.clip_id)
+    usable = [row for row in ordered if row.clip_id in video_row and row.clip_id in audio_row]
+    for partition in PARTITIONS:
+        if not any(row.partition == partition for row in usable):
+            raise PipelineError(
+                f"partition {partition}: none of its clips has both a video and an audio feature; "
+                "see the rejected clips in the features files"
+            )
+    class_names = sorted({row.class_name for row in ordered})
+    class_row = {name: row for row, name in enumerate(class_names)}
+    groups = _class_groups(ordered)
+    return Problem(
+        clip_ids=[row.clip_id for row in usable],
+        video=video.features[[video_row[row.clip_id] for row in usable]],
+        audio=audio.features[[audio_row[row.clip_id] for row in usable]],
+        targets=np.array([class_row[row.class_name] for row in usable]),
+        partition=np.array([row.partition for row in usable]),
+        class_names=class_names,
+        class_group=np.array([groups[name] for name in class_names]),
+        text=labels.rows(class_names),
+        num_missing=dict(
+            Counter(row.partition for row in ordered) - Counter(row.partition for row in usable)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Shift and factor of each feature dimension, learned from training clips only."""
+
+    video_mean: np.ndarray
+    video_factor: np.ndarray
+    audio_mean: np.ndarray
+    audio_factor: np.ndarray
+
+    def video(self, features: np.ndarray) -> np.ndarray:
+        """Returns scaled video features, ``(clips, dim)`` float32."""
+        return ((features - self.video_mean) * self.video_factor).astype(np.float32)
+
+    def audio(self, features: np.ndarray) -> np.ndarray:
+        """Returns scaled audio features, ``(clips, dim)`` float32."""
+        return ((features - self.audio_mean) * self.audio_factor).astype(np.float32)
+
+
+def learn_scaling(kind: str, problem: Problem, stage: int) -> Scaling:
+    """Returns the scaling of a feature set.
+
+    ``none`` is the published choice. ``standard`` gives every dimension mean 0 and variance 1
+    over the clips that the stage trains on, and no others; a dimension that never varies becomes 0.
+    """
+    rows = problem.rows(*TRAINING_PARTITIONS[stage])
+
+    def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dim = features.shape[1]
+        if kind == "none":
+            return np.zeros(dim), np.ones(dim)
+        training = features[rows].astype(np.float64)
+        spread = training.std(axis=0)
+        floor = 1e-6 * max(float(spread.max(initial=0.0)), 1e-30)
+        return training.mean(axis=0), np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)
+
+    return Scaling(*moments(problem.video), *moments(problem.audio))
+
+
+def _class_groups(split: Sequence[SplitClip]) -> dict[str, str]:
+    groups = {row.class_name: TRAIN for row in split}
+    for group in (VAL_UNSEEN, TEST_UNSEEN):
+        groups |= {row.class_name: group for row in split if row.partition == group}
+    return groups

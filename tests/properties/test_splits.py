@@ -1,0 +1,146 @@
+"""Whatever the manifest, a built split does not leak."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avca_pipeline.artifacts.manifest import Clip, shard_names, shard_of
+from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.config import BuiltSplit
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.splits.audit import audit
+from avca_pipeline.splits.build import build
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> list[Clip]:
+    """Draws clips of some classes from some sources, which may be shared between classes."""
+    num_classes = draw(st.integers(4, 9))
+    clips = []
+    for label in range(num_classes):
+        for source in range(draw(st.integers(3, 7))):
+            is_shared = draw(st.integers(0, 9)) == 0
+            source_id = f"shared-{draw(st.integers(0, 3))}" if is_shared else f"{label}-{source}"
+            for clip in range(draw(st.integers(1, 3))):
+                clips.append(
+                    Clip(f"{label}/{source}/{clip}", source_id, f"class {label}", "file.mp4")
+                )
+    return clips
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> BuiltSplit:
+    share = st.floats(0.05, 0.45)
+    return BuiltSplit(
+        seed=draw(st.integers(0, 99)),
+        val_unseen_classes=draw(share),
+        test_unseen_classes=draw(share),
+        val_seen_sources=draw(share),
+        test_seen_sources=draw(share),
+    )
+
+
+COMMON = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@COMMON
+@given(manifests(), choices(), st.randoms(use_true_random=False))
+def test_nothing_leaks_in_any_order(
+    clips: list[Clip], chosen: BuiltSplit, shuffler: random.Random
+) -> None:
+    try:
+        built = build(clips, chosen)
+    except PipelineError:
+        return  # refused in words; what is not refused must hold
+    result = audit(clips, built.clips, built.excluded)
+    assert result["passed"], [check for check in result["checks"] if not check["passed"]]
+
+    partitions: dict[str, set[str]] = {}
+    classes: dict[str, set[str]] = {}
+    for row in built.clips:
+        partitions.setdefault(row.source_id, set()).add(row.partition)
+        classes.setdefault(row.partition, set()).add(row.class_name)
+    assert all(len(found) == 1 for found in partitions.values())
+    assert not classes[TEST_UNSEEN] & (set().union(*classes.values()) - classes[TEST_UNSEEN])
+    assert not classes[VAL_UNSEEN] & (classes[TRAIN] | classes[VAL_SEEN] | classes[TEST_UNSEEN])
+    assert classes[VAL_SEEN] <= classes[TRAIN]
+    assert len(built.clips) + len(built.excluded) == len(clips)
+
+    shuffled = list(clips)
+    shuffler.shuffle(shuffled)
+    assert build(shuffled, chosen) == built
+
+
+@COMMON
+@given(st.integers(4, 9), st.integers(20, 40), choices())
+def test_a_new_clip_moves_no_other(num_classes: int, num_sources: int, chosen: BuiltSplit) -> None:
+    clips = [
+        Clip(f"{label}-{source}", f"{label}-{source}", f"class {label}", "file.mp4")
+        for label in range(num_classes)
+        for source in range(num_sources)
+    ]
+    try:
+        before = {row.clip_id: row.partition for row in build(clips, chosen).clips}
+    except PipelineError:
+        return
+    # Where the shares alone fill every partition of every class, nothing has been moved by hand.
+    added = [*clips, Clip("new", "new source", "class 0", "file.mp4")]
+    after = {row.clip_id: row.partition for row in build(added, chosen).clips}
+    moved = [clip for clip, partition in before.items() if after[clip] != partition]
+    assert len(moved) <= 1
+    assert not moved or after["new"] != after[moved[0]]
+
+
+def test_too_few_sources_are_refused_by_name() -> None:
+    clips = [
+        Clip(f"{label}-{source}", f"{label}-{source}", f"class {label}", "file.mp4")
+        for label in range(6)
+        for source in range(1)
+    ]
+    with pytest.raises(PipelineError, match=r"class 'class \d' has 1 source\(s\) but needs"):
+        build(clips, BuiltSplit())
+    with pytest.raises(PipelineError, match="too few to split"):
+        build(clips[:2], BuiltSplit())
+
+
+def test_the_audit_sees_leaks() -> None:
+    """Each check fails on a split made to violate it."""
+    clips = [
+        Clip(f"{label}-{source}", f"{label}-{source}", f"class {label}", "file.mp4")
+        for label in range(6)
+        for source in range(8)
+    ]
+    rows = build(clips, BuiltSplit()).clips
+
+    def failed(changed: list) -> set[str]:
+        result = audit(clips, changed, {})
+        return {check["name"] for check in result["checks"] if not check["passed"]}
+
+    def moved(partition: str, to: str) -> list:
+        index = next(i for i, row in enumerate(rows) if row.partition == partition)
+        row = rows[index]
+        change = type(row)(row.clip_id, row.class_name, row.source_id, to)
+        return [*rows[:index], change, *rows[index + 1 :]]
+
+    assert failed(rows) == set()
+    assert failed(rows[1:]) == {"every_clip_accounted_for"}
+    assert failed([*rows, rows[0]]) == {"every_clip_accounted_for"}
+    assert failed(moved(TEST_UNSEEN, TRAIN)) == {"test_unseen_classes_unseen"}
+    assert failed(moved(VAL_UNSEEN, TRAIN)) == {"val_unseen_classes_unseen_in_stage_1"}
+    first, other = (next(r for r in rows if r.partition == p) for p in (TRAIN, VAL_SEEN))
+    same_source = [
+        type(r)(r.clip_id, r.class_name, first.source_id, r.partition) if r == other else r
+        for r in rows
+    ]
+    assert failed(same_source) == {"clips_keep_class_and_source", "sources_in_one_partition"}
+
+
+@given(st.text(min_size=1), st.integers(1, 64))
+def test_shards_depend_on_the_clip_alone(clip_id: str, num_shards: int) -> None:
+    shard = shard_of(clip_id, num_shards)
+    assert shard in shard_names(num_shards)
+    assert shard == shard_of(clip_id, num_shards)

@@ -1,0 +1,171 @@
+"""A wrong config gives one line that names the key and what would be right."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avca_pipeline import config as avca_config
+from avca_pipeline.errors import PipelineError
+from tests.conftest import REPOSITORY
+
+DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+
+
+def changed(change: Callable[[dict], Any]) -> dict:
+    raw = copy.deepcopy(DEFAULT)
+    change(raw)
+    return raw
+
+
+def put(*keys: str, value: Any) -> Callable[[dict], None]:
+    def change(raw: dict) -> None:
+        for key in keys[:-1]:
+            raw = raw[key]
+        raw[keys[-1]] = value
+
+    return change
+
+
+WRONG = {
+    "top level": (put("model", value={}), "config: unknown key 'model'; did you mean 'models'?"),
+    "plugin": (
+        put("models", "avca", "learning_rat", value=1),
+        "models.avca: unknown key 'learning_rat'; did you mean 'learning_rate'?",
+    ),
+    "value": (
+        put("models", "avca", "learning_rate", value=-1),
+        "models.avca.learning_rate: Input should be greater than 0 (found -1)",
+    ),
+    "not a number": (
+        put("models", "avca", "epochs", value=float("nan")),
+        "models.avca.epochs: Input should be a finite number (found nan)",
+    ),
+    "searched": (
+        put("models", "avca", "search", value={"encoder_dropot": [0]}),
+        "models.avca.search: unknown key 'encoder_dropot'; did you mean 'encoder_dropout'?",
+    ),
+    "searched value": (
+        put("models", "avca", "search", value={"encoder_dropout": [2]}),
+        "models.avca.search.encoder_dropout: Input should be less than 1 (found 2)",
+    ),
+    "no plugin": (
+        put("models", "avka", value={}),
+        "models.avka: no plugin 'avka'; did you mean 'avca'?",
+    ),
+    "reference": (
+        put("feature_sets", "c3d-vggish", "video", value="c3"),
+        "feature_sets.c3d-vggish.video: 'c3' is not under backbones; did you mean 'c3d'?",
+    ),
+    "modality": (
+        put("feature_sets", "c3d-vggish", "video", value="vggish"),
+        "feature_sets.c3d-vggish.video: 'vggish' is a backbone for audio",
+    ),
+    "experiment": (
+        put("experiment", "models", value=["avc"]),
+        "experiment.models: 'avc' is not under models; did you mean 'avca'?",
+    ),
+    "twice": (
+        put("experiment", "seeds", value=[1, 1]),
+        "experiment.seeds: list at least one, and each once (found [1, 1])",
+    ),
+    "missing": (put("datasets", value=None), "datasets: expected names with their settings"),
+    "shares": (
+        put("splits", "built", "test_unseen_classes", value=0.9),
+        "splits.built: val_unseen_classes and test_unseen_classes together must be less than 1",
+    ),
+    "shards": (
+        put("datasets", "demo", "num_shards", value=0),
+        "datasets.demo.num_shards: expected a whole number from 1 on, found 0",
+    ),
+    "name": (
+        put("splits", "../../x", value={}),
+        "splits: '../../x' cannot be a name; use letters, digits, '.', '_' and '-'",
+    ),
+    "checksum": (
+        put("backbones", "c3d", "sha256", value="a" * 64),
+        "backbones.c3d: sha256 is given but weights are random; name a file or an address",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_message(case: str) -> None:
+    change, expected = WRONG[case]
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(changed(change))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(expected)
+
+
+def test_default_config_is_good() -> None:
+    config = avca_config.parse(DEFAULT)
+    avca_config.check_inputs(config)
+    assert len(config.runs()) == len(DEFAULT["experiment"]["seeds"])
+
+
+def test_missing_inputs_are_named(tmp_path: Path) -> None:
+    folder = {"plugin": "folder", "path": str(tmp_path / "no")}
+    table = {"plugin": "table", "path": str(tmp_path / "no.csv")}
+    vectors = {"plugin": "precomputed", "path": str(tmp_path / "no.npy")}
+    for change, expected in (
+        (put("datasets", "demo", value=folder), "no: the raw folder"),
+        (put("datasets", "demo", value=table), "no such file"),
+        (
+            put("backbones", "c3d", "weights", value=str(tmp_path / "no.pth")),
+            "backbones.c3d.weights",
+        ),
+        (put("text_embeddings", "hashed", value=vectors), "text_embeddings.hashed"),
+    ):
+        with pytest.raises(PipelineError, match=expected):
+            avca_config.check_inputs(avca_config.parse(changed(change)))
+
+
+def settings_of(raw: dict) -> dict[str, str]:
+    config = avca_config.parse(raw)
+    of = avca_config.settings_of
+    return {
+        "manifest": of(config, "manifest", "demo"),
+        "extract": of(config, "extract", "c3d"),
+        "embed": of(config, "embed", "hashed"),
+        "split": of(config, "split", "built"),
+        "train": of(config, "train", "avca", feature_set="c3d-vggish", seed=0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        (put("models", "avca", "search", value={"learning_rate": [0.01]}), {"train"}),
+        (put("splits", "built", "seed", value=5), {"split"}),
+        (put("text_embeddings", "hashed", value={"dim": 10}), {"embed"}),
+        (put("backbones", "c3d", "seed", value=3), {"extract"}),
+        (put("backbones", "vggish", "seed", value=3), set()),
+        (put("limits", value={"max_duration_s": 5}), {"extract"}),
+        (put("datasets", "demo", "seed", value=3), {"manifest"}),
+        (put("feature_sets", "c3d-vggish", "scaling", value="none"), {"train"}),
+        (put("cache", value="elsewhere"), set()),
+        (put("experiment", "seeds", value=[7]), set()),
+        (lambda raw: raw.update(dict(reversed(raw.items()))), set()),
+    ],
+)
+def test_what_a_change_makes_stale(change: Callable[[dict], Any], stale: set[str]) -> None:
+    before, after = settings_of(DEFAULT), settings_of(changed(change))
+    assert {stage for stage in before if before[stage] != after[stage]} == stale
+
+
+def test_reading_a_config_does_not_import_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from avca_pipeline import config; "
+        "config.load(Path('config.yaml')); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'av', 'librosa')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False)
+    assert done.returncode == 0

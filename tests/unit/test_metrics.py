@@ -1,0 +1,71 @@
+"""Scores worked out by hand, and the cases where a definition is needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avca_pipeline import metrics
+
+# Two seen classes (0, 1), two unseen ones (2, 3); clips 0 and 1 of class 0, then one of each.
+TARGETS = np.array([0, 0, 1, 2, 3])
+IS_UNSEEN = np.array([False, False, True, True])
+DISTANCE = np.array(
+    [
+        [1.0, 2.0, 3.0, 4.0],  # right
+        [2.0, 1.0, 3.0, 4.0],  # taken for class 1
+        [2.0, 1.0, 3.0, 4.0],  # right
+        [1.0, 4.0, 1.5, 3.0],  # taken for the seen class 0; right among unseen ones
+        [3.0, 4.0, 1.0, 2.0],  # taken for class 2, among unseen ones too
+    ]
+)
+
+
+def test_scores_without_bias() -> None:
+    found = metrics.evaluate(DISTANCE, TARGETS, IS_UNSEEN, bias=0.0)
+    assert found.seen == pytest.approx((1 / 2 + 1) / 2)
+    assert found.unseen == 0.0
+    assert found.hm == 0.0
+    assert found.zsl == pytest.approx((1 + 0) / 2)
+    np.testing.assert_array_equal(found.gzsl_per_class, [0.5, 1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(found.zsl_per_class, [np.nan, np.nan, 1.0, 0.0])
+
+
+def test_bias_pushes_seen_classes_away() -> None:
+    found = metrics.evaluate(DISTANCE, TARGETS, IS_UNSEEN, bias=0.6)
+    assert found.unseen == pytest.approx(0.5)
+    assert found.seen == pytest.approx(0.75)
+    assert found.zsl == pytest.approx(0.5)
+
+
+def test_search_takes_the_first_of_equal_biases() -> None:
+    found = metrics.search_bias(DISTANCE, TARGETS, IS_UNSEEN, biases=[0.0, 0.6, 0.7])
+    assert found.bias == 0.6
+
+
+def test_ties_go_to_the_first_class() -> None:
+    found = metrics.evaluate(np.zeros((2, 2)), np.array([0, 1]), np.array([False, True]), 0.0)
+    assert (found.seen, found.unseen) == (1.0, 0.0)
+
+
+def test_class_without_clips_is_left_out_or_poisons() -> None:
+    targets = np.array([0, 0, 1, 2, 2])
+    kept = metrics.evaluate(DISTANCE, targets, IS_UNSEEN, 0.0)
+    assert np.isfinite([kept.seen, kept.unseen, kept.hm, kept.zsl]).all()
+    published = metrics.evaluate(DISTANCE, targets, IS_UNSEEN, 0.0, skip_empty=False)
+    assert np.isnan([published.unseen, published.hm, published.zsl]).all()
+
+
+def test_chance_of_hm_is_the_best_that_guessing_reaches() -> None:
+    num_seen, num_unseen = 16, 4
+    share = np.linspace(0.0, 1.0, 100_001)
+    seen, unseen = share / num_seen, (1 - share) / num_unseen
+    best = (2 * seen * unseen / (seen + unseen)).max()
+    assert metrics.chance(num_seen, num_unseen).hm == pytest.approx(best, rel=1e-6)
+    assert metrics.chance(num_seen, num_unseen).zsl == 0.25
+
+
+def test_distances_are_exact_for_nearly_equal_rows() -> None:
+    clips = np.array([[1e4, 1.0]], np.float32)
+    classes = np.array([[1e4, 1.0], [1e4, 1.0 + 2**-20]], np.float32)
+    np.testing.assert_array_equal(metrics.distances(clips, classes), [[0.0, 2**-20]])

@@ -1,0 +1,349 @@
+"""The report of tiny made-up results: its numbers, its escaping, and that nothing is lost."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avca_pipeline import metrics
+from avca_pipeline.artifacts import features, fetched, manifest, scores, split
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.artifacts.split import SplitClip
+from avca_pipeline.errors import FormatError
+from avca_pipeline.reporting.figures import embedding_plot
+from avca_pipeline.splits.audit import audit
+from avca_pipeline.stages import report
+
+HOSTILE = '<script>alert(1)</script> & "x" $\\alpha_'
+CLASSES = ("archery", "bowling", HOSTILE, "drumming")
+UNSEEN = (HOSTILE, "drumming")
+SHARD = "00000-of-00001"
+CANDIDATES = ("dropout=0.0", "dropout=0.2 <i>")
+SEEN = {("one", "avca"): (0.5, 0.7), ("one", "ale"): (0.3, 0.4), ("two", "avca"): (0.25, 0.25)}
+UNFETCHED, UNHEARD = "archery-0", "bowling-0"
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, and the text of table cells."""
+
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += f" {data.strip()}" if data.strip() else ""
+
+    def row(self, *start: str) -> list[str]:
+        """Returns the cells of the only row that starts with these."""
+        stripped = [[cell.strip() for cell in row] for row in self.rows]
+        (found,) = [row for row in stripped if row[: len(start)] == list(start)]
+        return found
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two datasets with one split each, and two models on the first of them."""
+    root = tmp_path_factory.mktemp("results")
+    for dataset in ("one", "two"):
+        _dataset(root / dataset)
+    for (dataset, model), values in SEEN.items():
+        for seed, value in enumerate(values):
+            _run(root, dataset, model, seed, value)
+    _report(root, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(results: Path) -> Page:
+    """The report of them."""
+    return _parsed(results / "report.html")
+
+
+def test_names_are_escaped(page: Page) -> None:
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "b"}
+    rows = [[cell.strip() for cell in row] for row in page.rows]
+    assert [HOSTILE, "unseen", "3", "50.0 ± 0.0", "50.0 ± 0.0"] in rows
+    assert page.text.count(HOSTILE) == 2 * len(SEEN)  # tables and legends
+    assert CANDIDATES[1] in page.text
+
+
+def test_page_needs_nothing_else(page: Page) -> None:
+    policy = [a.get("content") for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "img")
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+        assert not any(name.startswith("on") for name in attributes)
+
+
+def test_ids_are_unique_and_drawings_described(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert len(drawings) == 2 * len(SEEN)
+    assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
+
+
+def test_table_has_mean_std_and_chance(page: Page) -> None:
+    row = page.row("one built", "c3d-vggish hashed", "avca")
+    # 0.5 and 0.7: mean 0.6, sample standard deviation sqrt(0.02) = 0.1414
+    assert row[3:] == [
+        "2",
+        "60.0 ± 14.1 chance 25.0",
+        "40.0 ± 0.0 chance 25.0",
+        "50.0 ± 0.0 chance 25.0",
+        "80.0 ± 0.0 chance 50.0",
+    ]
+
+
+def test_best_model_is_bold_where_there_are_several(results: Path) -> None:
+    html = (results / "report.html").read_text(encoding="utf-8")
+    assert "<strong>60.0 ± 14.1</strong>" in html
+    assert "<strong>35.0" not in html
+    assert "<strong>25.0 ± 0.0</strong>" not in html  # the only model of its dataset
+    assert html.count("<strong>50.0 ± 0.0</strong>") == 2  # equally good
+
+
+def test_csv_has_the_same_numbers(results: Path) -> None:
+    with open(results / "table.csv", newline="", encoding="utf-8") as file:
+        table = {(row["dataset"], row["model"]): row for row in csv.DictReader(file)}
+    assert set(table) == set(SEEN)
+    row = table["one", "avca"]
+    assert float(row["seen_mean_percent"]) == pytest.approx(60)
+    assert float(row["seen_std_percent"]) == pytest.approx(14.1421, abs=1e-4)
+    assert float(row["hm_chance_percent"]) == pytest.approx(25)
+    assert (row["num_seeds"], row["bias_mean"], row["epochs"]) == ("2", "0.6", "1;2")
+
+
+def test_single_seed_has_no_deviation(results: Path, tmp_path: Path) -> None:
+    html = _report(results, tmp_path, runs="two/*/*/*/*/*/seed0").read_text(encoding="utf-8")
+    assert "50.0<span" in html
+    assert "±" not in html[html.index("<tbody") : html.index("</tbody")]
+
+
+def test_every_clip_is_accounted_for(page: Page) -> None:
+    assert "Every clip is accounted for" in page.text
+    rows = [[cell.strip() for cell in row] for row in page.rows]
+    for first, numbers in (
+        ("fetch", ["12", "11", "1"]),
+        ("extract c3d 1 shorter than one window, padded", ["11", "11", "0"]),
+        ("extract vggish", ["11", "10", "1"]),
+        ("test clips of split built with c3d-vggish", ["6", "6", "0"]),
+    ):
+        found = [row[1:4] for row in rows if row and row[0] == first]
+        assert found == [numbers, numbers], first  # once for each dataset
+    assert ["one", "fetch", "missing", "1"] in rows
+    assert ["two", "extract vggish", UNHEARD, "no audio: <b>silent</b>"] in rows
+
+
+def test_lost_clip_is_noticed(results: Path, tmp_path: Path) -> None:
+    table = results / "one/fetched" / f"{SHARD}.csv"
+    whole = fetched.read(table)
+    fetched.write(table, [*whole[:-1], FetchedClip("stranger", OK)])
+    try:
+        page = _parsed(_report(results, tmp_path, runs="two/*/*/*/*/*/seed0"))
+    finally:
+        fetched.write(table, whole)
+    assert "The counts do not add up" in page.text
+    assert "2 astray" in " ".join(cell for row in page.rows for cell in row)
+
+
+def test_says_what_the_weights_are(page: Page) -> None:
+    assert "seeded random weights: these numbers show that the pipeline works" in page.text
+
+
+def test_same_files_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    _report(results, tmp_path)
+    for name in ("report.html", "table.csv"):
+        assert (tmp_path / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_seeds_of_one_row_have_the_same_classes(results: Path, tmp_path: Path) -> None:
+    path = results / "two/runs/built/c3d-vggish/hashed/avca/seed1/scores.json"
+    content = scores.read(path)
+    content["per_class"][0]["num_clips"] += 1
+    other = tmp_path / "seed1/scores.json"
+    scores.write(other, content)
+    with pytest.raises(FormatError, match="other classes or clips"):
+        report.run(
+            [path.parents[1] / "seed0/scores.json", other],
+            [], [], [], [], [], [], tmp_path / "report.html", tmp_path / "table.csv",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("num_clips", [1, 3, 40])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_few_or_collapsed_embeddings(num_clips: int, spread: float) -> None:
+    rng = np.random.default_rng(0)
+    plot = embedding_plot(
+        Embeddings(
+            [f"c{i}" for i in range(num_clips)],
+            [HOSTILE] * num_clips,
+            spread * rng.normal(size=(num_clips, 8)).astype(np.float32),
+            [HOSTILE, "seen"],
+            np.array([True, False]),
+            spread * rng.normal(size=(2, 8)).astype(np.float32),
+        ),
+        "plot",
+        "title",
+    )
+    assert bool(plot.svg) == (spread > 0 and num_clips > 2)
+    assert plot.svg or plot.note
+
+
+def test_torch_is_not_imported() -> None:
+    code = "import sys, avca_pipeline.stages.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _parsed(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    assert page.open == []
+    return page
+
+
+def _report(root: Path, out: Path, runs: str = "*/runs/*/*/*/*/seed*") -> Path:
+    folders = list(root.glob(runs))
+    report.run(
+        [folder / "scores.json" for folder in folders],
+        [folder / "embeddings.h5" for folder in folders],
+        [history for folder in folders for history in folder.glob("stage1/*/history.json")],
+        list(root.glob("*/splits/*.audit.json")),
+        list(root.glob("*/manifest.csv")),
+        list(root.glob("*/fetched/*.csv")),
+        list(root.glob("*/features/*/*.h5")),
+        out / "report.html",
+        out / "table.csv",
+    )
+    return out / "report.html"
+
+
+def _clips() -> list[Clip]:
+    return [
+        Clip(f"{'hostile' if name == HOSTILE else name}-{i}", f"{number}-{i}", name, "clip.mp4")
+        for number, name in enumerate(CLASSES)
+        for i in range(3)
+    ]
+
+
+def _dataset(folder: Path) -> None:
+    clips = _clips()
+    manifest.write(folder / "manifest.csv", clips)
+    fetched.write(
+        folder / "fetched" / f"{SHARD}.csv",
+        [
+            FetchedClip(clip.clip_id, REJECTED, "missing: no such file")
+            if clip.clip_id == UNFETCHED
+            else FetchedClip(clip.clip_id, OK, path="clip.mp4")
+            for clip in clips
+        ],
+    )
+    for backbone, refused in (("c3d", {}), ("vggish", {UNHEARD: "no audio: <b>silent</b>"})):
+        ids = [clip.clip_id for clip in clips if clip.clip_id not in {UNFETCHED, *refused}]
+        padded = np.arange(len(ids)) == (0 if backbone == "c3d" else -1)
+        value = Features(ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, refused)
+        features.write(folder / "features" / backbone / f"{SHARD}.h5", value)
+    rows = [
+        SplitClip(
+            c.clip_id,
+            c.class_name,
+            c.source_id,
+            "test_unseen" if c.class_name in UNSEEN else "train",
+        )
+        for c in clips
+    ]
+    split.write_audit(folder / "splits/built.audit.json", audit(clips, rows, {}))
+
+
+def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
+    folder = root / dataset / "runs/built/c3d-vggish/hashed" / model / f"seed{seed}"
+    tested = [clip for clip in _clips() if clip.class_name in UNSEEN]
+    rng = np.random.default_rng(seed)
+    classes = sorted(CLASSES)
+    is_unseen = np.array([name in UNSEEN for name in classes])
+    scores.write_embeddings(
+        folder / "embeddings.h5",
+        Embeddings(
+            [clip.clip_id for clip in tested],
+            [clip.class_name for clip in tested],
+            rng.normal(size=(len(tested), 4)),
+            classes,
+            is_unseen,
+            rng.normal(size=(len(classes), 4)),
+        ),
+    )
+    val = {"seen": 0.4, "unseen": 0.2, "hm": 0.27, "zsl": 0.5, "bias": 0.6}
+    for candidate in CANDIDATES:
+        epochs = [{"epoch": epoch, "val": val} for epoch in range(3)]
+        content = {"candidate": candidate, "best_epoch": 1, "epochs": epochs}
+        scores.write(folder / "stage1" / candidate / "history.json", content)
+    chosen = {"candidate": CANDIDATES[1], "epoch": 1 + seed, "val": val, "num_candidates": 2}
+    identity = {"dataset": dataset, "model": model, "seed": seed}
+    identity |= {"split": "built", "feature_set": "c3d-vggish", "text_embedding": "hashed"}
+    content = {
+        "run": identity,
+        "scores": {"seen": seen, "unseen": 0.4, "hm": 0.5, "zsl": 0.8},
+        "chance": vars(metrics.chance(2, 2)),
+        "bias": 0.6,
+        "selection": chosen,
+        "per_class": [_class(name) for name in classes],
+        "num_missing": {"train": 2},
+        "provenance": {
+            "video": {"name": "c3d", "backbone": "c3d", "weights": "random:0"},
+            "audio": {"name": "vggish", "backbone": "vggish", "weights": "random:0"},
+            "text_embedding": "hashed words",
+            "settings": {"learning_rate": 0.001},
+            "device": "CPU",
+        },
+    }
+    scores.write(folder / "scores.json", content)
+
+
+def _class(name: str) -> dict[str, Any]:
+    is_unseen = name in UNSEEN
+    accuracy = 0.5 if is_unseen else None
+    return {
+        "class_name": name,
+        "is_unseen": is_unseen,
+        "num_clips": 3 if is_unseen else 0,
+        "gzsl": accuracy,
+        "zsl": accuracy,
+    }

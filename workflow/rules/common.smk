@@ -1,0 +1,132 @@
+"""What the rules share: the typed config, and where files are."""
+
+import fcntl
+import os
+import shutil
+import sys
+from os import environ
+
+from avca_pipeline import config as avca_config
+from avca_pipeline.artifacts.manifest import shard_names
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.stages import VERSIONS, check
+
+# `avca` is installed beside this Python; a conda environment, where one is used, comes before it.
+environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]
+
+
+def stop_on_user_errors(call, *arguments):
+    """Calls, and turns what a user can put right into one line and exit code 1."""
+    try:
+        return call(*arguments)
+    except PipelineError as error:
+        print(f"avca: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def forget_stale_lock():
+    """Lets a run go on after `kill -9` of Snakemake, whose own lock stays behind then.
+
+    The operating system drops this lock with the process, so whoever gets it knows that no other
+    run is alive in this folder.
+    """
+    os.makedirs(".snakemake", exist_ok=True)
+    lock = open(".snakemake/alive.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None  # Snakemake's own lock says what to do
+    shutil.rmtree(".snakemake/locks", ignore_errors=True)
+    return lock
+
+
+if workflow.is_main_process and not workflow.dryrun:
+    ALIVE_LOCK = forget_stale_lock()
+
+CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
+stop_on_user_errors(avca_config.check_inputs, CONFIG)
+
+RESULTS = CONFIG.results
+RUN = f"{RESULTS}/{{dataset}}/runs/{{split}}/{{feature_set}}/{{text_embedding}}/{{model}}/seed{{seed}}"
+LOGS = f"{RESULTS}/{{dataset}}/logs"
+BENCHMARKS = f"{RESULTS}/{{dataset}}/benchmarks"
+RUN_NAME = "{split}/{feature_set}/{text_embedding}/{model}/seed{seed}"
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    shard=r"\d{5}-of-\d{5}",
+    backbone="[^/]+",
+    split="[^/.]+(\\.[^/.]+)*?",
+    feature_set="[^/]+",
+    text_embedding="[^/]+",
+    model="[^/]+",
+    seed=r"\d+",
+    candidate="[^/]+",
+
+
+def settings(stage, name="", **more):
+    """Returns the part of the config that a stage's result depends on; with its version, a key."""
+    return avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more)
+
+
+def shards(dataset):
+    return shard_names(CONFIG.num_shards[dataset])
+
+
+def manifest(wildcards):
+    return checkpoints.manifest.get(dataset=wildcards.dataset).output.manifest
+
+
+def shard_list(wildcards):
+    return f"{checkpoints.manifest.get(dataset=wildcards.dataset).output.shards}/{wildcards.shard}.csv"
+
+
+def features_of(dataset, backbone):
+    return [f"{RESULTS}/{dataset}/features/{backbone}/{shard}.h5" for shard in shards(dataset)]
+
+
+def features_in_set(modality):
+    def paths(wildcards):
+        backbone = getattr(CONFIG.feature_sets[wildcards.feature_set], modality)
+        return features_of(wildcards.dataset, backbone)
+
+    return paths
+
+
+def problem(**more):
+    """Returns the inputs of every rule that works on features, labels and a split."""
+    return dict(
+        split=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
+        labels=f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
+        video=features_in_set("video"),
+        audio=features_in_set("audio"),
+        **more,
+    )
+
+
+def run_files(name):
+    return [f"{RESULTS}/{run.path}/{name}" for run in CONFIG.runs()]
+
+
+def shard_files(folder):
+    return [
+        f"{RESULTS}/{dataset}/{folder}/{shard}.csv"
+        for dataset in CONFIG.experiment.datasets
+        for shard in shards(dataset)
+    ]
+
+
+def train_settings(wildcards, **more):
+    return settings(
+        "train",
+        wildcards.model,
+        feature_set=wildcards.feature_set,
+        seed=int(wildcards.seed),
+        **more,
+    )
+
+
+PROBLEM_OPTIONS = (
+    "--split {input.split:q} --labels {input.labels:q} --video {input.video:q} --audio {input.audio:q}"
+)

@@ -1,0 +1,21 @@
+rule embed:
+    input:
+        clips=manifest,
+        vectors=lambda wildcards: CONFIG.text_embeddings[wildcards.text_embedding].module.inputs(
+            CONFIG.text_embeddings[wildcards.text_embedding].settings
+        ),
+    output:
+        f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
+    params:
+        settings=lambda wildcards: settings("embed", wildcards.text_embedding),
+    log:
+        f"{LOGS}/embed/{{text_embedding}}.log",
+    benchmark:
+        f"{BENCHMARKS}/embed/{{text_embedding}}.tsv"
+    priority: 10
+    threads: 1
+    conda:
+        "../../envs/avca.yaml"
+    shell:
+        "exec avca embed --settings {params.settings:q} --clips {input.clips:q}"
+        " --out {output:q} --log {log:q}"

@@ -1,0 +1,27 @@
+rule evaluate:
+    input:
+        **problem(
+            selection=f"{RUN}/selection.json",
+            checkpoint=f"{RUN}/stage2.pt",
+        ),
+    output:
+        scores=f"{RUN}/scores.json",
+        embeddings=f"{RUN}/embeddings.h5",
+    params:
+        settings=lambda wildcards: settings(
+            "evaluate", run={**wildcards, "seed": int(wildcards.seed)}
+        ),
+    log:
+        f"{LOGS}/evaluate/{RUN_NAME}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate/{RUN_NAME}.tsv"
+    threads: 1
+    resources:
+        gpu=1,
+    conda:
+        "../../envs/avca.yaml"
+    shell:
+        f"exec avca evaluate --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
+        " --checkpoint {input.checkpoint:q} --selection {input.selection:q}"
+        " --out {output.scores:q} --embeddings {output.embeddings:q}"
+        " --threads {threads} --log {log:q}"

@@ -1,0 +1,18 @@
+rule fetch:
+    input:
+        clips=shard_list,
+    output:
+        f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+    params:
+        settings=lambda wildcards: settings("fetch", wildcards.dataset),
+        raw=f"{RESULTS}/{{dataset}}/raw",
+    log:
+        f"{LOGS}/fetch/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fetch/{{shard}}.tsv"
+    threads: 1
+    conda:
+        "../../envs/avca.yaml"
+    shell:
+        "exec avca fetch --settings {params.settings:q} --clips {input.clips:q}"
+        " --raw {params.raw:q} --out {output:q} --log {log:q}"

@@ -1,0 +1,20 @@
+rule select:
+    input:
+        histories=lambda wildcards: expand(
+            f"{RUN}/stage1/{{candidate}}/history.json",
+            candidate=CONFIG.candidates[wildcards.model],
+            **wildcards,
+        ),
+    output:
+        f"{RUN}/selection.json",
+    params:
+        settings=settings("select"),
+    log:
+        f"{LOGS}/select/{RUN_NAME}.log",
+    benchmark:
+        f"{BENCHMARKS}/select/{RUN_NAME}.tsv"
+    threads: 1
+    conda:
+        "../../envs/avca.yaml"
+    shell:
+        "exec avca select --histories {input.histories:q} --out {output:q} --log {log:q}"

@@ -1,0 +1,21 @@
+# Takes all cores although it needs one: a dataset that cannot be split is found out before the
+# first clip is fetched.
+rule split:
+    input:
+        clips=manifest,
+    output:
+        table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
+        audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",
+    params:
+        settings=lambda wildcards: settings("split", wildcards.split),
+    log:
+        f"{LOGS}/split/{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/split/{{split}}.tsv"
+    priority: 20
+    threads: workflow.cores
+    conda:
+        "../../envs/avca.yaml"
+    shell:
+        "exec avca split --settings {params.settings:q} --clips {input.clips:q}"
+        " --out {output.table:q} --audit {output.audit:q} --log {log:q}"
