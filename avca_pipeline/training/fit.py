@@ -56,13 +56,14 @@ def fit(
     seed: int,
     device: str,
     resume: Path | None = None,
+    resume_every_s: float = 30.0,
     fingerprint: str = "",
     report: Callable[[str], None] = lambda note: None,
 ) -> Fitted:
     """Trains a model from scratch.
 
-    The result depends on the seed alone, not on interruptions: after every epoch the whole state
-    is written to ``resume``, and a run that finds one with its own ``fingerprint`` goes on there.
+    The result depends on the seed alone, not on interruptions: after an epoch the whole state is
+    written to ``resume``, and a run that finds one with its own ``fingerprint`` goes on there.
 
     Args:
         plugin: a module of `avca_pipeline.models`.
@@ -74,6 +75,7 @@ def fit(
         seed: of initialisation, triplets and dropout.
         device: of the network and the data.
         resume: where to keep the state between epochs.
+        resume_every_s: how long after the last time to write it again; writing waits for the disk.
         fingerprint: of everything that the result depends on.
         report: called after each epoch with a line about it.
 
@@ -95,6 +97,7 @@ def fit(
         _restore(resume, fingerprint, fitted, state)
 
     draw = sampler(problem.rows(*TRAINING_PARTITIONS[stage]), problem.targets).draw
+    last_saved = time.monotonic()
     for epoch in range(len(fitted.history), epochs):
         started = time.monotonic()
         positives, negatives = draw(settings.batches_per_epoch, settings.batch_size, triplets)
@@ -126,8 +129,9 @@ def fit(
                 "duration_s": round(time.monotonic() - started, 3),
             }
         )
-        if resume is not None:
+        if resume is not None and time.monotonic() - last_saved >= resume_every_s:
             _save(resume, fingerprint, fitted, state)
+            last_saved = time.monotonic()
         report(f"loss {losses['total']:.3f}, validation HM {100 * scores.hm:.1f} %")
     return fitted
 

@@ -1,0 +1,78 @@
+"""Vectors of class names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.text_embeddings import hashed, precomputed
+from tests.conftest import shared_folder
+
+
+def test_shared_words_make_classes_similar() -> None:
+    names = ["red fox, running", "RedFox walking", "blue whale"]
+    vectors = hashed.vectors(hashed.Settings(), names)
+    cosines = vectors @ vectors.T
+    assert cosines[0, 1] == pytest.approx(2 / 3, abs=0.15)
+    assert abs(cosines[0, 2]) < 0.25
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+    with pytest.raises(PipelineError, match="no word"):
+        hashed.vectors(hashed.Settings(), ["!?"])
+
+
+def test_names_are_found_loosely_but_never_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.npy"
+    table = {"hand stand pushups": np.ones(3), "a b": np.zeros(3), "A-B": np.full(3, 2.0)}
+    np.save(path, np.array(table, dtype=object), allow_pickle=True)
+    settings = precomputed.Settings(path=path)
+    np.testing.assert_array_equal(precomputed.vectors(settings, ["HandstandPushups"]), [[1, 1, 1]])
+    np.testing.assert_array_equal(precomputed.vectors(settings, ["a b", "A-B"])[:, 0], [0, 2])
+    for name, message in (("ab", "several vectors"), ("fox", "no vector")):
+        with pytest.raises(PipelineError, match=message):
+            precomputed.vectors(settings, [name])
+
+
+def test_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["class_name"], file["vectors"] = ["b", "a"], np.array([[1.0, 2], [3, 4]])
+    found = precomputed.vectors(precomputed.Settings(path=tmp_path / "v.h5"), ["a", "b"])
+    np.testing.assert_array_equal(found, [[3, 4], [1, 2]])
+
+
+class Hostile:
+    def __reduce__(self) -> tuple:
+        return (os.system, ("touch /tmp/must-not-exist",))
+
+
+@pytest.mark.parametrize("content", [{"a": Hostile()}, [1, 2], np.zeros(3), Hostile()])
+def test_anything_but_a_dict_of_arrays_is_refused(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "vectors.npy"
+    is_array = isinstance(content, np.ndarray)
+    np.save(path, content if is_array else np.array(content, dtype=object), allow_pickle=True)
+    with pytest.raises(PipelineError, match=r"vectors\.npy"):
+        precomputed.vectors(precomputed.Settings(path=path), ["a"])
+    assert not Path("/tmp/must-not-exist").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "vectors", "names"),
+    [
+        ("UCF", "word_embeddings_ucf_normed.npy", "ucf_w2v_class_names.csv"),
+        ("ActivityNet", "word_embeddings_activity_normed.npy", "activitynet_w2v_class_names.csv"),
+        ("VGGSound", "word_embeddings_vggsound_normed.npy", "vggsound_w2v_class_names.csv"),
+    ],
+)
+def test_published_vectors_are_paired_by_name(dataset: str, vectors: str, names: str) -> None:
+    folder = shared_folder("official", "avgzsl_benchmark_datasets", dataset, "class-split")
+    settings = precomputed.Settings(
+        path=shared_folder("official", "w2v_features", vectors), names=folder / names
+    )
+    listed = [line.strip() for line in (folder / "all_class.txt").read_text().splitlines()]
+    found = precomputed.vectors(settings, [name for name in listed if name])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-4)
+    assert len(np.unique(found.round(6), axis=0)) == len(found)

@@ -1,0 +1,158 @@
+"""Triplets, the optimiser's schedule, and one stage of fitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avca_pipeline.artifacts.split import PARTITIONS, TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_UNSEEN
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.models import avca
+from avca_pipeline.training.fit import Fitted, fit
+from avca_pipeline.training.optimiser import Adam, Plateau
+from avca_pipeline.training.problem import Problem, learn_scaling
+from avca_pipeline.training.triplets import sampler
+
+SETTINGS = avca.Settings(
+    epochs=4,
+    batches_per_epoch=5,
+    batch_size=8,
+    token_dim=16,
+    embedding_dim=8,
+    encoder_hidden=16,
+    projection_hidden=16,
+    heads=2,
+    head_dim=8,
+)
+
+
+def problem(seed: int = 0) -> Problem:
+    """Returns six classes with clips in every partition that they may be in."""
+    generator = np.random.default_rng(seed)
+    groups = np.array([TRAIN, TRAIN, TRAIN, VAL_UNSEEN, VAL_UNSEEN, TEST_UNSEEN])
+    rows = [
+        (label, partition)
+        for label, group in enumerate(groups)
+        for partition in PARTITIONS
+        for _ in range(4)
+        if partition == group
+        or (group != TEST_UNSEEN and partition == TEST_SEEN)
+        or (group == TRAIN and partition == "val_seen")
+    ]
+    targets = np.array([label for label, _ in rows])
+    centres = generator.standard_normal((6, 12))
+    return Problem(
+        clip_ids=[str(index) for index in range(len(rows))],
+        video=(centres[targets] + generator.standard_normal((len(rows), 12))).astype(np.float32),
+        audio=(centres[targets] + generator.standard_normal((len(rows), 12))).astype(np.float32),
+        targets=targets,
+        partition=np.array([partition for _, partition in rows]),
+        class_names=[f"class {label}" for label in range(6)],
+        class_group=groups,
+        text=generator.standard_normal((6, 10)).astype(np.float32),
+        num_missing={},
+    )
+
+
+def trained(data: Problem, stage: int = 1, epochs: int = 4, resume: Path | None = None) -> Fitted:
+    scaling = learn_scaling("standard", data, stage)
+    return fit(
+        avca, SETTINGS, data, scaling, stage=stage, epochs=epochs, seed=3, device="cpu",
+        resume=resume, resume_every_s=0.0, fingerprint="the same",
+    )  # fmt: skip
+
+
+def same(first: Fitted, second: Fitted) -> bool:
+    strip = [[{**e, "duration_s": 0} for e in fitted.history] for fitted in (first, second)]
+    return strip[0] == strip[1] and all(
+        torch.equal(first.last_state[name], second.last_state[name])
+        and torch.equal(first.best_state[name], second.best_state[name])
+        for name in first.last_state
+    )
+
+
+def test_draws_are_uniform_over_classes_and_then_over_clips() -> None:
+    targets = np.array([2] * 4 + [5] * 2 + [7] * 6 + [9])
+    rows = np.flatnonzero(targets != 9)
+    generator = torch.Generator().manual_seed(0)
+    positives, negatives = sampler(rows, targets).draw(600, 100, generator)
+    for drawn in (positives, negatives):
+        counts = np.bincount(drawn.ravel().numpy(), minlength=len(targets))
+        expected = 60_000 * np.array([1 / 12] * 4 + [1 / 6] * 2 + [1 / 18] * 6 + [0])
+        assert counts[-1] == 0
+        # Five standard deviations of a binomial count.
+        assert (np.abs(counts - expected) <= 5 * np.sqrt(np.maximum(expected, 0)))[:-1].all()
+    classes = torch.from_numpy(targets)
+    assert (classes[positives] != classes[negatives]).all()
+    pairs = (classes[positives] * 10 + classes[negatives]).ravel().numpy()
+    _, counts = np.unique(pairs, return_counts=True)
+    assert len(counts) == 6
+    assert (np.abs(counts - 10_000) <= 5 * np.sqrt(10_000)).all()
+
+
+def test_one_class_has_no_negatives() -> None:
+    with pytest.raises(PipelineError, match="at least two classes"):
+        sampler(np.arange(3), np.zeros(3, int))
+
+
+def test_plateau_is_torch_s() -> None:
+    generator = np.random.default_rng(0)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    reference = torch.optim.SGD([parameter], lr=0.1)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(reference, mode="max", patience=2)
+    ours, lr = Plateau(patience=2), 0.1
+    for score in np.concatenate([np.linspace(0, 0.5, 10), generator.random(60), [0.5] * 40]):
+        schedule.step(float(score))
+        lr = ours.next(lr, float(score))
+        assert lr == pytest.approx(reference.param_groups[0]["lr"], rel=1e-12)
+
+
+def test_adam_is_torch_s() -> None:
+    torch.manual_seed(0)
+    start = torch.randn(5, 3)
+    mine, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    ours = Adam([mine], 0.01, 0.1)
+    reference = torch.optim.Adam([theirs], lr=0.01, weight_decay=0.1)
+    for _ in range(20):
+        for parameter, optimiser in ((mine, ours), (theirs, reference)):
+            optimiser.zero_grad()
+            (parameter**4).sum().backward()
+            optimiser.step()
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    data, resume = problem(), tmp_path / "resume.pt"
+    whole = trained(data)
+    half = trained(data, epochs=2, resume=resume)
+    assert len(half.history) == 2
+    resumed = trained(data, epochs=4, resume=resume)
+    assert same(whole, resumed)
+    resume.write_bytes(resume.read_bytes()[:1000])  # damaged: starts again
+    assert same(whole, trained(data, resume=resume))
+
+
+def test_no_test_clip_can_influence_training_or_choice() -> None:
+    data = problem()
+    rows = data.rows(TEST_SEEN, TEST_UNSEEN)
+    generator = np.random.default_rng(1)
+    video, audio, text = data.video.copy(), data.audio.copy(), data.text.copy()
+    video[rows], audio[rows] = (generator.standard_normal((2, len(rows), 12)) * 1e3).astype("f4")
+    text[data.class_group == TEST_UNSEEN] = 1e3
+    poisoned = Problem(**{**vars(data), "video": video, "audio": audio, "text": text})
+    for stage in (1, 2):
+        assert same(trained(data, stage), trained(poisoned, stage))
+
+
+def test_scaling_is_learned_from_training_clips() -> None:
+    data = problem()
+    scaling = learn_scaling("standard", data, stage=1)
+    training = scaling.video(data.video[data.rows(TRAIN)])
+    np.testing.assert_allclose(training.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(training.std(axis=0), 1, atol=1e-4)
+    constant = Problem(**{**vars(data), "audio": np.ones_like(data.audio)})
+    assert not learn_scaling("standard", constant, 1).audio(constant.audio).any()
+    np.testing.assert_array_equal(learn_scaling("none", data, 1).video(data.video), data.video)
