@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import read_csv, write_csv
@@ -97,11 +97,6 @@ def shard_of(clip_id: str, num_shards: int) -> str:
     """Returns the shard of a clip: a hash of its id, so that a new clip touches one shard only."""
     digest = hashlib.sha256(clip_id.encode()).digest()
     return shard_names(num_shards)[int.from_bytes(digest[:8], "big") % num_shards]
-
-
-def relocated(clip: Clip, path_or_url: str) -> Clip:
-    """Returns the clip with another place for its media."""
-    return replace(clip, path_or_url=path_or_url)
 
 
 def _cell(seconds: float | None) -> str:

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.media import Limits, MediaError
-from avca_pipeline.media.container import best_stream, decoded, opened, seek, start_s
+from avca_pipeline.media.container import (
+    MIN_SHARE_OF_ANNOUNCED,
+    best_stream,
+    decoded,
+    opened,
+    seek,
+    start_s,
+)
 from avca_pipeline.media.resample import resampled
-
-MIN_SHARE_OF_ANNOUNCED = 0.9
 
 
 def mono_blocks(

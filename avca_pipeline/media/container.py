@@ -12,6 +12,9 @@ from avca_pipeline.media import MediaError
 
 MICROSECONDS = 1_000_000
 
+# A file that announces far more frames or samples than it yields was cut off.
+MIN_SHARE_OF_ANNOUNCED = 0.9
+
 
 @dataclass(frozen=True)
 class Probe:

@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.media import Limits, MediaError
-from avca_pipeline.media.container import best_stream, decoded, opened, seek, start_s
-
-# A file that announces far more frames than it yields was cut off.
-MIN_SHARE_OF_ANNOUNCED = 0.9
+from avca_pipeline.media.container import (
+    MIN_SHARE_OF_ANNOUNCED,
+    best_stream,
+    decoded,
+    opened,
+    seek,
+    start_s,
+)
 
 
 def frames(
@@ -89,9 +93,9 @@ def pick(
         if last is not None and begins >= last:
             break
         current, end_s = frame, time_s + duration_s
-    stop = _round((end_s - origin_s) * rate_hz) if last is None else last
+    stop = _round((end_s - origin_s) * rate_hz)
     if last is not None:  # a segment that outlasts its media ends with the media
-        stop = min(last, _round((end_s - origin_s) * rate_hz))
+        stop = min(last, stop)
     while current is not None and tick is not None and tick < stop:
         yield current
         emitted, tick = True, tick + 1

@@ -87,10 +87,9 @@ def evaluate(
             not: there one such class makes the mean, and HM, not a number.
     """
     num_classes = distance.shape[1]
-    mean = np.nanmean if skip_empty else np.mean
     biased = np.where(is_unseen, distance, distance + bias)
     gzsl = per_class_accuracy(biased.argmin(axis=1), targets, num_classes)
-    seen, unseen = _mean(mean, gzsl[~is_unseen]), _mean(mean, gzsl[is_unseen])
+    seen, unseen = _mean(gzsl[~is_unseen], skip_empty), _mean(gzsl[is_unseen], skip_empty)
 
     columns = np.flatnonzero(is_unseen)
     zsl = np.full(num_classes, np.nan)
@@ -100,7 +99,7 @@ def evaluate(
         accuracy = per_class_accuracy(nearest, targets[of_unseen], num_classes)
         zsl[columns] = accuracy[columns]
     hm = harmonic_mean(seen, unseen)
-    return GzslScores(seen, unseen, hm, _mean(mean, zsl[is_unseen]), float(bias), gzsl, zsl)
+    return GzslScores(seen, unseen, hm, _mean(zsl[is_unseen], skip_empty), float(bias), gzsl, zsl)
 
 
 def search_bias(
@@ -146,7 +145,7 @@ def chance(num_seen: int, num_unseen: int) -> Chance:
     )
 
 
-def _mean(mean: object, values: np.ndarray) -> float:
-    if not callable(mean) or not len(values) or (mean is np.nanmean and np.isnan(values).all()):
-        return float("nan")
-    return float(mean(values))
+def _mean(accuracies: np.ndarray, skip_empty: bool) -> float:
+    if skip_empty:
+        accuracies = accuracies[~np.isnan(accuracies)]
+    return float(accuracies.mean()) if len(accuracies) else float("nan")

@@ -20,8 +20,6 @@ from avca_pipeline.artifacts.split import (
 )
 from avca_pipeline.errors import PipelineError
 
-SCALINGS = ("none", "standard")
-
 
 @dataclass(frozen=True)
 class Problem:
