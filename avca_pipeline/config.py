@@ -254,10 +254,9 @@ def check_inputs(config: Config) -> None:
                 raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
     for name in config.used_backbones():
         settings: Any = config.backbones[name].settings
-        if not settings.is_random and not settings.is_remote:
-            path = Path(settings.weights).expanduser()
+        for key, path in settings.local_files().items():
             if not path.is_file():
-                raise PipelineError(f"backbones.{name}.weights: {path}: no such file")
+                raise PipelineError(f"backbones.{name}.{key}: {path}: no such file")
 
 
 def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
