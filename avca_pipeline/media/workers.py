@@ -10,6 +10,7 @@ each, since a lock shared with a process that dies stays locked.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import multiprocessing as mp
 import signal
@@ -34,6 +35,10 @@ JOBS_AHEAD = 4
 ATTEMPTS = 2
 # A worker with something to do that has said nothing for this long is taken for dead.
 SILENCE_S = 300.0
+
+# The names of <malloc.h>.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -213,6 +218,7 @@ def _work(
     """Decodes clips as they come until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
     torch.set_num_threads(1)  # workers are the unit of parallelism
+    keep_memory()
     slots = _slots(buffer, shape, dtype, num_slots)
     inbox: dict[str, deque[Any]] = {"free": deque(range(num_slots)), "clip": deque()}
 
@@ -254,6 +260,19 @@ def _work(
 
 class _Deserted(BaseException):
     """The main process has closed its end of the pipe: nobody wants what a worker makes."""
+
+
+def keep_memory() -> None:
+    """Has this process keep the memory of one frame for the next.
+
+    By default the C library returns blocks of a frame's size at once, and the system clears them
+    anew for each frame: a third of the time of preparing 720p. Elsewhere than on glibc it does
+    nothing.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            mallopt(parameter, KEPT_BYTES)
 
 
 def _slots(buffer: Any, shape: tuple[int, ...], dtype: str, num_slots: int) -> np.ndarray:

@@ -36,7 +36,7 @@ BATCHES_AHEAD = 2
 
 
 @dataclass
-class _Clip:
+class Clip:
     """One clip on its way: where its media is, and what has come of it."""
 
     clip_id: str
@@ -141,10 +141,10 @@ def run(
     say(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
 
 
-def _usable_clips(clips: Path, table: Path) -> list[_Clip]:
+def _usable_clips(clips: Path, table: Path) -> list[Clip]:
     rows = {row.clip_id: row for row in fetched.read(table)}
     return [
-        _Clip(clip.clip_id, ClipMedia(Path(row.path), clip.start_s, clip.end_s))
+        Clip(clip.clip_id, ClipMedia(Path(row.path), clip.start_s, clip.end_s))
         for clip in manifest.read(clips)
         for row in [rows[clip.clip_id]]
         if row.status == OK
@@ -174,11 +174,11 @@ class Encoder:
         spec: Spec = module.spec(settings)
         # Two of each: while the device reads one, the other is filled.
         self.buffers = [self._buffer(spec), self._buffer(spec)]
-        self.batch: list[tuple[_Clip, int]] = []
-        self.running: tuple[list[tuple[_Clip, int]], torch.Tensor] | None = None
+        self.batch: list[tuple[Clip, int]] = []
+        self.running: tuple[list[tuple[Clip, int]], torch.Tensor] | None = None
         _set_precision(settings.precision)
 
-    def put(self, clip: _Clip, window: np.ndarray, num_valid: int) -> None:
+    def put(self, clip: Clip, window: np.ndarray, num_valid: int) -> None:
         """Adds a window, which is copied, and runs the batch if that makes it full."""
         data, valid = self.buffers[0]
         data[len(self.batch)] = torch.from_numpy(window)
@@ -243,7 +243,7 @@ def _set_precision(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def _gather(todo: Sequence[_Clip], attributes: dict[str, str], keep_windows: bool) -> Features:
+def _gather(todo: Sequence[Clip], attributes: dict[str, str], keep_windows: bool) -> Features:
     for clip in todo:
         if not clip.reason and clip.total is None:
             clip.reason = "nothing in segment"
