@@ -26,6 +26,7 @@ CONTRACTS = {
     "datasets": ("Settings", "inputs", "clips", "locate"),
     "backbones": ("Settings", "MODALITY", "BATCH_WINDOWS", "windows", "build", "encode"),
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
+    "splits": ("Settings", "inputs", "build"),
     "models": (
         "Settings", "build", "trainable", "losses", "after_step", "embed_clips", "embed_classes",
     ),
