@@ -10,7 +10,7 @@ LEVELS = 2**16
 class Dropout(torch.nn.Module):
     """Zeroes entries at random and scales the others, in training mode.
 
-    Torch draws 53 random bits, one entry after the other, to decide about it: on a CPU a quarter
+    Torch draws 53 random bits, one entry after the other, to decide about it: on a CPU a fifth
     of AVCA's training step. Here each decision gets 16 bits of numbers drawn in bulk. The share is
     met to within 2**-17, and the scale fits the share that is met, so that the mean is exact.
     """

@@ -30,7 +30,7 @@ class Settings(ModelSettings):
         projection_dropout: in the projections of audio and video (``decoder_dropout``).
         decoder_dropout: in decoder, text projection and reconstructions (``additional_dropout``).
         dropout_bits: random bits behind each decision of dropout on a CPU. 53 is torch's own
-            dropout, which takes a quarter of the step there; published behaviour, down to the
+            dropout, which takes a fifth of the step there; published behaviour, down to the
             order of the draws. 16 draws other numbers and meets the shares to within 2**-17.
         batch_norm_momentum: of the last batch norm of the two-layer networks. Published
             behaviour: all other batch norms keep 0.1.
