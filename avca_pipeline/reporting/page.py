@@ -10,10 +10,17 @@ from typing import Any
 
 import jinja2
 
+from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
 from avca_pipeline.reporting.figures import Plot
-from avca_pipeline.reporting.tables import SCORES, Row, Statistic, class_accuracies
+from avca_pipeline.reporting.tables import (
+    SCORES,
+    Row,
+    Statistic,
+    class_accuracies,
+    unusual_settings,
+)
 
 MAX_LISTED = 200
 IS_RANDOM = "random"
@@ -75,6 +82,7 @@ def render(
         what=what_was_run(rows, coverage),
         weights=weights_in_words(rows),
         rows=rows,
+        unusual=unusual_settings(rows),
         figures=figures,
         class_accuracies=class_accuracies,
         provenance=provenance,
@@ -129,7 +137,12 @@ def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
         for attributes in [run.content["provenance"][role]]
     ]
     random = _distinct(name for name, value in weights if value.startswith(IS_RANDOM))
-    trained = _distinct(name for name, value in weights if not value.startswith(IS_RANDOM))
+    imported = _distinct(name for name, value in weights if value == IMPORTED)
+    trained = _distinct(
+        name for name, value in weights if not value.startswith(IS_RANDOM) and value != IMPORTED
+    )
+    if not random and not trained:
+        return False, f"The features {_joined(imported)} were imported, not extracted here."
     if not random:
         return False, "The backbones have pretrained weights."
     meaning = "these numbers show that the pipeline works, not how good the method is."

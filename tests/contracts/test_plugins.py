@@ -29,6 +29,7 @@ CONTRACTS = {
         "pretraining_classes", "windows", "build", "encode",
     ),
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
+    "splits": ("Settings", "inputs", "build"),
     "models": (
         "Settings", "build", "trainable", "losses", "after_step", "embed_clips", "embed_classes",
     ),

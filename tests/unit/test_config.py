@@ -34,6 +34,14 @@ def put(*keys: str, value: Any) -> Callable[[dict], None]:
     return change
 
 
+def imported(name: str, modality: str) -> Callable[[dict], None]:
+    def change(raw: dict) -> None:
+        raw["imported"] = {name: {"modality": modality, "path": "nowhere"}}
+        raw["feature_sets"]["c3d-vggish"]["video"] = name
+
+    return change
+
+
 WRONG = {
     "top level": (put("model", value={}), "config: unknown key 'model'; did you mean 'models'?"),
     "plugin": (
@@ -62,11 +70,28 @@ WRONG = {
     ),
     "reference": (
         put("feature_sets", "c3d-vggish", "video", value="c3"),
-        "feature_sets.c3d-vggish.video: 'c3' is not under backbones; did you mean 'c3d'?",
+        "feature_sets.c3d-vggish.video: 'c3' is not under backbones or imported; did you mean "
+        "'c3d'?",
     ),
     "modality": (
         put("feature_sets", "c3d-vggish", "video", value="vggish"),
         "feature_sets.c3d-vggish.video: 'vggish' is a backbone for audio",
+    ),
+    "modality of imported features": (
+        imported("there", "audio"),
+        "feature_sets.c3d-vggish.video: 'there' is a backbone for audio",
+    ),
+    "name of imported features": (
+        imported("c3d", "video"),
+        "imported: 'c3d' is the name of a backbone too",
+    ),
+    "split plugin": (
+        put("splits", value={"mine": {"seed": 1}}),
+        "splits.mine: no plugin 'mine'; known: built, official",
+    ),
+    "audit": (
+        put("splits", "built", "audit", value={"sources_in_one_partition": "eror"}),
+        "splits.built.audit.sources_in_one_partition: Input should be 'error', 'warning' or 'off'",
     ),
     "experiment": (
         put("experiment", "models", value=["avc"]),
@@ -76,6 +101,11 @@ WRONG = {
         put("experiment", "seeds", value=[1, 1]),
         "experiment.seeds: list at least one, and each once (found [1, 1])",
     ),
+    "list of grids": (
+        put("experiment", value=[DEFAULT["experiment"], {"seeds": [0]}]),
+        "experiment.1.datasets: is missing",
+    ),
+    "no grid": (put("experiment", value=[]), "experiment: expected a grid or a list of grids"),
     "missing": (put("datasets", value=None), "datasets: expected names with their settings"),
     "shares": (
         put("splits", "built", "test_unseen_classes", value=0.9),
@@ -109,6 +139,28 @@ def test_default_config_is_good() -> None:
     config = avca_config.parse(DEFAULT)
     avca_config.check_inputs(config)
     assert len(config.runs()) == len(DEFAULT["experiment"]["seeds"])
+
+
+def test_several_grids_share_runs() -> None:
+    raw = changed(put("text_embeddings", "short", value={"plugin": "hashed", "dim": 9}))
+    raw["feature_sets"]["sound"] = {"video": "frames", "audio": "vggish"}
+    raw["backbones"]["frames"] = {"plugin": "timm_frames"}
+    raw["datasets"]["other"] = {"plugin": "demo"}
+    one = {**raw["experiment"], "seeds": [0]}
+    another = {**one, "text_embeddings": ["hashed", "short"]}
+    elsewhere = {**one, "datasets": ["other"], "feature_sets": ["sound"]}
+    raw["experiment"] = [one, another, elsewhere]
+    config = avca_config.parse(raw)
+    assert [(run.dataset, run.feature_set, run.text_embedding) for run in config.runs()] == [
+        ("demo", "c3d-vggish", "hashed"),
+        ("demo", "c3d-vggish", "short"),
+        ("other", "sound", "hashed"),
+    ]
+    assert config.used_features() == [
+        ("demo", "c3d"), ("demo", "vggish"), ("other", "frames"), ("other", "vggish"),
+    ]  # fmt: skip
+    assert config.with_media() == ["demo", "other"]
+    assert config.used_splits() == [("demo", "built"), ("other", "built")]
 
 
 def test_missing_inputs_are_named(tmp_path: Path) -> None:

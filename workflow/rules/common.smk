@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 from os import environ
@@ -9,6 +10,7 @@ from os import environ
 from avca_pipeline import config as avca_config
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.official import layout
 from avca_pipeline.stages import VERSIONS, check
 
 # `avca` is installed beside this Python; a conda environment, where one is used, comes before it.
@@ -70,6 +72,11 @@ def settings(stage, name="", **more):
     return avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more)
 
 
+def one_of(names):
+    """Returns a pattern for one of these names; for none of anything if there are no names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 def shards(dataset):
     return shard_names(CONFIG.num_shards[dataset])
 
@@ -107,14 +114,6 @@ def problem(**more):
 
 def run_files(name):
     return [f"{RESULTS}/{run.path}/{name}" for run in CONFIG.runs()]
-
-
-def shard_files(folder):
-    return [
-        f"{RESULTS}/{dataset}/{folder}/{shard}.csv"
-        for dataset in CONFIG.experiment.datasets
-        for shard in shards(dataset)
-    ]
 
 
 def train_settings(wildcards, **more):
