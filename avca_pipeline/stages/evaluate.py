@@ -14,13 +14,12 @@ import numpy as np
 from avca_pipeline import metrics, registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.scores import Embeddings
-from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_UNSEEN
 from avca_pipeline.config import checked
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Dims
 from avca_pipeline.progress import say
 from avca_pipeline.training.problem import Scaling, assemble
-from avca_pipeline.training.scoring import embed_classes, embed_clips, on_device
+from avca_pipeline.training.scoring import on_device, outcome, trial
 
 
 def run(
@@ -57,28 +56,24 @@ def run(
     vectors = labels.read(inputs["labels"][0])
     problem = assemble(split.read(inputs["split"][0]), video, audio, vectors)
 
-    problem = problem.only(TEST_SEEN, TEST_UNSEEN)
-    classes = problem.classes(TRAIN, VAL_UNSEEN, TEST_UNSEEN)
-    is_unseen = problem.class_group[classes] == TEST_UNSEEN
-    targets = np.searchsorted(classes, problem.targets)
-    tested = on_device(problem, scaling, device)
-    clips = embed_clips(plugin, settings, network, tested.video, tested.audio)
-    text = torch.from_numpy(problem.text[classes]).to(device)
-    embedded = embed_classes(plugin, settings, network, text)
+    clips = on_device(problem, scaling, 2, device)
+    test = trial(problem, clips, stage=2)
+    targets, is_unseen = test.targets, test.known.is_unseen
+    found = outcome(plugin, settings, network, clips, test)
     reached = metrics.evaluate(
-        metrics.distances(clips, embedded), targets, is_unseen, chosen["bias"]
+        found.distances.gzsl, targets, is_unseen, chosen["bias"], zsl=found.distances.zsl
     )
 
-    names = [problem.class_names[row] for row in classes]
+    names = problem.class_names
     scores.write_embeddings(
         embeddings_out,
         Embeddings(
-            clip_ids=problem.clip_ids,
+            clip_ids=[problem.clip_ids[row] for row in test.rows.tolist()],
             class_of_clip=[names[target] for target in targets],
-            clips=clips,
+            clips=found.clips,
             class_names=names,
             is_unseen=is_unseen,
-            classes=embedded,
+            classes=found.classes,
         ),
     )
     chance = metrics.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
