@@ -63,12 +63,16 @@ def _extract(o: argparse.Namespace) -> None:
     )
 
 
+def _import(o: argparse.Namespace) -> None:
+    _stage("import_").run(o.settings["settings"], o.clips, o.out)
+
+
 def _embed(o: argparse.Namespace) -> None:
     _stage("embed").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out)
 
 
 def _split(o: argparse.Namespace) -> None:
-    _stage("split").run(o.settings["settings"], o.clips, o.out, o.audit)
+    _stage("split").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out, o.audit)
 
 
 def _train(o: argparse.Namespace) -> None:
@@ -166,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         for option in files.split():
             sub.add_argument(f"--{option}", type=Path, required=True)
         for option in lists.split():
-            sub.add_argument(f"--{option}", type=Path, required=True, nargs="+")
+            sub.add_argument(f"--{option}", type=Path, required=True, nargs="*")
         if device:
             sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
             sub.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -186,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         device=True,
     )
     sub.add_argument("--keep-windows", action="store_true", help="keep every window's features")
+    command("import", _import, "take over features that were made elsewhere", "clips out")
     command("embed", _embed, "give every class name a vector", "clips out")
     command("split", _split, "put every clip into one of five partitions", "clips out audit")
     sub = command(

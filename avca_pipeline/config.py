@@ -17,11 +17,12 @@ from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from avca_pipeline import registry
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits
+from avca_pipeline.official import layout
 from avca_pipeline.registry import PluginSettings, nearest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -44,12 +45,25 @@ class LimitsSettings(PluginSettings):
         return Limits(self.max_pixels, self.max_duration_s)
 
 
-class FeatureSet(PluginSettings):
-    """A named pair of backbones.
+class ImportedFeatures(PluginSettings):
+    """Features that were made elsewhere, in the published layout.
 
     Attributes:
-        video: name of a video backbone.
-        audio: name of an audio backbone.
+        modality: ``video`` or ``audio``.
+        path: the folder that ``video/`` and ``audio/`` are in, with
+            ``<modality>/<stage>/<class>.h5`` below it.
+    """
+
+    modality: Literal["video", "audio"]
+    path: Path
+
+
+class FeatureSet(PluginSettings):
+    """A named pair of backbones, or of imported features in their place.
+
+    Attributes:
+        video: name of a video backbone, or under ``imported``.
+        audio: name of an audio backbone, or under ``imported``.
         scaling: ``none`` as published, or ``standard``: each dimension gets mean 0 and variance
             1 over the clips trained on.
     """
@@ -57,34 +71,6 @@ class FeatureSet(PluginSettings):
     video: str
     audio: str
     scaling: Literal["none", "standard"] = "none"
-
-
-class BuiltSplit(PluginSettings):
-    """A split built from shares.
-
-    Attributes:
-        seed: another one gives another split.
-        val_unseen_classes: share of the classes that stage 1 must not see.
-        test_unseen_classes: share of the classes that no stage may see.
-        val_seen_sources: share of each training class's sources held out for validation.
-        test_seen_sources: share of each seen class's sources held out for the test.
-    """
-
-    seed: int = Field(default=0, ge=0)
-    val_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
-    test_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
-    val_seen_sources: float = Field(default=0.1, gt=0, lt=1)
-    test_seen_sources: float = Field(default=0.1, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _leaves_something_to_train_on(self) -> BuiltSplit:
-        for first, second in (
-            ("val_unseen_classes", "test_unseen_classes"),
-            ("val_seen_sources", "test_seen_sources"),
-        ):
-            if getattr(self, first) + getattr(self, second) >= 1:
-                raise ValueError(f"{first} and {second} together must be less than 1")
-        return self
 
 
 class Experiment(PluginSettings):
@@ -154,9 +140,10 @@ class Config:
     datasets: dict[str, Entry]
     num_shards: dict[str, int]
     backbones: dict[str, Entry]
+    imported: dict[str, ImportedFeatures]
     feature_sets: dict[str, FeatureSet]
     text_embeddings: dict[str, Entry]
-    splits: dict[str, BuiltSplit]
+    splits: dict[str, Entry]
     models: dict[str, Entry]
     candidates: dict[str, dict[str, PluginSettings]]
     experiment: Experiment
@@ -172,9 +159,13 @@ class Config:
         ]
 
     def used_backbones(self) -> list[str]:
-        """Returns the names of the backbones that the experiment uses."""
+        """Returns the names of the backbones and imported features that the experiment uses."""
         sets = [self.feature_sets[name] for name in self.experiment.feature_sets]
         return sorted({s.video for s in sets} | {s.audio for s in sets})
+
+    def needs_media(self) -> bool:
+        """Returns whether any features of the experiment are extracted here."""
+        return any(name in self.backbones for name in self.used_backbones())
 
 
 def load(path: Path) -> Config:
@@ -203,37 +194,36 @@ def parse(raw: Any) -> Config:
         "results",
         "cache",
         "limits",
+        "imported",
         "experiment",
         "feature_sets",
-        "splits",
         *registry.FOLDERS,
     )
     raw = _mapping(raw, "config", known)
-    for key in ("experiment", "feature_sets", "splits", *registry.FOLDERS):
+    optional = "backbones" if "imported" in raw else "imported"
+    raw = {optional: None} | raw
+    for key in ("experiment", "feature_sets", *registry.FOLDERS):
         if key not in raw:
             raise PipelineError(f"config: {key!r} is missing")
     num_shards, datasets = _datasets(raw["datasets"])
     grids, models = _models(raw["models"])
-    backbones = {name: _entry("backbones", name, value) for name, value in _named(raw, "backbones")}
     config = Config(
         results=_text(raw, "results", "results"),
         cache=_text(raw, "cache", "~/.cache/avca_pipeline"),
         limits=checked(LimitsSettings, raw.get("limits", {}), "limits"),
         datasets=datasets,
         num_shards=num_shards,
-        backbones=backbones,
+        backbones=_entries(raw, "backbones", optional),
+        imported={
+            name: checked(ImportedFeatures, value, f"imported.{name}")
+            for name, value in _named(raw, "imported", optional)
+        },
         feature_sets={
             name: checked(FeatureSet, value, f"feature_sets.{name}")
             for name, value in _named(raw, "feature_sets")
         },
-        text_embeddings={
-            name: _entry("text_embeddings", name, value)
-            for name, value in _named(raw, "text_embeddings")
-        },
-        splits={
-            name: checked(BuiltSplit, value, f"splits.{name}")
-            for name, value in _named(raw, "splits")
-        },
+        text_embeddings=_entries(raw, "text_embeddings"),
+        splits=_entries(raw, "splits"),
         models=models,
         candidates=grids,
         experiment=checked(Experiment, raw["experiment"], "experiment"),
@@ -252,7 +242,12 @@ def check_inputs(config: Config) -> None:
         for path in entry.module.inputs(entry.settings):
             if not path.is_file():
                 raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
+    for name in config.experiment.splits:
+        config.splits[name].module.inputs(config.splits[name].settings)
     for name in config.used_backbones():
+        if name in config.imported:
+            layout.stage_folders(config.imported[name].path, config.imported[name].modality)
+            continue
         settings: Any = config.backbones[name].settings
         if not settings.is_random and not settings.is_remote:
             path = Path(settings.weights).expanduser()
@@ -281,7 +276,9 @@ def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
     elif stage == "embed":
         part |= _plugin_part(config.text_embeddings[name])
     elif stage == "split":
-        part["settings"] = config.splits[name].model_dump(mode="json")
+        part |= _plugin_part(config.splits[name])
+    elif stage == "import":
+        part["settings"] = config.imported[name].model_dump(mode="json")
     elif stage == "train":
         entry = config.models[name]
         part |= {"plugin": entry.plugin}
@@ -338,9 +335,11 @@ def _mapping(raw: Any, where: str, known: Any) -> dict[str, Any]:
     return dict(raw)
 
 
-def _named(raw: dict[str, Any], key: str) -> Iterator[tuple[str, Any]]:
+def _named(raw: dict[str, Any], key: str, optional: str = "") -> Iterator[tuple[str, Any]]:
     """Yields the entries of a section, whose names become parts of paths."""
     section = raw[key]
+    if key == optional and section is None:
+        return
     if not isinstance(section, Mapping) or not section:
         raise PipelineError(f"{key}: expected names with their settings, found {section!r}")
     for name, value in section.items():
@@ -368,6 +367,10 @@ def _entry(folder: str, name: str, raw: Any) -> Entry:
         )
     module = registry.load(folder, plugin)
     return Entry(name, plugin, checked(module.Settings, raw, f"{folder}.{name}"), module)
+
+
+def _entries(raw: dict[str, Any], folder: str, optional: str = "") -> dict[str, Entry]:
+    return {name: _entry(folder, name, value) for name, value in _named(raw, folder, optional)}
 
 
 def _datasets(section: Any) -> tuple[dict[str, int], dict[str, Entry]]:
@@ -411,6 +414,9 @@ def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[st
 
 
 def _check_references(config: Config) -> None:
+    for name in config.imported:
+        if name in config.backbones:
+            raise PipelineError(f"imported: {name!r} is the name of a backbone too")
     for key in ("datasets", "feature_sets", "text_embeddings", "splits", "models"):
         known = getattr(config, key)
         for name in getattr(config.experiment, key):
@@ -422,11 +428,15 @@ def _check_references(config: Config) -> None:
         for modality in ("video", "audio"):
             backbone = getattr(feature_set, modality)
             where = f"feature_sets.{name}.{modality}"
-            if backbone not in config.backbones:
+            if backbone in config.imported:
+                found = config.imported[backbone].modality
+            elif backbone in config.backbones:
+                found = config.backbones[backbone].module.MODALITY
+            else:
+                known = [*config.backbones, *config.imported]
                 raise PipelineError(
-                    f"{where}: {backbone!r} is not under backbones; "
-                    f"{nearest(backbone, config.backbones)}"
+                    f"{where}: {backbone!r} is not under backbones or imported; "
+                    f"{nearest(backbone, known)}"
                 )
-            found = config.backbones[backbone].module.MODALITY
             if found != modality:
                 raise PipelineError(f"{where}: {backbone!r} is a backbone for {found}")

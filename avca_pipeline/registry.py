@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from avca_pipeline.errors import PipelineError
 
-FOLDERS = ("datasets", "backbones", "text_embeddings", "models")
+FOLDERS = ("datasets", "backbones", "text_embeddings", "splits", "models")
 
 
 class PluginSettings(BaseModel):

@@ -18,6 +18,8 @@ from avca_pipeline.errors import FormatError
 
 FORMAT_VERSION = 1
 KIND = "features"
+IMPORTED = "imported"
+"""Stands for the backbone of features that were not made here."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ class Extracted:
     clip_ids: list[str] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     num_padded: int = 0
+    is_imported: bool = False
+
+    @property
+    def stage(self) -> str:
+        """What made the features."""
+        return "import" if self.is_imported else "extract"
 
 
 @dataclass
@@ -89,7 +95,7 @@ class Coverage:
             if row.status != OK
         ]
         for backbone, extracted in sorted(self.extracted.items()):
-            stage = f"extract {backbone}"
+            stage = f"{extracted.stage} {backbone}"
             found += [
                 Rejection(self.dataset, stage, clip, reason)
                 for clip, reason in sorted(extracted.rejected)
@@ -97,10 +103,12 @@ class Coverage:
         return found
 
     def steps(self) -> list[Step]:
-        """Returns the balance of ``fetch`` and of ``extract`` with each backbone."""
+        """Returns the balance of ``fetch`` and of ``extract`` or ``import`` of each backbone."""
         usable = [row.clip_id for row in self.fetched if row.status == OK]
         rejected = [row.clip_id for row in self.fetched if row.status != OK]
-        steps = [_step("fetch", [clip.clip_id for clip in self.clips], usable, rejected)]
+        listed = [clip.clip_id for clip in self.clips]
+        needs_media = any(not extracted.is_imported for extracted in self.extracted.values())
+        steps = [_step("fetch", listed, usable, rejected)] if needs_media or self.fetched else []
         for backbone, extracted in sorted(self.extracted.items()):
             refused = [clip for clip, _ in extracted.rejected]
             note = (
@@ -108,7 +116,9 @@ class Coverage:
                 if extracted.num_padded
                 else ""
             )
-            steps.append(_step(f"extract {backbone}", usable, extracted.clip_ids, refused, note))
+            given = listed if extracted.is_imported else usable
+            name = f"{extracted.stage} {backbone}"
+            steps.append(_step(name, given, extracted.clip_ids, refused, note))
         return steps
 
 

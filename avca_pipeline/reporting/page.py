@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
 from avca_pipeline.reporting.figures import Plot
@@ -129,7 +130,12 @@ def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
         for attributes in [run.content["provenance"][role]]
     ]
     random = _distinct(name for name, value in weights if value.startswith(IS_RANDOM))
-    trained = _distinct(name for name, value in weights if not value.startswith(IS_RANDOM))
+    imported = _distinct(name for name, value in weights if value == IMPORTED)
+    trained = _distinct(
+        name for name, value in weights if not value.startswith(IS_RANDOM) and value != IMPORTED
+    )
+    if not random and not trained:
+        return False, f"The features {_joined(imported)} were imported, not extracted here."
     if not random:
         return False, "The backbones have pretrained weights."
     meaning = "these numbers show that the pipeline works, not how good the method is."

@@ -21,9 +21,10 @@ def run(config: Config) -> None:
     """
     check_inputs(config)
     for name in config.used_backbones():
-        settings: Any = config.backbones[name].settings
-        if not settings.is_random and not settings.is_remote:
-            verify(Path(settings.weights).expanduser(), settings.sha256)
+        if name in config.backbones:
+            settings: Any = config.backbones[name].settings
+            if not settings.is_random and not settings.is_remote:
+                verify(Path(settings.weights).expanduser(), settings.sha256)
         for dataset in config.experiment.datasets:
             for path in sorted(Path(config.results, dataset, "features", name).glob("*.h5")):
                 features.check(path)

@@ -123,4 +123,5 @@ def _coverage(
         extracted.clip_ids += shard.clip_ids
         extracted.rejected += shard.rejected.items()
         extracted.num_padded += int(shard.is_padded.sum())
+        extracted.is_imported = shard.attributes.get("backbone") == features_files.IMPORTED
     return [found[name] for name in sorted(found)]

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest, split
-from avca_pipeline.config import BuiltSplit, checked
+from avca_pipeline.auditing import audit
+from avca_pipeline.config import checked
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
-from avca_pipeline.splits.audit import audit
-from avca_pipeline.splits.build import build
 
 
-def run(settings: dict, clips: Path, out: Path, audit_out: Path) -> None:
+def run(plugin: str, settings: dict, clips: Path, out: Path, audit_out: Path) -> None:
     """Writes the split of a manifest and its audit.
 
     Args:
-        settings: of the split.
+        plugin: of the split.
+        settings: of the plugin.
         clips: the manifest.
         out: the table.
         audit_out: the audit, written even if it fails.
 
     Raises:
-        PipelineError: the split cannot be built, or a check of the audit fails.
+        PipelineError: the split cannot be built, or a check of the audit fails that must not.
     """
+    module = registry.load("splits", plugin)
+    typed = checked(module.Settings, settings, f"splits ({plugin})")
     listed = manifest.read(clips)
-    built = build(listed, checked(BuiltSplit, settings, "splits"))
-    result = audit(listed, built.clips, built.excluded)
+    built = module.build(listed, typed)
+    result = audit(listed, built, typed.audit)
     split.write_audit(audit_out, result)
     failed = [check for check in result["checks"] if not check["passed"]]
     for check in failed:
-        say(f"{check['name']}: {check['found']} violations, such as {', '.join(check['examples'])}")
-    if failed:
+        examples = ", ".join(check["examples"])
+        say(f"{check['level']}: {check['name']}: {check['found']} violations, such as {examples}")
+    errors = [check for check in failed if check["level"] == "error"]
+    if errors:
         raise PipelineError(
-            f"split {out.stem!r} leaks: {len(failed)} check(s) failed, the first is "
-            f"{failed[0]['name']} ({failed[0]['means']})"
+            f"split {out.stem!r} leaks: {len(errors)} check(s) failed, the first is "
+            f"{errors[0]['name']} ({errors[0]['means']})"
         )
     split.write(out, built.clips)
     counts = ", ".join(f"{name} {count['clips']}" for name, count in result["counts"].items())

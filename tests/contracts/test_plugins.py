@@ -34,6 +34,7 @@ CONTRACTS = {
     "datasets": ("Settings", "inputs", "clips", "locate"),
     "backbones": ("Settings", "MODALITY", "BATCH_WINDOWS", "windows", "build", "encode"),
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
+    "splits": ("Settings", "inputs", "build"),
     "models": (
         "Settings", "build", "trainable", "steps", "prepared", "embed_clips", "embed_classes",
         "distances",

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from avca_pipeline.artifacts.manifest import Clip, shard_names, shard_of
 from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
-from avca_pipeline.config import BuiltSplit
+from avca_pipeline.auditing import audit
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.splits.audit import audit
-from avca_pipeline.splits.build import build
+from avca_pipeline.splits import Built
+from avca_pipeline.splits.built import Settings as BuiltSplit
+from avca_pipeline.splits.built import build
 
 
 @st.composite
@@ -56,7 +57,7 @@ def test_nothing_leaks_in_any_order(
         built = build(clips, chosen)
     except PipelineError:
         return  # refused in words; what is not refused must hold
-    result = audit(clips, built.clips, built.excluded)
+    result = audit(clips, built)
     assert result["passed"], [check for check in result["checks"] if not check["passed"]]
 
     partitions: dict[str, set[str]] = {}
@@ -117,7 +118,7 @@ def test_the_audit_sees_leaks() -> None:
     rows = build(clips, BuiltSplit()).clips
 
     def failed(changed: list) -> set[str]:
-        result = audit(clips, changed, {})
+        result = audit(clips, Built(changed, {}))
         return {check["name"] for check in result["checks"] if not check["passed"]}
 
     def moved(partition: str, to: str) -> list:
@@ -136,7 +137,11 @@ def test_the_audit_sees_leaks() -> None:
         type(r)(r.clip_id, r.class_name, first.source_id, r.partition) if r == other else r
         for r in rows
     ]
-    assert failed(same_source) == {"clips_keep_class_and_source", "sources_in_one_partition"}
+    assert failed(same_source) == {
+        "clips_keep_class_and_source",
+        "sources_in_one_partition",
+        "sources_not_trained_on",
+    }
 
 
 @given(st.text(min_size=1), st.integers(1, 64))

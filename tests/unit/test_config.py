@@ -34,6 +34,14 @@ def put(*keys: str, value: Any) -> Callable[[dict], None]:
     return change
 
 
+def imported(name: str, modality: str) -> Callable[[dict], None]:
+    def change(raw: dict) -> None:
+        raw["imported"] = {name: {"modality": modality, "path": "nowhere"}}
+        raw["feature_sets"]["c3d-vggish"]["video"] = name
+
+    return change
+
+
 WRONG = {
     "top level": (put("model", value={}), "config: unknown key 'model'; did you mean 'models'?"),
     "plugin": (
@@ -62,11 +70,28 @@ WRONG = {
     ),
     "reference": (
         put("feature_sets", "c3d-vggish", "video", value="c3"),
-        "feature_sets.c3d-vggish.video: 'c3' is not under backbones; did you mean 'c3d'?",
+        "feature_sets.c3d-vggish.video: 'c3' is not under backbones or imported; did you mean "
+        "'c3d'?",
     ),
     "modality": (
         put("feature_sets", "c3d-vggish", "video", value="vggish"),
         "feature_sets.c3d-vggish.video: 'vggish' is a backbone for audio",
+    ),
+    "modality of imported features": (
+        imported("there", "audio"),
+        "feature_sets.c3d-vggish.video: 'there' is a backbone for audio",
+    ),
+    "name of imported features": (
+        imported("c3d", "video"),
+        "imported: 'c3d' is the name of a backbone too",
+    ),
+    "split plugin": (
+        put("splits", value={"mine": {"seed": 1}}),
+        "splits.mine: no plugin 'mine'; known: built, official",
+    ),
+    "audit": (
+        put("splits", "built", "audit", value={"sources_in_one_partition": "eror"}),
+        "splits.built.audit.sources_in_one_partition: Input should be 'error', 'warning' or 'off'",
     ),
     "experiment": (
         put("experiment", "models", value=["avc"]),

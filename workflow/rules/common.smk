@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 from os import environ
@@ -9,6 +10,7 @@ from os import environ
 from avca_pipeline import config as avca_config
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.official import layout
 from avca_pipeline.stages import VERSIONS, check
 
 # `avca` is installed beside this Python; a conda environment, where one is used, comes before it.
@@ -68,6 +70,11 @@ wildcard_constraints:
 def settings(stage, name="", **more):
     """Returns the part of the config that a stage's result depends on; with its version, a key."""
     return avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more)
+
+
+def one_of(names):
+    """Returns a pattern for one of these names; for none of anything if there are no names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def shards(dataset):

@@ -4,6 +4,8 @@ rule extract:
         fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
+    wildcard_constraints:
+        backbone=one_of(CONFIG.backbones),
     params:
         settings=lambda wildcards: settings("extract", wildcards.backbone),
     log:

@@ -13,7 +13,7 @@ rule report:
             split=CONFIG.experiment.splits,
         ),
         manifests=expand(f"{RESULTS}/{{dataset}}/manifest.csv", dataset=CONFIG.experiment.datasets),
-        fetched=shard_files("fetched"),
+        fetched=shard_files("fetched") if CONFIG.needs_media() else [],
         features=[
             path
             for dataset in CONFIG.experiment.datasets

@@ -3,6 +3,9 @@
 rule split:
     input:
         clips=manifest,
+        lists=lambda wildcards: CONFIG.splits[wildcards.split].module.inputs(
+            CONFIG.splits[wildcards.split].settings
+        ),
     output:
         table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, model_validator
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import (
@@ -16,8 +18,8 @@ from avca_pipeline.artifacts.split import (
     VAL_UNSEEN,
     SplitClip,
 )
-from avca_pipeline.config import BuiltSplit
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.splits import Built, SplitSettings
 
 # Of a class seen from stage 1 on, from stage 2 on, and never.
 PARTITIONS_OF_GROUP = {
@@ -27,15 +29,40 @@ PARTITIONS_OF_GROUP = {
 }
 
 
-@dataclass(frozen=True)
-class Built:
-    """A split and what had to stay out of it: clip id to reason."""
+class Settings(SplitSettings):
+    """A split built from shares.
 
-    clips: list[SplitClip]
-    excluded: dict[str, str]
+    Attributes:
+        seed: another one gives another split.
+        val_unseen_classes: share of the classes that stage 1 must not see.
+        test_unseen_classes: share of the classes that no stage may see.
+        val_seen_sources: share of each training class's sources held out for validation.
+        test_seen_sources: share of each seen class's sources held out for the test.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    val_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    test_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    val_seen_sources: float = Field(default=0.1, gt=0, lt=1)
+    test_seen_sources: float = Field(default=0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Settings:
+        for first, second in (
+            ("val_unseen_classes", "test_unseen_classes"),
+            ("val_seen_sources", "test_seen_sources"),
+        ):
+            if getattr(self, first) + getattr(self, second) >= 1:
+                raise ValueError(f"{first} and {second} together must be less than 1")
+        return self
 
 
-def build(clips: Sequence[Clip], settings: BuiltSplit) -> Built:
+def inputs(settings: Settings) -> list[Path]:
+    """Returns nothing: the split follows from the manifest and the settings."""
+    return []
+
+
+def build(clips: Sequence[Clip], settings: Settings) -> Built:
     """Returns the split of a manifest.
 
     Classes are ranked by a hash of seed and name, and the shares are cut off that ranking.
@@ -71,7 +98,7 @@ def build(clips: Sequence[Clip], settings: BuiltSplit) -> Built:
     return Built(sorted(rows, key=lambda row: row.clip_id), excluded)
 
 
-def _group_classes(class_names: Iterable[str], settings: BuiltSplit) -> dict[str, str]:
+def _group_classes(class_names: Iterable[str], settings: Settings) -> dict[str, str]:
     ranked = sorted(class_names, key=lambda name: (_share(settings.seed, "class", name), name))
     num_test = max(1, round(settings.test_unseen_classes * len(ranked)))
     num_val = max(1, round(settings.val_unseen_classes * len(ranked)))
@@ -107,7 +134,7 @@ def _without_conflicts(
 
 
 def _partition_sources(
-    groups: dict[str, str], sources: dict[str, set[str]], settings: BuiltSplit
+    groups: dict[str, str], sources: dict[str, set[str]], settings: Settings
 ) -> dict[str, str]:
     test, val = settings.test_seen_sources, settings.test_seen_sources + settings.val_seen_sources
     intervals = {
@@ -124,19 +151,35 @@ def _partition_sources(
             for partition, (low, high) in intervals[group].items():
                 if low <= position[source] < high:
                     partition_of[source] = partition
-    moved: set[str] = set()
+    _fill_empty(groups, sources, intervals, position, partition_of)
+    return partition_of
+
+
+def _fill_empty(
+    groups: dict[str, str],
+    sources: dict[str, set[str]],
+    intervals: dict[str, dict[str, tuple[float, float]]],
+    position: dict[str, float],
+    partition_of: dict[str, str],
+) -> None:
+    """Moves the nearest source wherever a class has none in one of its partitions.
+
+    A source that any of its classes needs where it is stays there.
+    """
+    classes_of: dict[str, list[str]] = defaultdict(list)
+    num_held: Counter[tuple[str, str]] = Counter()
+    for class_name in groups:
+        for source in sources[class_name]:
+            classes_of[source].append(class_name)
+            num_held[class_name, partition_of[source]] += 1
     for class_name in sorted(groups):
-        bounds = intervals[groups[class_name]]
-        for partition, (low, high) in bounds.items():
-            held = defaultdict(list)
-            for source in sorted(sources[class_name]):
-                held[partition_of[source]].append(source)
-            if held[partition]:
+        for partition, (low, high) in intervals[groups[class_name]].items():
+            if num_held[class_name, partition]:
                 continue
             spare = [
-                s
-                for s in sorted(sources[class_name])
-                if len(held[partition_of[s]]) > 1 and s not in moved
+                source
+                for source in sources[class_name]
+                if all(num_held[name, partition_of[source]] > 1 for name in classes_of[source])
             ]
             if not spare:
                 raise PipelineError(
@@ -144,9 +187,10 @@ def _partition_sources(
                     f"left for {partition}; add clips from other sources or choose another seed"
                 )
             nearest = min(spare, key=lambda s: (max(low - position[s], position[s] - high), s))
+            for name in classes_of[nearest]:
+                num_held[name, partition_of[nearest]] -= 1
+                num_held[name, partition] += 1
             partition_of[nearest] = partition
-            moved.add(nearest)
-    return partition_of
 
 
 def _share(seed: int, kind: str, name: str) -> float:

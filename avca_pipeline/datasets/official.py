@@ -1,0 +1,65 @@
+"""The clips that the published lists name, without media: for features made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.official import lists
+from avca_pipeline.registry import PluginSettings
+
+
+class Settings(PluginSettings):
+    """Every clip in any of a benchmark's lists.
+
+    Attributes:
+        path: the folder that ``avgzsl_benchmark_datasets`` is in.
+        benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or one exported by this package.
+    """
+
+    path: Path
+    benchmark: str
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the list of classes and all lists of clips.
+
+    Raises:
+        PipelineError: there are none.
+    """
+    folder = lists.class_split(settings.path, settings.benchmark)
+    found = sorted(path for name in lists.FOLDERS.values() for path in folder.glob(f"{name}/*.csv"))
+    if not found:
+        raise PipelineError(f"{folder}: no lists of clips in {' or '.join(lists.FOLDERS.values())}")
+    return [folder / lists.ALL_CLASSES, *found]
+
+
+def clips(settings: Settings) -> list[Clip]:
+    """Returns every clip that is listed, once.
+
+    Raises:
+        PipelineError: a list is malformed, or two of them contradict each other.
+    """
+    names = lists.class_names(settings.path, settings.benchmark)
+    found: dict[str, lists.ListedClip] = {}
+    for file in inputs(settings)[1:]:
+        for clip in lists.read_clips(file, settings.benchmark, names):
+            if found.setdefault(clip.clip_id, clip) != clip:
+                raise FormatError(
+                    f"{file}: clip {clip.clip_id!r} has another class or source than in a list "
+                    "read before"
+                )
+    return [
+        Clip(clip.clip_id, clip.source_id, clip.class_name, path_or_url=clip.clip_id)
+        for clip in found.values()
+    ]
+
+
+def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+    """Raises `MediaError`: the lists come without media."""
+    raise MediaError(
+        "missing file: the published lists come without media; use the dataset's own plugin, or "
+        "imported features"
+    )

@@ -1,0 +1,65 @@
+"""Folders of features as the published code reads them.
+
+``<features>/{audio,video}/<stage>/<class>.h5`` holds ``data`` ``(clips, dim)`` and
+``video_urls``, the clips' names, once for each published stage; ``stage_2_train`` repeats what
+the three folders of stage 1 have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.official.lists import STAGE_2_TRAIN, STAGES
+
+FOLDERS = (*STAGES.values(), STAGE_2_TRAIN)
+
+
+def stage_folders(path: Path, modality: str) -> list[Path]:
+    """Returns the folders of the stages that are there, those of single partitions first.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    found = [path / modality / stage for stage in FOLDERS if (path / modality / stage).is_dir()]
+    if not found:
+        raise PipelineError(
+            f"{path / modality}: no folder of features in it, such as {FOLDERS[0]}; "
+            "path must be the folder that audio/ and video/ are in"
+        )
+    return found
+
+
+def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.ndarray]]:
+    """Yields for each file its path, its class, the clips in it and their ``(clips, dim)`` float32.
+
+    Raises:
+        PipelineError: there are no features, or a file is damaged.
+    """
+    for folder in stage_folders(path, modality):
+        for file in sorted(folder.glob("*.h5")):
+            clip_ids, data = _read_class(file)
+            yield file, file.stem, clip_ids, data
+
+
+def _read_class(path: Path) -> tuple[list[str], np.ndarray]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            data = np.asarray(file["data"][()], np.float32)
+            clip_ids = [_text(name) for name in np.ravel(file["video_urls"][()])]
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise FormatError(f"{path}: cannot be read as features ({error})") from error
+    if data.ndim != 2 or len(data) != len(clip_ids):
+        raise FormatError(f"{path}: {len(clip_ids)} clips but data {data.shape}")
+    if not np.isfinite(data).all():
+        raise FormatError(f"{path}: has features that are not finite")
+    return clip_ids, data
+
+
+def _text(name: object) -> str:
+    return name.decode("utf-8") if isinstance(name, bytes) else str(name)

@@ -1,0 +1,74 @@
+"""Stage ``import``: takes over features that were made elsewhere, in the published layout.
+
+Its files are those of ``extract``, so that no later stage knows the difference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline.artifacts import features, manifest
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.config import ImportedFeatures, canonical, checked
+from avca_pipeline.errors import FormatError
+from avca_pipeline.official import layout
+from avca_pipeline.official.lists import class_key
+from avca_pipeline.progress import say
+
+
+def run(settings: dict, clips: Path, out: Path) -> None:
+    """Writes the features of a shard's clips and which clips have none.
+
+    Args:
+        settings: which features.
+        clips: the shard's list of clips.
+        out: the features.
+
+    Raises:
+        PipelineError: a file is damaged, has a clip under another class than the manifest, or
+            two files have different features of one clip.
+    """
+    typed = checked(ImportedFeatures, settings, "imported")
+    listed = {clip.clip_id: clip for clip in manifest.read(clips)}
+    found: dict[str, np.ndarray] = {}
+    for path, class_name, names, data in layout.read(typed.path, typed.modality):
+        for name, row in zip(names, data, strict=True):
+            clip = listed.get(name)
+            if clip is not None:
+                _add(found, clip, row, path, class_name)
+    clip_ids = sorted(found)
+    rejected = dict.fromkeys(sorted(set(listed) - set(found)), "no imported feature")
+    value = Features(
+        clip_ids=clip_ids,
+        features=np.stack([found[clip] for clip in clip_ids])
+        if clip_ids
+        else np.zeros((0, 0), np.float32),
+        num_windows=np.ones(len(clip_ids), np.int64),
+        is_padded=np.zeros(len(clip_ids), bool),
+        rejected=rejected,
+        attributes={
+            "backbone": features.IMPORTED,
+            "weights": features.IMPORTED,
+            "preprocessing": canonical(settings),
+        },
+    )
+    features.write(out, value)
+    title = f"import {out.parent.name} {clips.stem}"
+    say(f"{title}: {len(clip_ids)} clips, {len(rejected)} without a feature")
+
+
+def _add(
+    found: dict[str, np.ndarray], clip: Clip, row: np.ndarray, path: Path, class_name: str
+) -> None:
+    if class_key(class_name) != class_key(clip.class_name):
+        raise FormatError(
+            f"{path}: has clip {clip.clip_id!r}, whose class is {clip.class_name!r} in the manifest"
+        )
+    known = found.setdefault(clip.clip_id, row)
+    if known.shape != row.shape or not np.array_equal(known, row):
+        raise FormatError(
+            f"{path}: clip {clip.clip_id!r} has another feature here than in a file read before"
+        )
