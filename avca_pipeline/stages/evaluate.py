@@ -102,6 +102,7 @@ def run(
                 "audio": {"name": inputs["audio"][0].parent.name, **audio.attributes},
                 "scaling": content["scaling_kind"],
                 "text_embedding": vectors.text_embedding,
+                "model": content["model"],
                 "settings": json.loads(content["settings"]),
                 "versions": {
                     "python": platform.python_version(),
