@@ -4,9 +4,6 @@ Two linear maps of clips into the space of class vectors: one of the global feat
 classifies, and one that predicts attributes from the last layer's locations. Adapted as published:
 clips have no locations, so both see the concatenated features, video first, and the class vector
 takes the place of the attributes.
-
-Published quirk, kept because it decides how steep the loss is: cross-entropy is applied to
-probabilities, which then go through a softmax a second time.
 """
 
 from __future__ import annotations
@@ -31,11 +28,12 @@ class Settings(ConcatenatingSettings):
 
     Attributes:
         initial_scale: both maps start uniform between 0 and this.
-        softmax_twice: apply cross-entropy to probabilities instead of scores, as published.
+        softmax_twice: apply cross-entropy to probabilities instead of scores. Published behaviour:
+            it does, so that a second softmax flattens them, and it decides how steep the loss is.
     """
 
     initial_scale: float = Field(default=2e-4, gt=0)
-    softmax_twice: bool = True
+    softmax_twice: bool = False
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:

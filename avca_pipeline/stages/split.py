@@ -29,7 +29,10 @@ def run(plugin: str, settings: dict, clips: Path, out: Path, audit_out: Path) ->
     typed = checked(module.Settings, settings, f"splits ({plugin})")
     listed = manifest.read(clips)
     built = module.build(listed, typed)
-    result = audit(listed, built, typed.audit)
+    result = {
+        "split": {"plugin": plugin, "settings": typed.model_dump(mode="json")},
+        **audit(listed, built, typed.audit),
+    }
     split.write_audit(audit_out, result)
     failed = [check for check in result["checks"] if not check["passed"]]
     for check in failed:
