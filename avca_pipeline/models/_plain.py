@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from avca_pipeline import metrics
@@ -14,9 +16,11 @@ def trainable(settings: ModelSettings, network: torch.nn.Module) -> list[torch.n
     return list(network.parameters())
 
 
-def prepared(settings: ModelSettings, network: torch.nn.Module, known: Known) -> torch.nn.Module:
-    """Returns the network as it is."""
-    return network
+def prepared(
+    settings: ModelSettings, network: torch.nn.Module, known: Known
+) -> Iterator[torch.nn.Module]:
+    """Yields the network as it is."""
+    yield network
 
 
 def embed_classes(

@@ -104,6 +104,11 @@ class Row:
         return str(self.runs[0].content["provenance"].get("model", self.names["model"]))
 
     @property
+    def is_chosen_on_test(self) -> bool:
+        """Whether the epoch was chosen on the clips that the scores are of."""
+        return any(run.content["selection"].get("is_on_test", False) for run in self.runs)
+
+    @property
     def epochs(self) -> list[int]:
         """The chosen epoch of each seed."""
         return [run.content["selection"]["epoch"] for run in self.runs]

@@ -19,7 +19,7 @@ from avca_pipeline.lazy import torch
 from avca_pipeline.models import Dims
 from avca_pipeline.progress import say
 from avca_pipeline.training.problem import Scaling, assemble
-from avca_pipeline.training.scoring import on_device, outcome, trial
+from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
 
 
 def run(
@@ -59,10 +59,14 @@ def run(
     clips = on_device(problem, scaling, 2, device)
     test = trial(problem, clips, stage=2)
     targets, is_unseen = test.targets, test.known.is_unseen
-    found = outcome(plugin, settings, network, clips, test)
-    reached = metrics.evaluate(
-        found.distances.gzsl, targets, is_unseen, chosen["bias"], zsl=found.distances.zsl
-    )
+    if settings.chosen_on_test:
+        states = content["states"]
+        epoch, found, reached = best_on_test(plugin, settings, network, states, clips, test)
+    else:
+        epoch, found = chosen["epoch"], outcome(plugin, settings, network, clips, test)
+        reached = metrics.evaluate(
+            found.distances.gzsl, targets, is_unseen, chosen["bias"], zsl=found.distances.zsl
+        )
 
     names = problem.class_names
     scores.write_embeddings(
@@ -85,7 +89,13 @@ def run(
             "scores": {k: _number(getattr(reached, k)) for k in ("seen", "unseen", "hm", "zsl")},
             "chance": vars(chance),
             "bias": reached.bias,
-            "selection": {k: chosen[k] for k in ("candidate", "epoch", "val", "num_candidates")},
+            "selection": {
+                "candidate": chosen["candidate"],
+                "epoch": epoch,
+                "val": chosen["val"],
+                "num_candidates": chosen["num_candidates"],
+                "is_on_test": settings.chosen_on_test,
+            },
             "per_class": [
                 {
                     "class_name": name,

@@ -34,12 +34,14 @@ class Fitted:
         best_epoch: index of the epoch with the best validation HM; of equal ones the first.
         best_state: the network's state after that epoch.
         last_state: the network's state after the last one.
+        states: the network's state after every one, if the model's settings ask for it.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = -1
     best_state: dict[str, Any] = field(default_factory=dict)
     last_state: dict[str, Any] = field(default_factory=dict)
+    states: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit(
@@ -115,6 +117,8 @@ def fit(
         lr = optimiser.learning_rate
         optimiser.learning_rate = schedule.next(lr, scores.hm)
         fitted.last_state = _copy(network.state_dict())
+        if settings.chosen_on_test:
+            fitted.states.append(fitted.last_state)
         if _is_better(scores.hm, fitted):
             fitted.best_epoch, fitted.best_state = epoch, fitted.last_state
         fitted.history.append(
@@ -220,6 +224,7 @@ def _save(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> None:
             "history": fitted.history,
             "best_epoch": fitted.best_epoch,
             "best_state": fitted.best_state,
+            "states": fitted.states,
             "network": state.network.state_dict(),
             "optimiser": state.optimiser.state(),
             "schedule": state.schedule.state(),
@@ -240,6 +245,7 @@ def _restore(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> Non
         return
     fitted.history = content["history"]
     fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
+    fitted.states = content["states"]
     state.network.load_state_dict(content["network"])
     fitted.last_state = _copy(state.network.state_dict())
     state.optimiser.restore(content["optimiser"])

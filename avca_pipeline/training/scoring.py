@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -114,8 +116,62 @@ def outcome(
     on: Trial,
 ) -> Outcome:
     """Returns how a model sees the clips and classes of a trial."""
-    network.eval()
-    ready = plugin.prepared(settings, network, on.known).eval()
+    *_, ready = plugin.prepared(settings, network.eval(), on.known)
+    return _outcome(plugin, settings, ready, clips, on)
+
+
+def best_on_test(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    network: torch.nn.Module,
+    states: Sequence[dict[str, Any]],
+    clips: DeviceClips,
+    on: Trial,
+) -> tuple[int, Outcome, metrics.GzslScores]:
+    """Returns the epoch that does best on the very clips it is tested on, and what it reaches.
+
+    For comparison only, see `ModelSettings.chosen_on_test`. As published there is no calibration;
+    where getting ready takes epochs, too, HM and ZSL have each their own best one, and of equal
+    ones HM the last and ZSL the first; among the epochs of training the first best HM wins.
+
+    Args:
+        plugin: the model.
+        settings: its hyper-parameters.
+        network: from the plugin, of which the parameters change.
+        states: of the network after each epoch.
+        clips: all.
+        on: the test.
+    """
+    best: tuple[int, Outcome, metrics.GzslScores] | None = None
+    for epoch, state in enumerate(states):
+        network.load_state_dict(state)
+        found, reached, zsl = None, None, None
+        for ready in plugin.prepared(settings, network.eval(), on.known):
+            one = _outcome(plugin, settings, ready, clips, on)
+            scores = metrics.evaluate(
+                one.distances.gzsl, on.targets, on.known.is_unseen, 0.0, zsl=one.distances.zsl
+            )
+            if reached is None or scores.hm >= reached.hm:
+                found, reached = one, scores
+            if zsl is None or scores.zsl > zsl.zsl:
+                zsl = scores
+        assert found is not None
+        assert reached is not None
+        assert zsl is not None
+        if best is None or reached.hm > best[2].hm:
+            best = epoch, found, replace(reached, zsl=zsl.zsl, zsl_per_class=zsl.zsl_per_class)
+    assert best is not None
+    return best
+
+
+def _outcome(
+    plugin: ModuleType,
+    settings: ModelSettings,
+    ready: torch.nn.Module,
+    clips: DeviceClips,
+    on: Trial,
+) -> Outcome:
+    ready.eval()
     embedded = embed_clips(plugin, settings, ready, clips.video[on.rows], clips.audio[on.rows])
     classes = embed_classes(plugin, settings, ready, on.known.text)
     with torch.inference_mode():

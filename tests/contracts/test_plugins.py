@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,9 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits
 from avca_pipeline.models import Batch, Dims, Known
 from avca_pipeline.registry import PluginSettings
+from avca_pipeline.training.fit import fit
+from avca_pipeline.training.problem import learn_scaling
+from tests.unit.test_training import problem
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
 DIMS = Dims(video=12, audio=10, text=14)
@@ -124,6 +128,16 @@ def known_of(some: Batch) -> Known:
     return Known(some.class_text, is_unseen, some.video, some.audio, rows=seen, label=seen)
 
 
+def ready_of(
+    model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
+) -> torch.nn.Module:
+    """Returns the network ready to tell the eight classes apart."""
+    *_, ready = model[0].prepared(model[1], network.eval(), known_of(some))
+    ready.eval()
+    assert isinstance(ready, torch.nn.Module)
+    return ready
+
+
 def build(model: tuple[ModuleType, Any], seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     network: torch.nn.Module = model[0].build(model[1], DIMS)
@@ -150,7 +164,7 @@ def descend(model: tuple[ModuleType, Any], network: torch.nn.Module, num_batches
 def nearest(model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch) -> np.ndarray:
     """Returns the class of each clip, among all."""
     module, settings = model
-    ready = module.prepared(settings, network.eval(), known_of(some)).eval()
+    ready = ready_of(model, network, some)
     with torch.no_grad():
         clips = module.embed_clips(settings, ready, some.video, some.audio).numpy()
         classes = module.embed_classes(settings, ready, some.class_text).numpy()
@@ -176,7 +190,7 @@ def test_model_gives_every_parameter_a_gradient(model: tuple[ModuleType, Any]) -
 def test_model_embeds_every_clip_by_itself(model: tuple[ModuleType, Any]) -> None:
     module, settings = model
     some = batch()
-    network = module.prepared(settings, build(model).eval(), known_of(some)).eval()
+    network = ready_of(model, build(model), some)
     with torch.no_grad():
         whole = module.embed_clips(settings, network, some.video, some.audio)
         halves = torch.cat(
@@ -212,7 +226,7 @@ def embedded_clips(
     model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
 ) -> torch.Tensor:
     module, settings = model
-    ready = module.prepared(settings, network.eval(), known_of(some)).eval()
+    ready = ready_of(model, network, some)
     with torch.no_grad():
         clips: torch.Tensor = module.embed_clips(settings, ready, some.video, some.audio)
     return clips
@@ -222,7 +236,7 @@ def embedded_classes(
     model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
 ) -> torch.Tensor:
     module, settings = model
-    ready = module.prepared(settings, network.eval(), known_of(some)).eval()
+    ready = ready_of(model, network, some)
     with torch.no_grad():
         classes: torch.Tensor = module.embed_classes(settings, ready, some.class_text)
     return classes
@@ -233,6 +247,34 @@ def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
     descend(model, network, 100)
     num_right = (nearest(model, network, batch()) == np.arange(NUM_CLIPS)).sum()
     assert num_right >= 6  # one would be chance
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_model_does_not_notice_what_it_may_not_see(
+    model: tuple[ModuleType, Any], stage: int
+) -> None:
+    """Neither test clips nor the vectors of classes that no stage has seen."""
+    module, settings = model
+    data = problem()
+    data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
+    settings = settings.model_copy(update={"batches_per_epoch": 2})
+    rows = np.isin(data.partition, ("test_seen", "test_unseen"))
+    changed = replace(
+        data,
+        video=np.where(rows[:, None], 1e3, data.video).astype(np.float32),
+        audio=np.where(rows[:, None], 1e-3, data.audio).astype(np.float32),
+        text=np.where((data.class_group == "test_unseen")[:, None], 7, data.text).astype("f4"),
+    )
+    first, second = (
+        fit(
+            module, settings, some, learn_scaling("none", some, stage),
+            stage=stage, epochs=1, seed=0, device="cpu",
+        )
+        for some in (data, changed)
+    )  # fmt: skip
+    assert first.history[0]["val"] == second.history[0]["val"]
+    assert first.history[0]["losses"] == second.history[0]["losses"]
+    assert all(torch.equal(v, second.last_state[k]) for k, v in first.last_state.items())
 
 
 @pytest.mark.parametrize("name", registry.names("text_embeddings"))
