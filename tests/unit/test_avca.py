@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from avca_pipeline.models import Batch, Dims, avca
+from avca_pipeline.models._dropout import Dropout
 
 SMALL: dict[str, Any] = {
     "token_dim": 8, "embedding_dim": 4, "encoder_hidden": 8, "projection_hidden": 8, "heads": 2,
@@ -101,3 +102,23 @@ def test_size_of_the_shared_space() -> None:
     some = batch()
     assert avca.embed_clips(settings, network, some.video, some.audio).shape == (4, 5)
     assert avca.embed_classes(settings, network, some.text).shape == (4, 5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.999])
+def test_dropout_meets_its_share_and_keeps_the_mean(share: float) -> None:
+    torch.manual_seed(0)
+    inputs = torch.ones(1001, 999, requires_grad=True)
+    layer = Dropout(share)
+    outputs = layer(inputs)
+    num = inputs.numel()
+    deviation = 5 * (num * share * (1 - share)) ** 0.5 + num * 2**-17
+    assert abs((outputs == 0).sum().item() - num * share) <= deviation
+    kept = outputs.detach()[outputs != 0]
+    assert kept.unique().numel() == 1
+    assert kept[0].item() == pytest.approx(1 / (1 - share), rel=0.01)
+    (gradient,) = torch.autograd.grad(outputs.sum(), inputs)
+    assert torch.equal(gradient, outputs)
+    # Neighbours, whose bits come from one number, are dropped independently of each other.
+    pairs = (outputs.detach()[:, :-1] == 0) & (outputs.detach()[:, 1:] == 0)
+    assert abs(pairs.double().mean().item() - share**2) <= 0.005
+    assert layer.eval()(inputs) is inputs
