@@ -72,7 +72,11 @@ def _embed(o: argparse.Namespace) -> None:
 
 
 def _split(o: argparse.Namespace) -> None:
-    _stage("split").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out, o.audit)
+    _stage("split").run(o.settings, o.clips, o.out, o.audit)
+
+
+def _audit(o: argparse.Namespace) -> None:
+    _stage("audit").run(o.settings, o.split, o.fetched, o.features, o.labels, o.out)
 
 
 def _train(o: argparse.Namespace) -> None:
@@ -112,6 +116,7 @@ def _report(o: argparse.Namespace) -> None:
         o.features,
         o.out,
         o.table,
+        data_audits=o.data_audits,
     )
 
 
@@ -193,6 +198,13 @@ def _parser() -> argparse.ArgumentParser:
     command("import", _import, "take over features that were made elsewhere", "clips out")
     command("embed", _embed, "give every class name a vector", "clips out")
     command("split", _split, "put every clip into one of five partitions", "clips out audit")
+    command(
+        "audit",
+        _audit,
+        "check a split's media, features and labels for leaks",
+        "split out",
+        "fetched features labels",
+    )
     sub = command(
         "train",
         _train,
@@ -224,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
         _report,
         "make the table and the page",
         "out table",
-        "scores embeddings histories audits manifests fetched features",
+        "scores embeddings histories audits data-audits manifests fetched features",
         settings=False,
     )
     return parser

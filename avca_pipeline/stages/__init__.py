@@ -12,6 +12,7 @@ VERSIONS = {
     "import": 1,
     "embed": 1,
     "split": 2,
+    "audit": 1,
     "train": 1,
     "select": 1,
     "evaluate": 1,

@@ -30,6 +30,8 @@ def run(
     features: Sequence[Path],
     out: Path,
     table_out: Path,
+    *,
+    data_audits: Sequence[Path] = (),
 ) -> None:
     """Writes the page and the table. The same files give the same bytes.
 
@@ -44,14 +46,17 @@ def run(
         features: ``<dataset>/features/<backbone>/<shard>.h5``.
         out: the page.
         table_out: the result table as CSV.
+        data_audits: ``<dataset>/audits/<split>.json``, shown with the audits of the same splits.
 
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
     """
     rows = rows_of(scored_run(path, scores_files.read(path)) for path in scores)
+    of_data = {(path.parents[1].name, path.stem): split.read_audit(path) for path in data_audits}
     audited = [
-        Audit(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX), split.read_audit(path))
+        Audit(dataset, name, split.read_audit(path), of_data.get((dataset, name)))
         for path in sorted(audits)
+        for dataset, name in [(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX))]
     ]
     coverage = _coverage(manifests, fetched, features)
     with Progress("report", len(rows), "figures") as progress:

@@ -12,6 +12,11 @@ rule report:
             dataset=CONFIG.experiment.datasets,
             split=CONFIG.experiment.splits,
         ),
+        data_audits=expand(
+            f"{RESULTS}/{{dataset}}/audits/{{split}}.json",
+            dataset=CONFIG.experiment.datasets,
+            split=CONFIG.experiment.splits,
+        ),
         manifests=expand(f"{RESULTS}/{{dataset}}/manifest.csv", dataset=CONFIG.experiment.datasets),
         fetched=shard_files("fetched") if CONFIG.needs_media() else [],
         features=[
@@ -36,6 +41,7 @@ rule report:
         "../../envs/avca.yaml"
     shell:
         "exec avca report --scores {input.scores:q} --embeddings {input.embeddings:q}"
-        " --histories {input.histories:q} --audits {input.audits:q} --manifests {input.manifests:q}"
+        " --histories {input.histories:q} --audits {input.audits:q}"
+        " --data-audits {input.data_audits:q} --manifests {input.manifests:q}"
         " --fetched {input.fetched:q} --features {input.features:q}"
         " --out {output.page:q} --table {output.table:q} --log {log:q}"
