@@ -6,7 +6,7 @@ Runs once everything that training reads is there, and before it is read.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from avca_pipeline.auditing import TRAINED_BEFORE, Violations, run_checks, train
 from avca_pipeline.splits import AuditLevels
 
 FINGERPRINT_DIM = 64
-BLOCK_CLIPS = 256
+SEARCH_DIM = 8
+NUM_NEIGHBOURS = 16
 
 
 @dataclass
@@ -137,22 +138,32 @@ def _media_not_trained_on(of: Data) -> dict[str, list[str]]:
 
 def _features_not_trained_on(of: Data) -> dict[str, list[str]]:
     """No clip has features like those of another recording that was trained on before."""
+    from scipy.spatial import cKDTree
+
     rows = [row for row in of.rows if all(row.clip_id in s.fingerprints for s in of.seen.values())]
-    source_codes = {source: code for code, source in enumerate({row.source_id for row in rows})}
-    source = np.array([source_codes[row.source_id] for row in rows], np.int64)
-    prints = [_directions([s.fingerprints[row.clip_id] for row in rows]) for s in of.seen.values()]
+    source = np.array([row.source_id for row in rows], dtype=object)
     partition = np.array([row.partition for row in rows], dtype=object)
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {name: [] for name in TRAINED_BEFORE}
+    if not rows or not of.seen:
+        return found
+    prints = [_directions([s.fingerprints[row.clip_id] for row in rows]) for s in of.seen.values()]
+    # Directions of a cosine of at least c are no farther apart than sqrt(2 - 2 c), in any of
+    # their coordinates too: few of those find the candidates.
+    short = np.concatenate([directions[:, :SEARCH_DIM] for directions in prints], axis=1)
+    reach = float(np.sqrt(len(prints) * (2 - 2 * of.like_features))) + 1e-6
     for name, before in TRAINED_BEFORE.items():
-        trained = np.flatnonzero(np.isin(partition, before))
-        found[name] = []
-        for block in _blocks(np.flatnonzero(partition == name)):
-            alike = source[block][:, None] != source[trained][None, :]
+        trained, evaluated = np.flatnonzero(np.isin(partition, before)), partition == name
+        if not len(trained):
+            continue
+        tree = cKDTree(short[trained])
+        for row in np.flatnonzero(evaluated):
+            near = tree.query(short[row], k=NUM_NEIGHBOURS, distance_upper_bound=reach)[1]
+            others = trained[near[near < len(trained)]]
+            others = others[source[others] != source[row]]
             for directions in prints:
-                alike &= directions[block] @ directions[trained].T >= of.like_features
-            for index in np.flatnonzero(alike.any(axis=1)):
-                other = rows[trained[int(alike[index].argmax())]].clip_id
-                found[name].append(f"{rows[block[index]].clip_id} (like {other})")
+                others = others[directions[others] @ directions[row] >= of.like_features]
+            if len(others):
+                found[name].append(f"{rows[row].clip_id} (like {rows[others[0]].clip_id})")
     return found
 
 
@@ -236,8 +247,3 @@ def _directions(fingerprints: Sequence[np.ndarray]) -> np.ndarray:
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     floor = 1e-6 * max(float(length.max()), 1e-30)
     return np.where(length > floor, rows / np.maximum(length, floor), 0.0).astype(np.float32)
-
-
-def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(rows), BLOCK_CLIPS):
-        yield rows[start : start + BLOCK_CLIPS]
