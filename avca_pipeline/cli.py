@@ -120,6 +120,10 @@ def _report(o: argparse.Namespace) -> None:
     )
 
 
+def _export(o: argparse.Namespace) -> None:
+    _stage("export").run(o.settings, o.split, o.video, o.audio, o.labels, o.out)
+
+
 def _check(o: argparse.Namespace) -> None:
     from avca_pipeline.config import load
 
@@ -238,6 +242,13 @@ def _parser() -> argparse.ArgumentParser:
         "out table",
         "scores embeddings histories audits data-audits manifests fetched features",
         settings=False,
+    )
+    command(
+        "export",
+        _export,
+        "write split, features and labels in the published layout",
+        f"{problem} out",
+        modalities,
     )
     return parser
 

@@ -286,6 +286,11 @@ def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
     elif stage == "audit":
         part |= _plugin_part(config.splits[name])
         part["max_missing"] = config.max_missing[part.pop("dataset")]
+    elif stage == "export":
+        chosen: Any = config.splits[name].settings
+        dataset = part.pop("dataset")
+        part["benchmark"] = getattr(chosen, "benchmark", dataset)
+        part["lists"] = getattr(chosen, "lists", "main")
     elif stage == "import":
         part["settings"] = config.imported[name].model_dump(mode="json")
     elif stage == "train":

@@ -17,4 +17,5 @@ VERSIONS = {
     "select": 1,
     "evaluate": 1,
     "report": 1,
+    "export": 1,
 }
