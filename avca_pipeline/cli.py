@@ -45,7 +45,8 @@ def _manifest(o: argparse.Namespace) -> None:
 
 
 def _fetch(o: argparse.Namespace) -> None:
-    _stage("fetch").run(o.settings["plugin"], o.settings["settings"], o.clips, o.raw, o.out)
+    given = o.settings
+    _stage("fetch").run(given["plugin"], given["settings"], o.clips, o.raw, o.out, o.download)
 
 
 def _extract(o: argparse.Namespace) -> None:
@@ -190,7 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("check", _check, "check a config and the files it names", settings=False)
     sub.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
     command("manifest", _manifest, "list the clips of a dataset", "out shards")
-    command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
+    sub = command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
+    sub.add_argument("--download", type=_json, help="JSON: how, where clips are downloaded")
     sub = command(
         "extract",
         _extract,

@@ -19,7 +19,8 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from avca_pipeline import registry
+from avca_pipeline import downloads, registry
+from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits
 from avca_pipeline.official import layout
@@ -140,6 +141,7 @@ class Config:
     results: str
     cache: str
     limits: LimitsSettings
+    download: DownloadSettings
     datasets: dict[str, Entry]
     num_shards: dict[str, int]
     max_missing: dict[str, float]
@@ -198,6 +200,7 @@ def parse(raw: Any) -> Config:
         "results",
         "cache",
         "limits",
+        "download",
         "imported",
         "experiment",
         "feature_sets",
@@ -215,6 +218,7 @@ def parse(raw: Any) -> Config:
         results=_text(raw, "results", "results"),
         cache=_text(raw, "cache", "~/.cache/avca_pipeline"),
         limits=checked(LimitsSettings, raw.get("limits", {}), "limits"),
+        download=checked(DownloadSettings, raw.get("download", {}), "download"),
         datasets=datasets,
         num_shards=num_shards,
         max_missing=max_missing,
@@ -242,6 +246,8 @@ def check_inputs(config: Config) -> None:
     for name in config.experiment.datasets:
         entry = config.datasets[name]
         entry.module.inputs(entry.settings)
+        if getattr(entry.settings, "download", False):
+            downloads.check(config.download)
     for name in config.experiment.text_embeddings:
         entry = config.text_embeddings[name]
         for path in entry.module.inputs(entry.settings):

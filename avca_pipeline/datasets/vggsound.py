@@ -9,8 +9,9 @@ import csv
 import re
 from pathlib import Path
 
-from avca_pipeline import library
+from avca_pipeline import downloads, library
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
@@ -28,10 +29,15 @@ class Settings(PluginSettings):
         media: folders or archives of clips that are cut already, named
             ``<YouTube id>_<start, six digits>.*``, ``<YouTube id>_<start>.*`` or
             ``<YouTube id>_<start in ms>_<end in ms>.*``.
+        download: download what is not there, with yt-dlp; needs the extra ``download``. How is
+            up to the section ``download`` of the config.
+        address: of a video, with ``{id}`` for its YouTube id.
     """
 
     csv: Path
     media: tuple[Path, ...] = ()
+    download: bool = False
+    address: str = "https://www.youtube.com/watch?v={id}"
 
 
 def inputs(settings: Settings) -> list[Path]:
@@ -64,22 +70,39 @@ def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive.
 
     Raises:
-        MediaError: it is not there.
+        MediaError: it is not there, and not downloaded yet.
     """
     found = library.items(settings.media)
     for name in _names(clip):
         if name in found:
             return library.take(found[name], folder)
-    raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
+    path = _downloaded(clip, folder)
+    if not path.is_file():
+        raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
+    return path
 
 
-def start_of(clip: Clip) -> int:
-    """Returns where in its video a clip begins, in seconds."""
+def download(settings: Settings, clip: Clip, folder: Path, network: DownloadSettings) -> None:
+    """Downloads a clip to where `locate` finds it.
+
+    Raises:
+        MediaError: why that did not work.
+    """
+    start_s = _start_s(clip)
+    address = settings.address.replace("{id}", clip.source_id)
+    downloads.segment(address, _downloaded(clip, folder), start_s, start_s + CLIP_S, network)
+
+
+def _downloaded(clip: Clip, folder: Path) -> Path:
+    return folder / f"{clip.clip_id}.mp4"
+
+
+def _start_s(clip: Clip) -> int:
     return int(clip.clip_id.rpartition("_")[2])
 
 
 def _names(clip: Clip) -> list[str]:
-    start_s = start_of(clip)
+    start_s = _start_s(clip)
     times = (f"{start_s:06d}", f"{start_s}", f"{1000 * start_s}_{1000 * (start_s + CLIP_S)}")
     return [f"{clip.source_id}_{time}" for time in times]
 
