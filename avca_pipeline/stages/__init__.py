@@ -12,8 +12,10 @@ VERSIONS = {
     "import": 1,
     "embed": 1,
     "split": 3,
+    "audit": 1,
     "train": 1,
     "select": 1,
     "evaluate": 1,
     "report": 2,
+    "export": 1,
 }

@@ -32,6 +32,8 @@ def run(
     features: Sequence[Path],
     out: Path,
     table_out: Path,
+    *,
+    data_audits: Sequence[Path] = (),
 ) -> None:
     """Writes the page and the table. The same files give the same bytes.
 
@@ -46,13 +48,16 @@ def run(
         features: ``<dataset>/features/<backbone>/<shard>.h5``.
         out: the page.
         table_out: the result table as CSV.
+        data_audits: ``<dataset>/audits/<split>.json``, shown with the audits of the same splits.
 
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
     """
+    of_data = {(path.parents[1].name, path.stem): split.read_audit(path) for path in data_audits}
     audited = [
-        Audit(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX), split.read_audit(path))
+        Audit(dataset, name, split.read_audit(path), of_data.get((dataset, name)))
         for path in sorted(audits)
+        for dataset, name in [(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX))]
     ]
     splits = {f"{one.dataset}/{one.split}": one.content.get("split", {}) for one in audited}
     rows = [

@@ -22,6 +22,7 @@ from avca_pipeline.models import Batch, Dims, Known
 from avca_pipeline.registry import PluginSettings
 from avca_pipeline.training.fit import fit
 from avca_pipeline.training.problem import learn_scaling
+from tests.fasttext_model import train
 from tests.unit.test_training import problem
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
@@ -282,7 +283,10 @@ def test_text_embedding_is_a_function_of_the_name(name: str, tmp_path: Path) -> 
     module = registry.load("text_embeddings", name)
     class_names = ["red fox", "BlueWhale", "grün <b>"]
     values: dict[str, Any] = {}
-    if "path" in module.Settings.model_fields:
+    if name == "fasttext":
+        train(tmp_path / "model.bin")
+        values["path"] = tmp_path / "model.bin"
+    elif "path" in module.Settings.model_fields:
         table = {key: np.full(4, index, np.float32) for index, key in enumerate(class_names)}
         np.save(tmp_path / "vectors.npy", np.array(table, dtype=object), allow_pickle=True)
         values["path"] = tmp_path / "vectors.npy"
