@@ -45,7 +45,8 @@ def _manifest(o: argparse.Namespace) -> None:
 
 
 def _fetch(o: argparse.Namespace) -> None:
-    _stage("fetch").run(o.settings["plugin"], o.settings["settings"], o.clips, o.raw, o.out)
+    given = o.settings
+    _stage("fetch").run(given["plugin"], given["settings"], o.clips, o.raw, o.out, o.download)
 
 
 def _extract(o: argparse.Namespace) -> None:
@@ -72,7 +73,11 @@ def _embed(o: argparse.Namespace) -> None:
 
 
 def _split(o: argparse.Namespace) -> None:
-    _stage("split").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out, o.audit)
+    _stage("split").run(o.settings, o.clips, o.out, o.audit)
+
+
+def _audit(o: argparse.Namespace) -> None:
+    _stage("audit").run(o.settings, o.split, o.fetched, o.features, o.labels, o.out)
 
 
 def _train(o: argparse.Namespace) -> None:
@@ -112,7 +117,12 @@ def _report(o: argparse.Namespace) -> None:
         o.features,
         o.out,
         o.table,
+        data_audits=o.data_audits,
     )
+
+
+def _export(o: argparse.Namespace) -> None:
+    _stage("export").run(o.settings, o.split, o.video, o.audio, o.labels, o.out)
 
 
 def _check(o: argparse.Namespace) -> None:
@@ -181,7 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("check", _check, "check a config and the files it names", settings=False)
     sub.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
     command("manifest", _manifest, "list the clips of a dataset", "out shards")
-    command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
+    sub = command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
+    sub.add_argument("--download", type=_json, help="JSON: how, where clips are downloaded")
     sub = command(
         "extract",
         _extract,
@@ -193,6 +204,13 @@ def _parser() -> argparse.ArgumentParser:
     command("import", _import, "take over features that were made elsewhere", "clips out")
     command("embed", _embed, "give every class name a vector", "clips out")
     command("split", _split, "put every clip into one of five partitions", "clips out audit")
+    command(
+        "audit",
+        _audit,
+        "check a split's media, features and labels for leaks",
+        "split out",
+        "fetched features labels",
+    )
     sub = command(
         "train",
         _train,
@@ -224,8 +242,15 @@ def _parser() -> argparse.ArgumentParser:
         _report,
         "make the table and the page",
         "out table",
-        "scores embeddings histories audits manifests fetched features",
+        "scores embeddings histories audits data-audits manifests fetched features",
         settings=False,
+    )
+    command(
+        "export",
+        _export,
+        "write split, features and labels in the published layout",
+        f"{problem} out",
+        modalities,
     )
     return parser
 

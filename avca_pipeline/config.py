@@ -19,13 +19,17 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from avca_pipeline import registry
+from avca_pipeline import downloads, registry
+from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits
 from avca_pipeline.official import layout
 from avca_pipeline.registry import PluginSettings, nearest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_MISSING = 0.3
+"""Share of a split's clips that may be missing, unless ``datasets.<name>.max_missing`` differs."""
+
 Model = TypeVar("Model", bound=PluginSettings)
 
 
@@ -139,8 +143,10 @@ class Config:
     results: str
     cache: str
     limits: LimitsSettings
+    download: DownloadSettings
     datasets: dict[str, Entry]
     num_shards: dict[str, int]
+    max_missing: dict[str, float]
     backbones: dict[str, Entry]
     imported: dict[str, ImportedFeatures]
     feature_sets: dict[str, FeatureSet]
@@ -168,9 +174,13 @@ class Config:
         """Returns each dataset with each of the splits that it is used with."""
         return list(dict.fromkeys((run.dataset, run.split) for run in self.runs()))
 
-    def used_features(self) -> list[tuple[str, str]]:
-        """Returns each dataset with each of its backbones and imported features."""
-        sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in self.runs()]
+    def used_features(self, split: str = "") -> list[tuple[str, str]]:
+        """Returns each dataset with each of its backbones and imported features.
+
+        With ``split``, only those that go with it.
+        """
+        runs = [run for run in self.runs() if split in ("", run.split)]
+        sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in runs]
         return sorted({(dataset, name) for dataset, s in sets for name in (s.video, s.audio)})
 
     def used_backbones(self) -> list[str]:
@@ -209,6 +219,7 @@ def parse(raw: Any) -> Config:
         "results",
         "cache",
         "limits",
+        "download",
         "imported",
         "experiment",
         "feature_sets",
@@ -220,14 +231,16 @@ def parse(raw: Any) -> Config:
     for key in ("experiment", "feature_sets", *registry.FOLDERS):
         if key not in raw:
             raise PipelineError(f"config: {key!r} is missing")
-    num_shards, datasets = _datasets(raw["datasets"])
+    datasets, num_shards, max_missing = _datasets(raw["datasets"])
     grids, models = _models(raw["models"])
     config = Config(
         results=_text(raw, "results", "results"),
         cache=_text(raw, "cache", "~/.cache/avca_pipeline"),
         limits=checked(LimitsSettings, raw.get("limits", {}), "limits"),
+        download=checked(DownloadSettings, raw.get("download", {}), "download"),
         datasets=datasets,
         num_shards=num_shards,
+        max_missing=max_missing,
         backbones=_entries(raw, "backbones", optional),
         imported={
             name: checked(ImportedFeatures, value, f"imported.{name}")
@@ -252,6 +265,8 @@ def check_inputs(config: Config) -> None:
     for name in config.used("datasets"):
         entry = config.datasets[name]
         entry.module.inputs(entry.settings)
+        if getattr(entry.settings, "download", False):
+            downloads.check(config.download)
     for name in config.used("text_embeddings"):
         entry = config.text_embeddings[name]
         for path in entry.module.inputs(entry.settings):
@@ -291,6 +306,15 @@ def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
         part |= _plugin_part(config.text_embeddings[name])
     elif stage == "split":
         part |= _plugin_part(config.splits[name])
+        part["backbones"] = _pretrained_backbones(config, name)
+    elif stage == "audit":
+        part |= _plugin_part(config.splits[name])
+        part["max_missing"] = config.max_missing[part.pop("dataset")]
+    elif stage == "export":
+        chosen: Any = config.splits[name].settings
+        dataset = part.pop("dataset")
+        part["benchmark"] = getattr(chosen, "benchmark", dataset)
+        part["lists"] = getattr(chosen, "lists", "main")
     elif stage == "import":
         part["settings"] = config.imported[name].model_dump(mode="json")
     elif stage == "train":
@@ -328,6 +352,19 @@ def checked(kind: type[Model], raw: Any, where: str) -> Model:
         message = first["msg"].removeprefix("Value error, ")
         found = "" if isinstance(first["input"], dict) else f" (found {first['input']!r})"
         raise PipelineError(f"{key}: {message}{found}") from error
+
+
+def _pretrained_backbones(config: Config, split: str) -> dict[str, dict[str, Any] | None]:
+    """Returns the backbones that may have seen classes of a split; ``None`` if imported."""
+    excluded = getattr(config.splits[split].settings, "exclude_pretraining_of", ())
+    parts: dict[str, dict[str, Any] | None] = {}
+    for name in sorted({*excluded, *config.used_backbones()}):
+        settings: Any = config.backbones[name].settings if name in config.backbones else None
+        if settings is None:
+            parts[name] = None
+        elif not settings.is_random:
+            parts[name] = _plugin_part(config.backbones[name])
+    return parts
 
 
 def _plugin_part(entry: Entry) -> dict[str, Any]:
@@ -387,10 +424,11 @@ def _entries(raw: dict[str, Any], folder: str, optional: str = "") -> dict[str, 
     return {name: _entry(folder, name, value) for name, value in _named(raw, folder, optional)}
 
 
-def _datasets(section: Any) -> tuple[dict[str, int], dict[str, Entry]]:
-    """Returns the number of shards and the entry of each dataset."""
-    num_shards: dict[str, int] = {}
+def _datasets(section: Any) -> tuple[dict[str, Entry], dict[str, int], dict[str, float]]:
+    """Returns the entry, the number of shards and the share of missing clips of each dataset."""
     entries: dict[str, Entry] = {}
+    num_shards: dict[str, int] = {}
+    max_missing: dict[str, float] = {}
     for name, value in _named({"datasets": section}, "datasets"):
         rest = dict(value) if isinstance(value, Mapping) else value
         number = rest.pop("num_shards", 1) if isinstance(rest, dict) else 1
@@ -398,9 +436,14 @@ def _datasets(section: Any) -> tuple[dict[str, int], dict[str, Entry]]:
             raise PipelineError(
                 f"datasets.{name}.num_shards: expected a whole number from 1 on, found {number!r}"
             )
-        num_shards[name] = number
+        share = rest.pop("max_missing", MAX_MISSING) if isinstance(rest, dict) else MAX_MISSING
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+            raise PipelineError(
+                f"datasets.{name}.max_missing: expected a share from 0 to 1, found {share!r}"
+            )
+        num_shards[name], max_missing[name] = number, float(share)
         entries[name] = _entry("datasets", name, rest)
-    return num_shards, entries
+    return entries, num_shards, max_missing
 
 
 def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[str, Entry]]:
@@ -449,19 +492,28 @@ def _check_references(config: Config) -> None:
                 raise PipelineError(
                     f"experiment.{key}: {name!r} is not under {key}; {nearest(name, known)}"
                 )
+    for name, split in config.splits.items():
+        for backbone in getattr(split.settings, "exclude_pretraining_of", ()):
+            if backbone not in config.backbones:
+                raise PipelineError(
+                    f"splits.{name}.exclude_pretraining_of: {backbone!r} is not under backbones; "
+                    f"{nearest(backbone, config.backbones)}"
+                )
     for name, feature_set in config.feature_sets.items():
         for modality in ("video", "audio"):
-            backbone = getattr(feature_set, modality)
             where = f"feature_sets.{name}.{modality}"
-            if backbone in config.imported:
-                found = config.imported[backbone].modality
-            elif backbone in config.backbones:
-                found = config.backbones[backbone].module.MODALITY
-            else:
-                known = [*config.backbones, *config.imported]
-                raise PipelineError(
-                    f"{where}: {backbone!r} is not under backbones or imported; "
-                    f"{nearest(backbone, known)}"
-                )
-            if found != modality:
-                raise PipelineError(f"{where}: {backbone!r} is a backbone for {found}")
+            _check_modality(config, where, modality, getattr(feature_set, modality))
+
+
+def _check_modality(config: Config, where: str, modality: str, name: str) -> None:
+    if name in config.imported:
+        found = config.imported[name].modality
+    elif name in config.backbones:
+        found = config.backbones[name].module.MODALITY
+    else:
+        raise PipelineError(
+            f"{where}: {name!r} is not under backbones or imported; "
+            f"{nearest(name, [*config.backbones, *config.imported])}"
+        )
+    if found != modality:
+        raise PipelineError(f"{where}: {name!r} is a backbone for {found}")

@@ -90,13 +90,17 @@ def check(clips: Iterable[Clip], where: str) -> None:
 
 def shard_names(num_shards: int) -> list[str]:
     """Returns ``["00000-of-00002", "00001-of-00002"]`` for two shards."""
-    return [f"{index:05d}-of-{num_shards:05d}" for index in range(num_shards)]
+    return [_shard_name(index, num_shards) for index in range(num_shards)]
 
 
 def shard_of(clip_id: str, num_shards: int) -> str:
     """Returns the shard of a clip: a hash of its id, so that a new clip touches one shard only."""
     digest = hashlib.sha256(clip_id.encode()).digest()
-    return shard_names(num_shards)[int.from_bytes(digest[:8], "big") % num_shards]
+    return _shard_name(int.from_bytes(digest[:8], "big") % num_shards, num_shards)
+
+
+def _shard_name(index: int, num_shards: int) -> str:
+    return f"{index:05d}-of-{num_shards:05d}"
 
 
 def _cell(seconds: float | None) -> str:

@@ -11,4 +11,9 @@ A dataset is one file here with
 ``locate(settings, clip, folder) -> Path``
     the clip's media on this machine, made or downloaded into ``folder`` where it is not here yet.
     Raises `avca_pipeline.media.MediaError` with a reason where there is none.
+
+A dataset whose clips are downloaded with yt-dlp has a setting ``download: bool`` and
+
+``download(settings, clip, folder, network)``
+    puts a clip that `locate` does not find to where it does.
 """

@@ -24,6 +24,7 @@ from avca_pipeline.errors import FormatError, PipelineError
 
 DATASETS = "avgzsl_benchmark_datasets"
 ALL_CLASSES = "all_class.txt"
+NAME_COLUMNS = ("original", "manual")
 FOLDERS = {"main": "main_split", "cls": "cls_split"}
 
 STAGES = {
@@ -228,3 +229,12 @@ def _read_lines(file: Path) -> Iterable[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{file}: cannot be read as UTF-8 text ({error})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_names(file: Path) -> dict[str, str]:
+    """Returns the spaced name of each class (``manual``) by the `class_key` of its ``original``.
+
+    Raises:
+        FormatError: the CSV is missing, malformed or without these columns.
+    """
+    return {class_key(row["original"]): row["manual"] for row in read_csv(file, NAME_COLUMNS)}

@@ -34,11 +34,27 @@ HEADINGS = {
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of one split of one dataset."""
+    """The audit of one split of one dataset, and that of its data."""
 
     dataset: str
     split: str
     content: Mapping[str, Any]
+    of_data: Mapping[str, Any] | None = None
+
+    @property
+    def checks(self) -> list[Mapping[str, Any]]:
+        """All checks, those of the data last."""
+        return [*self.content["checks"], *(self.of_data["checks"] if self.of_data else [])]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check has passed."""
+        return all(check["passed"] for check in self.checks)
+
+    @property
+    def coverage(self) -> Mapping[str, Any]:
+        """Of partitions and classes: how many clips they have and can use."""
+        return self.of_data["coverage"] if self.of_data else {"partitions": {}, "classes": {}}
 
 
 @dataclass(frozen=True)

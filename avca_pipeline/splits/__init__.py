@@ -6,17 +6,21 @@ A split is one file here with
     a `SplitSettings` with whatever decides the split;
 ``inputs(settings) -> list[Path]``
     the files it reads besides the manifest;
-``build(clips, settings) -> Built``
-    the split of a manifest. It does not depend on the order of the clips.
+``build(clips, settings, pretrained) -> Built``
+    the split of a manifest, which does not depend on the order of the clips; ``pretrained`` are
+    the classes that must not be unseen, because backbones saw them with labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import Field
+
 from avca_pipeline.artifacts.split import SplitClip
+from avca_pipeline.official.lists import class_key
 from avca_pipeline.registry import PluginSettings
 
 Level = Literal["error", "warning", "off"]
@@ -34,6 +38,13 @@ class AuditLevels(PluginSettings):
         sources_in_one_partition: no recording in two partitions.
         sources_not_trained_on: no clip is evaluated after training on its recording.
         no_partition_empty: each partition has clips.
+        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
+        media_not_trained_on: no clip is evaluated after training on the same file, by checksum.
+        features_not_trained_on: the same by the likeness of both features, a sign and no proof.
+        features_accounted_for: a clip has a feature of each backbone, or a reason why not.
+        classes_have_own_vectors: no two classes have the same text embedding.
+        enough_clips_usable: no larger share of the clips is lost in fetching and extracting than
+            ``datasets.*.max_missing`` (0.3) allows.
     """
 
     every_clip_accounted_for: Level = "error"
@@ -44,6 +55,12 @@ class AuditLevels(PluginSettings):
     sources_in_one_partition: Level = "error"
     sources_not_trained_on: Level = "error"
     no_partition_empty: Level = "error"
+    unseen_classes_not_pretrained_on: Level = "error"
+    media_not_trained_on: Level = "error"
+    features_not_trained_on: Level = "warning"
+    features_accounted_for: Level = "error"
+    classes_have_own_vectors: Level = "error"
+    enough_clips_usable: Level = "error"
 
 
 class SplitSettings(PluginSettings):
@@ -52,9 +69,14 @@ class SplitSettings(PluginSettings):
     Attributes:
         audit: level of each check of the audit: ``error`` stops the pipeline, ``warning`` is
             said in the report, ``off`` leaves the check out.
+        aliases: class to other names of it, under which a backbone may have been trained on it.
+            Names match but for capitals, spaces and punctuation, and never by likeness.
+        like_features: cosine, about their mean, from which on two features are alike.
     """
 
     audit: AuditLevels = AuditLevels()
+    aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    like_features: float = Field(default=0.9999, gt=0, lt=1)
 
 
 @dataclass(frozen=True)
@@ -70,3 +92,27 @@ class Built:
     clips: list[SplitClip]
     excluded: Mapping[str, str]
     absent: Sequence[str] = field(default=())
+
+
+def pretrained_on(
+    class_names: Iterable[str],
+    known: Mapping[str, Sequence[str]],
+    aliases: Mapping[str, Sequence[str]],
+) -> dict[str, list[str]]:
+    """Returns which classes which backbones saw with labels.
+
+    Args:
+        class_names: of the dataset.
+        known: backbone to the classes that it was trained on.
+        aliases: class to other names of it.
+    """
+    keys = {backbone: {class_key(name) for name in seen} for backbone, seen in known.items()}
+    of_class = {class_key(name): others for name, others in aliases.items()}
+    found: dict[str, list[str]] = {}
+    for class_name in sorted(set(class_names)):
+        own = class_key(class_name)
+        spellings = {own, *map(class_key, of_class.get(own, ()))}
+        backbones = sorted(backbone for backbone, seen in keys.items() if seen & spellings)
+        if backbones:
+            found[class_name] = backbones
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -29,31 +29,45 @@ PARTITIONS_OF_GROUP = {
 }
 
 
-class Settings(SplitSettings):
-    """A split built from shares.
+class SourceShares(SplitSettings):
+    """Shares of the recordings of seen classes.
 
     Attributes:
         seed: another one gives another split.
-        val_unseen_classes: share of the classes that stage 1 must not see.
-        test_unseen_classes: share of the classes that no stage may see.
         val_seen_sources: share of each training class's sources held out for validation.
         test_seen_sources: share of each seen class's sources held out for the test.
     """
 
     seed: int = Field(default=0, ge=0)
-    val_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
-    test_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
     val_seen_sources: float = Field(default=0.1, gt=0, lt=1)
     test_seen_sources: float = Field(default=0.1, gt=0, lt=1)
 
     @model_validator(mode="after")
-    def _leaves_something_to_train_on(self) -> Settings:
-        for first, second in (
-            ("val_unseen_classes", "test_unseen_classes"),
-            ("val_seen_sources", "test_seen_sources"),
-        ):
-            if getattr(self, first) + getattr(self, second) >= 1:
-                raise ValueError(f"{first} and {second} together must be less than 1")
+    def _leaves_sources_to_train_on(self) -> SourceShares:
+        if self.val_seen_sources + self.test_seen_sources >= 1:
+            raise ValueError("val_seen_sources and test_seen_sources together must be less than 1")
+        return self
+
+
+class Settings(SourceShares):
+    """A split built from shares.
+
+    Attributes:
+        val_unseen_classes: share of the classes that stage 1 must not see.
+        test_unseen_classes: share of the classes that no stage may see.
+        exclude_pretraining_of: backbones; no class that one of them saw with labels is unseen.
+    """
+
+    val_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    test_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    exclude_pretraining_of: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _leaves_classes_to_train_on(self) -> Settings:
+        if self.val_unseen_classes + self.test_unseen_classes >= 1:
+            raise ValueError(
+                "val_unseen_classes and test_unseen_classes together must be less than 1"
+            )
         return self
 
 
@@ -62,22 +76,38 @@ def inputs(settings: Settings) -> list[Path]:
     return []
 
 
-def build(clips: Sequence[Clip], settings: Settings) -> Built:
+def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:
     """Returns the split of a manifest.
 
-    Classes are ranked by a hash of seed and name, and the shares are cut off that ranking.
+    Classes are ranked by a hash of seed and name, and the shares are cut off that ranking; those
+    in ``pretrained`` come last and stay seen. Within the classes, `arrange` decides.
+
+    Raises:
+        PipelineError: too few classes, or a class with too few sources.
+    """
+    groups = _group_classes({clip.class_name for clip in clips}, settings, pretrained)
+    return arrange(clips, groups, settings)
+
+
+def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceShares) -> Built:
+    """Returns the split of clips whose classes are grouped.
+
     Sources get a number between 0 and 1 from a hash of seed and id, which decides their partition
-    in whatever class they occur: the order of the manifest does not matter, a source is never cut
+    in whatever class they occur: the order of the clips does not matter, a source is never cut
     in two, and a new clip moves no other. Only where a class would be left without a source in
     one of its partitions does the nearest source move there.
 
     A source with clips of classes that must not meet, say of a training class and of an unseen
     one, is kept for the least seen of them; its other clips are excluded.
 
+    Args:
+        clips: all clips of the classes.
+        groups: class to a key of `PARTITIONS_OF_GROUP`.
+        settings: shares and seed.
+
     Raises:
-        PipelineError: too few classes, or a class with too few sources.
+        PipelineError: a class has too few sources.
     """
-    groups = _group_classes({clip.class_name for clip in clips}, settings)
     kept, excluded = _without_conflicts(clips, groups)
     sources: dict[str, set[str]] = defaultdict(set)
     for clip in kept:
@@ -98,10 +128,23 @@ def build(clips: Sequence[Clip], settings: Settings) -> Built:
     return Built(sorted(rows, key=lambda row: row.clip_id), excluded)
 
 
-def _group_classes(class_names: Iterable[str], settings: Settings) -> dict[str, str]:
-    ranked = sorted(class_names, key=lambda name: (_share(settings.seed, "class", name), name))
+def _group_classes(
+    class_names: Iterable[str], settings: Settings, pretrained: Collection[str]
+) -> dict[str, str]:
+    """Returns the group of each class; those in ``pretrained`` come last and stay seen."""
+    ranked = sorted(
+        class_names,
+        key=lambda name: (name in pretrained, _share(settings.seed, "class", name), name),
+    )
     num_test = max(1, round(settings.test_unseen_classes * len(ranked)))
     num_val = max(1, round(settings.val_unseen_classes * len(ranked)))
+    num_free = sum(name not in pretrained for name in ranked)
+    if num_free < num_test + num_val:
+        raise PipelineError(
+            f"{num_test + num_val} classes must be unseen, but only {num_free} of {len(ranked)} "
+            f"are not in the pretraining of {', '.join(settings.exclude_pretraining_of)}; lower "
+            "val_unseen_classes or test_unseen_classes, or use other backbones"
+        )
     if len(ranked) - num_test - num_val < 2:
         raise PipelineError(
             f"{len(ranked)} class(es) are too few to split: {num_test} unseen for the test and "
@@ -114,7 +157,7 @@ def _group_classes(class_names: Iterable[str], settings: Settings) -> dict[str, 
 
 
 def _without_conflicts(
-    clips: Sequence[Clip], groups: dict[str, str]
+    clips: Sequence[Clip], groups: Mapping[str, str]
 ) -> tuple[list[Clip], dict[str, str]]:
     rank = {TRAIN: 0, VAL_UNSEEN: 1, TEST_UNSEEN: 2}
     group_of_source: dict[str, str] = {}
@@ -134,7 +177,7 @@ def _without_conflicts(
 
 
 def _partition_sources(
-    groups: dict[str, str], sources: dict[str, set[str]], settings: Settings
+    groups: Mapping[str, str], sources: dict[str, set[str]], settings: SourceShares
 ) -> dict[str, str]:
     test, val = settings.test_seen_sources, settings.test_seen_sources + settings.val_seen_sources
     intervals = {
@@ -156,7 +199,7 @@ def _partition_sources(
 
 
 def _fill_empty(
-    groups: dict[str, str],
+    groups: Mapping[str, str],
     sources: dict[str, set[str]],
     intervals: dict[str, dict[str, tuple[float, float]]],
     position: dict[str, float],

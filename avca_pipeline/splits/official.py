@@ -6,7 +6,7 @@ audit counts and the report says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,8 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import lists
-from avca_pipeline.splits import AuditLevels, Built, SplitSettings
+from avca_pipeline.official.lists import class_key
+from avca_pipeline.splits import AuditLevels, Built, Level, SplitSettings
 
 
 class OfficialLevels(AuditLevels):
@@ -23,10 +24,14 @@ class OfficialLevels(AuditLevels):
     Attributes:
         sources_in_one_partition: no recording in two partitions.
         sources_not_trained_on: no clip is evaluated after training on its recording.
+        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
+        media_not_trained_on: no clip is evaluated after training on the same file, by checksum.
     """
 
-    sources_in_one_partition: Literal["error", "warning", "off"] = "warning"
-    sources_not_trained_on: Literal["error", "warning", "off"] = "warning"
+    sources_in_one_partition: Level = "warning"
+    sources_not_trained_on: Level = "warning"
+    unseen_classes_not_pretrained_on: Level = "warning"
+    media_not_trained_on: Level = "warning"
 
 
 class Settings(SplitSettings):
@@ -51,40 +56,66 @@ def inputs(settings: Settings) -> list[Path]:
     return lists.files(settings.path, settings.benchmark, settings.lists)
 
 
-def build(clips: Sequence[Clip], settings: Settings) -> Built:
+def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:
     """Returns the clips of the manifest in the partitions that the lists say.
 
     Clips are joined by id. Class and source are those of the manifest; a class must be the list's
-    but for capitals, spaces and punctuation.
+    but for capitals, spaces and punctuation. ``pretrained`` changes nothing: ``cls`` lists are
+    made for that, and the audit counts what they leave.
 
     Raises:
         PipelineError: a list is malformed, or none of its clips, or a clip of another class, is
             in the manifest.
     """
     listed = lists.read(settings.path, settings.benchmark, settings.lists)
+    found, absent = join(clips, listed, settings.benchmark)
+    rows = [
+        SplitClip(clip.clip_id, clip.class_name, clip.source_id, partition)
+        for partition, members in found.items()
+        for clip in members
+    ]
+    return Built(sorted(rows, key=lambda row: row.clip_id), excluded(clips, found, listed), absent)
+
+
+def join(
+    clips: Sequence[Clip], listed: lists.Lists, benchmark: str
+) -> tuple[dict[str, list[Clip]], list[str]]:
+    """Returns the manifest's clips of each partition, and the listed clips that it does not have.
+
+    Raises:
+        PipelineError: no listed clip, or one of another class, is in the manifest.
+    """
     known = {clip.clip_id: clip for clip in clips}
-    rows, absent = [], []
+    found: dict[str, list[Clip]] = {}
+    absent = []
     for partition, members in listed.partitions.items():
+        found[partition] = []
         for member in members:
             clip = known.get(member.clip_id)
             if clip is None:
                 absent.append(member.clip_id)
                 continue
-            if lists.class_key(clip.class_name) != lists.class_key(member.class_name):
+            if class_key(clip.class_name) != class_key(member.class_name):
                 raise PipelineError(
                     f"clip {clip.clip_id!r} is of class {clip.class_name!r} in the manifest but "
-                    f"of {member.class_name!r} in the lists of {settings.benchmark}"
+                    f"of {member.class_name!r} in the lists of {benchmark}"
                 )
-            rows.append(SplitClip(clip.clip_id, clip.class_name, clip.source_id, partition))
-    if not rows:
+            found[partition].append(clip)
+    if not any(found.values()):
         raise PipelineError(
-            f"none of the {len(absent)} clips in the lists of {settings.benchmark} is in the "
-            "manifest; splits.*.benchmark must name the dataset's own benchmark"
+            f"none of the {len(absent)} clips in the lists of {benchmark} is in the manifest; "
+            "splits.*.benchmark must name the dataset's own benchmark"
         )
-    placed = {row.clip_id for row in rows}
-    excluded = {
-        clip.clip_id: listed.dropped.get(clip.clip_id, f"not in the {settings.lists} lists")
+    return found, sorted(absent)
+
+
+def excluded(
+    clips: Sequence[Clip], found: Mapping[str, Sequence[Clip]], listed: lists.Lists
+) -> dict[str, str]:
+    """Returns why a clip of the manifest is in no partition."""
+    placed = {clip.clip_id for members in found.values() for clip in members}
+    return {
+        clip.clip_id: listed.dropped.get(clip.clip_id, "not in the published lists")
         for clip in clips
         if clip.clip_id not in placed
     }
-    return Built(sorted(rows, key=lambda row: row.clip_id), excluded, sorted(absent))

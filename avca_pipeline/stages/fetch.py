@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import checked
+from avca_pipeline.downloads import DownloadSettings
+from avca_pipeline.downloads import check as check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe, probe
 from avca_pipeline.progress import Progress, say
 
 
-def run(plugin: str, settings: dict, clips: Path, raw: Path, out: Path) -> None:
+def run(
+    plugin: str,
+    settings: dict,
+    clips: Path,
+    raw: Path,
+    out: Path,
+    network: dict | None = None,
+) -> None:
     """Writes one row for each clip of a shard, in the order of the list.
 
     Args:
@@ -23,30 +34,51 @@ def run(plugin: str, settings: dict, clips: Path, raw: Path, out: Path) -> None:
         clips: the shard's list of clips.
         raw: where media that are not here yet are put.
         out: the table.
+        network: settings of downloads, which change no result.
     """
     module = registry.load("datasets", plugin)
     typed = checked(module.Settings, settings, f"datasets ({plugin})")
+    loading = checked(DownloadSettings, network, "download")
+    downloads = getattr(typed, "download", False)
+    if downloads:
+        check_downloads(loading)
     listed = manifest.read(clips)
     known: dict[Path, tuple[Probe, str]] = {}
-    rows = []
-    with Progress(f"fetch {clips.stem}", len(listed), "clips") as progress:
-        for clip in listed:
+
+    def row(clip: Clip) -> FetchedClip:
+        try:
             try:
                 path = module.locate(typed, clip, raw)
-                if path not in known:  # several clips may be cut from one file
-                    known[path] = probe(path), _sha256(path)
-                rows.append(_usable(clip.clip_id, path, *known[path]))
-            except MediaError as error:
-                rows.append(FetchedClip(clip.clip_id, REJECTED, reason=str(error)))
+            except MediaError:
+                if not downloads:
+                    raise
+                module.download(typed, clip, raw, loading)
+                path = module.locate(typed, clip, raw)
+            if path not in known:  # several clips may be cut from one file
+                known[path] = probe(path), _sha256(path)
+            return _usable(clip, path, *known[path])
+        except MediaError as error:
+            return FetchedClip(clip.clip_id, REJECTED, reason=str(error))
+
+    rows = []
+    workers = loading.workers if downloads else 1
+    title = f"fetch {clips.stem}"
+    with Progress(title, len(listed), "clips") as progress, ThreadPoolExecutor(workers) as pool:
+        for done in pool.map(row, listed):
+            rows.append(done)
             progress.advance()
     fetched.write(out, rows)
     rejected = sum(row.status == REJECTED for row in rows)
-    say(f"fetch {clips.stem}: {len(rows) - rejected} clips usable, {rejected} rejected")
+    say(f"{title}: {len(rows) - rejected} clips usable, {rejected} rejected")
 
 
-def _usable(clip_id: str, path: Path, found: Probe, sha256: str) -> FetchedClip:
+def _usable(clip: Clip, path: Path, found: Probe, sha256: str) -> FetchedClip:
+    if found.duration_s is not None and (clip.start_s or 0.0) >= found.duration_s:
+        raise MediaError(
+            f"nothing in segment: begins at {clip.start_s:g} s of {found.duration_s:g} s"
+        )
     return FetchedClip(
-        clip_id,
+        clip.clip_id,
         OK,
         path=str(path),
         duration_s=found.duration_s,

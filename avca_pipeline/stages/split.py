@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest, split
-from avca_pipeline.auditing import audit
+from avca_pipeline.auditing import Audited, audit, stop_on_errors
 from avca_pipeline.config import checked
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
+from avca_pipeline.splits import pretrained_on
 
 
-def run(plugin: str, settings: dict, clips: Path, out: Path, audit_out: Path) -> None:
+def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> None:
     """Writes the split of a manifest and its audit.
 
     Args:
-        plugin: of the split.
-        settings: of the plugin.
+        settings: plugin of the split, its settings, and the backbones that may have seen classes.
         clips: the manifest.
         out: the table.
         audit_out: the audit, written even if it fails.
@@ -25,22 +27,51 @@ def run(plugin: str, settings: dict, clips: Path, out: Path, audit_out: Path) ->
     Raises:
         PipelineError: the split cannot be built, or a check of the audit fails that must not.
     """
-    module = registry.load("splits", plugin)
-    typed = checked(module.Settings, settings, f"splits ({plugin})")
+    module = registry.load("splits", settings["plugin"])
+    typed = checked(module.Settings, settings["settings"], f"splits ({settings['plugin']})")
     listed = manifest.read(clips)
-    built = module.build(listed, typed)
-    result = audit(listed, built, typed.audit)
+    known, unknown = _pretraining(settings["backbones"])
+    forbidden = getattr(typed, "exclude_pretraining_of", ())
+    for name in forbidden:
+        if name in unknown:
+            raise PipelineError(
+                f"exclude_pretraining_of: {name!r} does not say which classes its weights were "
+                "trained on; leave it out, or use weights that are known"
+            )
+    class_names = {clip.class_name for clip in listed}
+    overlaps = pretrained_on(class_names, known, typed.aliases)
+    built = module.build(
+        listed, typed, [name for name, seen_by in overlaps.items() if set(seen_by) & set(forbidden)]
+    )
+    result = {
+        "split": {"plugin": settings["plugin"], "settings": typed.model_dump(mode="json")},
+        **audit(Audited(listed, built, overlaps), typed.audit),
+        "unknown_pretraining": unknown,
+    }
     split.write_audit(audit_out, result)
-    failed = [check for check in result["checks"] if not check["passed"]]
-    for check in failed:
-        examples = ", ".join(check["examples"])
-        say(f"{check['level']}: {check['name']}: {check['found']} violations, such as {examples}")
-    errors = [check for check in failed if check["level"] == "error"]
-    if errors:
-        raise PipelineError(
-            f"split {out.stem!r} leaks: {len(errors)} check(s) failed, the first is "
-            f"{errors[0]['name']} ({errors[0]['means']})"
-        )
+    stop_on_errors(out.stem, result["checks"])
     split.write(out, built.clips)
     counts = ", ".join(f"{name} {count['clips']}" for name, count in result["counts"].items())
     say(f"split: {counts}, excluded {len(built.excluded)}")
+
+
+def _pretraining(
+    backbones: Mapping[str, dict[str, Any] | None],
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Returns the classes that backbones saw with labels, and those that nothing is known of.
+
+    Backbones with random weights are not among ``backbones``: they saw nothing.
+    """
+    known, unknown = {}, []
+    for name, part in sorted(backbones.items()):
+        classes = None
+        if part is not None:
+            module = registry.load("backbones", part["plugin"])
+            settings = checked(module.Settings, part["settings"], f"backbones.{name}")
+            of = getattr(module, "pretraining_classes", None)
+            classes = of(settings) if of else None
+        if classes is None:
+            unknown.append(name)
+        else:
+            known[name] = tuple(classes)
+    return known, unknown

@@ -15,11 +15,11 @@ import pytest
 
 from avca_pipeline.artifacts import features, manifest, split
 from avca_pipeline.artifacts.split import PARTITIONS, TRAINING_PARTITIONS
-from avca_pipeline.auditing import audit
+from avca_pipeline.auditing import Audited, audit
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official.lists import STAGES, class_key
-from avca_pipeline.splits import official
+from avca_pipeline.splits import official, official_grouped
 from avca_pipeline.stages import import_
 from avca_pipeline.stages import split as split_stage
 from tests.conftest import shared_folder
@@ -39,7 +39,7 @@ def built(benchmark: str, which: str) -> tuple[official.Settings, dict[str, Any]
         lists=which,  # type: ignore[arg-type]
     )
     clips = clips_of(benchmark)
-    return settings, audit(clips, official.build(clips, settings), settings.audit)
+    return settings, audit(Audited(clips, official.build(clips, settings)), settings.audit)
 
 
 def facts(benchmark: str) -> list[list[int]]:
@@ -125,6 +125,27 @@ def test_a_clip_of_a_dropped_class_is_excluded_with_that_reason() -> None:
     assert reasons == {"its class is not in cls_split/stage_2_test_unseen.txt"}
 
 
+@pytest.mark.parametrize("benchmark", COMPLETE)
+def test_grouped_clips_are_the_published_ones_without_their_leak(benchmark: str) -> None:
+    clips = clips_of(benchmark)
+    published, _ = built(benchmark, "main")
+    settings = official_grouped.Settings(path=published.path, benchmark=benchmark, seed=3)
+    grouped = official_grouped.build(clips, settings)
+    result = audit(Audited(clips, grouped), settings.audit)
+    assert result["passed"], [check for check in result["checks"] if not check["passed"]]
+    before = {row.clip_id: row for row in official.build(clips, published).clips}
+    assert {row.clip_id for row in grouped.clips} | set(grouped.excluded) == set(before)
+    assert len(grouped.excluded) <= 0.001 * len(before)
+    for partition in ("val_unseen", "test_unseen"):
+        classes = {row.class_name for row in grouped.clips if row.partition == partition}
+        assert classes == {row.class_name for row in before.values() if row.partition == partition}
+    shares = [
+        sum(row.partition == "test_seen" for row in rows) / len(rows)
+        for rows in (grouped.clips, list(before.values()))
+    ]
+    assert shares[0] == pytest.approx(shares[1], abs=0.03)
+
+
 def test_incomplete_lists_are_refused_by_name() -> None:
     settings = official.Settings(path=shared_folder("official"), benchmark="VGGSound")
     folder = shared_folder("official", "avgzsl_benchmark_datasets", "VGGSound", "class-split")
@@ -198,16 +219,18 @@ def test_contradicting_features_are_refused(tmp_path: Path) -> None:
 
 def test_the_split_stage_writes_an_official_split(tmp_path: Path) -> None:
     manifest.write(tmp_path / "manifest.csv", clips_of("UCF"))
-    settings = {"path": str(shared_folder("official")), "benchmark": "UCF", "lists": "cls"}
+    chosen: dict[str, Any] = {"path": str(shared_folder("official")), "benchmark": "UCF"}
+    chosen["lists"] = "cls"
+    settings = {"plugin": "official", "settings": chosen, "backbones": {}}
     out, audited = tmp_path / "cls.csv", tmp_path / "cls.audit.json"
-    split_stage.run("official", settings, tmp_path / "manifest.csv", out, audited)
+    split_stage.run(settings, tmp_path / "manifest.csv", out, audited)
     rows = split.read(out)
     for partition, stage in STAGES.items():
         found = {row.clip_id for row in rows if row.partition == partition}
         assert found == {row["filename"] for row in rows_of("UCF", "cls", stage)}
     assert not split.read_audit(audited)["passed"]
-    strict = settings | {"audit": {"sources_not_trained_on": "error"}}
+    chosen["audit"] = {"sources_not_trained_on": "error"}
     out.unlink()
     with pytest.raises(PipelineError, match="sources_not_trained_on"):
-        split_stage.run("official", strict, tmp_path / "manifest.csv", out, audited)
+        split_stage.run(settings, tmp_path / "manifest.csv", out, audited)
     assert not out.exists()

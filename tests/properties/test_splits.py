@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from avca_pipeline.artifacts.manifest import Clip, shard_names, shard_of
 from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
-from avca_pipeline.auditing import audit
+from avca_pipeline.auditing import Audited, audit
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.splits import Built
 from avca_pipeline.splits.built import Settings as BuiltSplit
@@ -57,7 +57,7 @@ def test_nothing_leaks_in_any_order(
         built = build(clips, chosen)
     except PipelineError:
         return  # refused in words; what is not refused must hold
-    result = audit(clips, built)
+    result = audit(Audited(clips, built))
     assert result["passed"], [check for check in result["checks"] if not check["passed"]]
 
     partitions: dict[str, set[str]] = {}
@@ -74,6 +74,39 @@ def test_nothing_leaks_in_any_order(
     shuffled = list(clips)
     shuffler.shuffle(shuffled)
     assert build(shuffled, chosen) == built
+
+
+@COMMON
+@given(manifests(), choices(), st.sets(st.integers(0, 8)))
+def test_a_class_of_a_pretraining_is_never_unseen(
+    clips: list[Clip], chosen: BuiltSplit, labels: set[int]
+) -> None:
+    pretrained = {f"class {label}" for label in labels}
+    try:
+        built = build(clips, chosen, pretrained)
+    except PipelineError:
+        return
+    unseen = {row.class_name for row in built.clips if row.partition in (VAL_UNSEEN, TEST_UNSEEN)}
+    assert not unseen & pretrained
+    assert audit(Audited(clips, built, dict.fromkeys(pretrained, ("c3d",))))["passed"]
+    if not pretrained:
+        assert built == build(clips, chosen)
+
+
+def test_the_audit_sees_unseen_classes_of_a_pretraining() -> None:
+    clips = [
+        Clip(f"{label}-{source}", f"{label}-{source}", f"class {label}", "file.mp4")
+        for label in range(6)
+        for source in range(8)
+    ]
+    built = build(clips, BuiltSplit())
+    classes = {row.partition: row.class_name for row in built.clips}
+    for partition, is_found in ((TEST_UNSEEN, True), (VAL_UNSEEN, True), (TRAIN, False)):
+        pretrained = {classes[partition]: ["c3d"]}
+        checks = audit(Audited(clips, built, pretrained))["checks"]
+        failed = {check["name"]: check["examples"] for check in checks if not check["passed"]}
+        expected = {"unseen_classes_not_pretrained_on": [f"{classes[partition]} (c3d)"]}
+        assert failed == (expected if is_found else {})
 
 
 @COMMON
@@ -118,7 +151,7 @@ def test_the_audit_sees_leaks() -> None:
     rows = build(clips, BuiltSplit()).clips
 
     def failed(changed: list) -> set[str]:
-        result = audit(clips, Built(changed, {}))
+        result = audit(Audited(clips, Built(changed, {})))
         return {check["name"] for check in result["checks"] if not check["passed"]}
 
     def moved(partition: str, to: str) -> list:

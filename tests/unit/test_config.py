@@ -87,7 +87,7 @@ WRONG = {
     ),
     "split plugin": (
         put("splits", value={"mine": {"seed": 1}}),
-        "splits.mine: no plugin 'mine'; known: built, official",
+        "splits.mine: no plugin 'mine'; known: built, official, official_grouped",
     ),
     "audit": (
         put("splits", "built", "audit", value={"sources_in_one_partition": "eror"}),

@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.auditing import audit
+from avca_pipeline.auditing import Audited, audit
 from avca_pipeline.errors import FormatError
 from avca_pipeline.reporting.figures import embedding_plot
 from avca_pipeline.splits import Built
@@ -298,7 +298,7 @@ def _dataset(folder: Path) -> None:
         )
         for c in clips
     ]
-    split.write_audit(folder / "splits/built.audit.json", audit(clips, Built(rows, {})))
+    split.write_audit(folder / "splits/built.audit.json", audit(Audited(clips, Built(rows, {}))))
 
 
 def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:

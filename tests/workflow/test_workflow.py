@@ -92,7 +92,7 @@ AFTER_STAGE1 = {"select": 1, "train_stage2": 1, "evaluate": 1, "report": 1}
     [
         (change_learning_rate, {"train_stage1": 1, **AFTER_STAGE1}),
         (change_epochs, {"train_stage1": 2, **AFTER_STAGE1}),
-        (change_backbone, {"extract": 2, "train_stage1": 2, **AFTER_STAGE1}),
+        (change_backbone, {"extract": 2, "audit": 1, "train_stage1": 2, **AFTER_STAGE1}),
         (add_seed, {"train_stage1": 2, **AFTER_STAGE1}),
         (change_cache, {}),
     ],

@@ -11,8 +11,11 @@ rule fetch:
     benchmark:
         f"{BENCHMARKS}/fetch/{{shard}}.tsv"
     threads: 1
+    resources:
+        # No parameter: how clips are downloaded changes no result.
+        download=CONFIG.download.model_dump_json(),
     conda:
         "../../envs/avca.yaml"
     shell:
         "exec avca fetch --settings {params.settings:q} --clips {input.clips:q}"
-        " --raw {params.raw:q} --out {output:q} --log {log:q}"
+        " --raw {params.raw:q} --out {output:q} --download {resources.download:q} --log {log:q}"

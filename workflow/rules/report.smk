@@ -11,6 +11,9 @@ rule report:
             f"{RESULTS}/{dataset}/splits/{split}.audit.json"
             for dataset, split in CONFIG.used_splits()
         ],
+        data_audits=[
+            f"{RESULTS}/{dataset}/audits/{split}.json" for dataset, split in CONFIG.used_splits()
+        ],
         manifests=expand(f"{RESULTS}/{{dataset}}/manifest.csv", dataset=CONFIG.used("datasets")),
         fetched=[
             f"{RESULTS}/{dataset}/fetched/{shard}.csv"
@@ -38,6 +41,7 @@ rule report:
         "../../envs/avca.yaml"
     shell:
         "exec avca report --scores {input.scores:q} --embeddings {input.embeddings:q}"
-        " --histories {input.histories:q} --audits {input.audits:q} --manifests {input.manifests:q}"
+        " --histories {input.histories:q} --audits {input.audits:q}"
+        " --data-audits {input.data_audits:q} --manifests {input.manifests:q}"
         " --fetched {input.fetched:q} --features {input.features:q}"
         " --out {output.page:q} --table {output.table:q} --log {log:q}"

@@ -1,0 +1,96 @@
+"""ActivityNet 1.3 (Caba Heilbron et al., 2015): a clip is an annotated segment of a video.
+
+Segments are cut while decoding and never encoded again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline import library
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.registry import PluginSettings
+
+
+class Settings(PluginSettings):
+    """ActivityNet.
+
+    Attributes:
+        annotations: the JSON of version 1.3.
+        media: folders or archives of videos, ``<YouTube id>.*`` or ``v_<YouTube id>.*``.
+        is_trimmed: the videos are the segments already, ``<YouTube id>_<index>.*``.
+    """
+
+    annotations: Path
+    media: tuple[Path, ...]
+    is_trimmed: bool = False
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the annotations: where the videos are decides about no clip."""
+    if not settings.annotations.is_file():
+        raise PipelineError(f"{settings.annotations}: no such file; correct datasets.*.annotations")
+    return [settings.annotations]
+
+
+def clips(settings: Settings) -> list[Clip]:
+    """Returns a clip ``<YouTube id>_<index>`` for each annotated segment.
+
+    Raises:
+        PipelineError: the JSON is missing or malformed.
+    """
+    path = settings.annotations
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        database = content["database"]
+        listed = [
+            _clip(settings, str(video), index, annotation)
+            for video, entry in database.items()
+            for index, annotation in enumerate(entry.get("annotations", []))
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(
+            f"{path}: cannot be read as annotations of ActivityNet ({error!r})"
+        ) from error
+    if not listed:
+        raise FormatError(f"{path}: has no annotated segment")
+    return listed
+
+
+def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+    """Returns the video that the clip is cut from, or the segment itself if trimmed.
+
+    Raises:
+        MediaError: it is not there, or its annotation is no stretch of time.
+    """
+    if not settings.is_trimmed and clip.end_s is None:
+        raise MediaError(f"nothing in segment: annotated as {clip.path_or_url}")
+    found = library.items(settings.media)
+    names = [clip.clip_id] if settings.is_trimmed else [clip.source_id]
+    for name in [*names, *(f"v_{name}" for name in names)]:
+        if name in found:
+            return library.take(found[name], folder)
+    raise MediaError(f"missing file: no {names[0]}.* in datasets.*.media")
+
+
+def _clip(settings: Settings, video: str, index: int, annotation: dict[str, Any]) -> Clip:
+    """Returns one segment; one that ends before it begins gets no times, and no media later."""
+    start_s, end_s = (float(second) for second in annotation["segment"])
+    label = annotation["label"]
+    if not isinstance(label, str) or not math.isfinite(start_s) or not math.isfinite(end_s):
+        raise FormatError(
+            f"{settings.annotations}: video {video!r}, annotation {index}: needs a label and a "
+            f"segment in seconds, found {label!r} and {annotation['segment']!r}"
+        )
+    start_s = max(0.0, start_s)
+    is_stretch = start_s < end_s
+    address = f"{video} from {start_s:g} to {end_s:g} s"
+    cut = (start_s, end_s) if is_stretch and not settings.is_trimmed else (None, None)
+    return Clip(f"{video}_{index}", video, label, address, *cut)

@@ -1,0 +1,89 @@
+"""UCF101 (Soomro et al., 2012): a folder of its ``.avi`` files, or its RAR archive.
+
+Only 51 of its 101 classes have sound. A clip's source is its group: the clips of one group were
+cut from one video.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from avca_pipeline import library
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.official.lists import class_key
+from avca_pipeline.registry import PluginSettings
+
+NAME = re.compile(r"(v_(\w+)_g\d\d)_c\d\d")
+
+# As the archive's folders spell them; file names differ in capitals.
+NAMES_WITH_SOUND = """
+ApplyEyeMakeup ApplyLipstick Archery BabyCrawling BalanceBeam BandMarching BasketballDunk
+BlowDryHair BlowingCandles BodyWeightSquats Bowling BoxingPunchingBag BoxingSpeedBag BrushingTeeth
+CliffDiving CricketBowling CricketShot CuttingInKitchen FieldHockeyPenalty FloorGymnastics
+FrisbeeCatch FrontCrawl Haircut HammerThrow Hammering HandstandPushups HandstandWalking
+HeadMassage IceDancing Knitting LongJump MoppingFloor ParallelBars PlayingCello PlayingDaf
+PlayingDhol PlayingFlute PlayingSitar Rafting ShavingBeard Shotput SkyDiving SoccerPenalty
+StillRings SumoWrestling Surfing TableTennisShot Typing UnevenBars WallPushups WritingOnBoard
+"""
+WITH_SOUND = NAMES_WITH_SOUND.split()
+
+
+class Settings(PluginSettings):
+    """UCF101.
+
+    Attributes:
+        path: a folder with the ``.avi`` files, however deep, or ``UCF101.rar`` (a ``.zip`` or
+            ``.tar`` of it too). RAR needs the extra ``rar`` and one of the programs unrar, unar,
+            7z and bsdtar.
+        classes: ``with-sound``, the 51 that have any, or ``all``.
+    """
+
+    path: Path
+    classes: Literal["with-sound", "all"] = "with-sound"
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the archive, or the folder and those right below it.
+
+    Raises:
+        PipelineError: there is neither.
+    """
+    if not settings.path.exists():
+        raise PipelineError(f"{settings.path}: no such folder or archive; correct datasets.*.path")
+    if settings.path.is_file():
+        return [settings.path]
+    return [settings.path, *sorted(path for path in settings.path.iterdir() if path.is_dir())]
+
+
+def clips(settings: Settings) -> list[Clip]:
+    """Returns a clip for each file of a chosen class.
+
+    Raises:
+        PipelineError: the folder or archive cannot be read, or has no such file.
+    """
+    spelled = {class_key(name): name for name in WITH_SOUND}
+    found = []
+    for stem, item in library.items((settings.path,)).items():
+        match = NAME.fullmatch(stem)
+        if match is None:
+            continue
+        class_name = spelled.get(class_key(match.group(2)))
+        if class_name is None and settings.classes == "all":
+            class_name = match.group(2)
+        if class_name is not None:
+            found.append(Clip(stem, match.group(1), class_name, path_or_url=item.name))
+    if not found:
+        raise PipelineError(f"{settings.path}: no file of UCF101, such as v_Archery_g01_c01.avi")
+    return found
+
+
+def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+    """Returns the clip's file, unpacked into ``folder`` if it is in an archive."""
+    item = library.items((settings.path,)).get(clip.clip_id)
+    if item is None:
+        raise MediaError("missing file")
+    return library.take(item, folder)

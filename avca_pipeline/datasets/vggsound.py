@@ -1,0 +1,117 @@
+"""VGGSound (Chen et al., 2020): ten seconds of a YouTube video each.
+
+Clips are taken from local folders and archives first, and downloaded where that is asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from avca_pipeline import downloads, library
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.downloads import DownloadSettings
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.registry import PluginSettings
+
+CLIP_S = 10
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Settings(PluginSettings):
+    """VGGSound.
+
+    Attributes:
+        csv: ``vggsound.csv`` as published: YouTube id, start in seconds, label and split, without
+            a header.
+        media: folders or archives of clips that are cut already, named
+            ``<YouTube id>_<start, six digits>.*``, ``<YouTube id>_<start>.*`` or
+            ``<YouTube id>_<start in ms>_<end in ms>.*``.
+        download: download what is not there, with yt-dlp; needs the extra ``download``. How is
+            up to the section ``download`` of the config.
+        address: of a video, with ``{id}`` for its YouTube id.
+    """
+
+    csv: Path
+    media: tuple[Path, ...] = ()
+    download: bool = False
+    address: str = "https://www.youtube.com/watch?v={id}"
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the CSV: where the clips are decides about none of them."""
+    if not settings.csv.is_file():
+        raise PipelineError(f"{settings.csv}: no such file; correct datasets.*.csv")
+    return [settings.csv]
+
+
+def clips(settings: Settings) -> list[Clip]:
+    """Returns a clip ``<YouTube id>_<start, six digits>`` for each row.
+
+    Raises:
+        PipelineError: the CSV is missing or malformed.
+    """
+    found = []
+    try:
+        with open(settings.csv, newline="", encoding="utf-8-sig") as file:
+            for line, row in enumerate(csv.reader(file, strict=True), start=1):
+                if row:
+                    found.append(_clip(settings.csv, line, row))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{settings.csv}: cannot be read as UTF-8 CSV ({error})") from error
+    if not found:
+        raise FormatError(f"{settings.csv}: has no row")
+    return found
+
+
+def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+    """Returns the clip's file, unpacked into ``folder`` if it is in an archive.
+
+    Raises:
+        MediaError: it is not there, and not downloaded yet.
+    """
+    found = library.items(settings.media)
+    for name in _names(clip):
+        if name in found:
+            return library.take(found[name], folder)
+    path = _downloaded(clip, folder)
+    if not path.is_file():
+        raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
+    return path
+
+
+def download(settings: Settings, clip: Clip, folder: Path, network: DownloadSettings) -> None:
+    """Downloads a clip to where `locate` finds it.
+
+    Raises:
+        MediaError: why that did not work.
+    """
+    start_s = _start_s(clip)
+    address = settings.address.replace("{id}", clip.source_id)
+    downloads.segment(address, _downloaded(clip, folder), start_s, start_s + CLIP_S, network)
+
+
+def _downloaded(clip: Clip, folder: Path) -> Path:
+    return folder / f"{clip.clip_id}.mp4"
+
+
+def _start_s(clip: Clip) -> int:
+    return int(clip.clip_id.rpartition("_")[2])
+
+
+def _names(clip: Clip) -> list[str]:
+    start_s = _start_s(clip)
+    times = (f"{start_s:06d}", f"{start_s}", f"{1000 * start_s}_{1000 * (start_s + CLIP_S)}")
+    return [f"{clip.source_id}_{time}" for time in times]
+
+
+def _clip(path: Path, line: int, row: list[str]) -> Clip:
+    if len(row) != 4 or not VIDEO_ID.fullmatch(row[0]) or not row[1].isdecimal():
+        raise FormatError(
+            f"{path}: line {line}: expected a YouTube id, a start in whole seconds, a label and a "
+            f"split, found {','.join(row)[:80]!r}"
+        )
+    video, start, label, _ = row
+    return Clip(f"{video}_{int(start):06d}", video, label, path_or_url=video)

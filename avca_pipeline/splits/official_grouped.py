@@ -1,0 +1,70 @@
+"""The published classes with the seen clips partitioned anew, by recording.
+
+Beside the published split it measures what the leak in its seen partitions is worth: classes and
+clips are the same, but no recording is in two partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.official import lists
+from avca_pipeline.splits import AuditLevels, Built, Level, official
+from avca_pipeline.splits.built import SourceShares, arrange
+
+
+class GroupedLevels(AuditLevels):
+    """The levels for published classes.
+
+    Attributes:
+        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
+    """
+
+    unseen_classes_not_pretrained_on: Level = "warning"
+
+
+class Settings(SourceShares):
+    """A published split made anew within its classes; the default shares are the published ones.
+
+    Attributes:
+        path: the folder that ``avgzsl_benchmark_datasets`` is in.
+        benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or one exported by this package.
+        lists: ``main`` or ``cls``.
+        audit: as of every split, but unseen classes are as published.
+    """
+
+    path: Path
+    benchmark: str
+    lists: Literal["main", "cls"] = "main"
+    audit: GroupedLevels = GroupedLevels()
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the lists."""
+    return lists.files(settings.path, settings.benchmark, settings.lists)
+
+
+def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:
+    """Returns the listed clips of the manifest, their classes grouped as published.
+
+    Raises:
+        PipelineError: as `official.build`, or a class has too few sources.
+    """
+    listed = lists.read(settings.path, settings.benchmark, settings.lists)
+    found, absent = official.join(clips, listed, settings.benchmark)
+    groups = {clip.class_name: TRAIN for part in (TRAIN, VAL_SEEN) for clip in found[part]}
+    groups |= {clip.class_name: part for part in (VAL_UNSEEN, TEST_UNSEEN) for clip in found[part]}
+    members = [clip for part in found.values() for clip in part if clip.class_name in groups]
+    arranged = arrange(members, groups, settings)
+    excluded = official.excluded(clips, found, listed) | dict(arranged.excluded)
+    excluded |= {
+        clip.clip_id: "its class has no clips but test_seen ones"
+        for part in found.values()
+        for clip in part
+        if clip.class_name not in groups
+    }
+    return Built(arranged.clips, excluded, absent)

@@ -1,0 +1,46 @@
+"""Stage ``export``: writes our split, features and text embeddings in the published layout.
+
+The published code and what followed it run on that folder unchanged; so does this pipeline, with
+the dataset and the split ``official`` and imported features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from avca_pipeline.artifacts import features, labels, split
+from avca_pipeline.official import export
+from avca_pipeline.progress import say
+
+
+def run(
+    settings: dict,
+    rows: Path,
+    video: Sequence[Path],
+    audio: Sequence[Path],
+    vectors: Path,
+    out: Path,
+) -> None:
+    """Writes the folder.
+
+    Args:
+        settings: name of the benchmark, and whether these are its main or cls lists.
+        rows: the split.
+        video: features, all shards.
+        audio: features, all shards.
+        vectors: the text embeddings.
+        out: the folder.
+
+    Raises:
+        PipelineError: the inputs do not fit together, or class names cannot be written so.
+    """
+    value = export.Export(
+        settings["benchmark"],
+        settings["lists"],
+        split.read(rows),
+        {"audio": features.read_all(audio), "video": features.read_all(video)},
+        labels.read(vectors),
+    )
+    num_clips = export.write(out, value)
+    say(f"export: {num_clips} of {len(value.rows)} clips have both features; {out}")

@@ -1,0 +1,73 @@
+"""fastText (Bojanowski et al., 2017): the whole class name as one word, as the benchmark has it.
+
+A name with spaces is no word of the model, so that its vector is the mean of those of its
+character n-grams, scaled to length 1. The published vectors were made from ``wiki.en.bin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.official.lists import class_key, read_names
+from avca_pipeline.registry import PluginSettings
+
+
+class Settings(PluginSettings):
+    """A fastText model. Needs the extra ``fasttext``.
+
+    Attributes:
+        path: the model as fastText writes it, ``.bin``.
+        names: a CSV with the columns ``original`` and ``manual``, where names are to be spelled
+            differently (manual) from those of the dataset (original).
+    """
+
+    path: Path
+    names: Path | None = None
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the files it reads."""
+    return [settings.path] if settings.names is None else [settings.path, settings.names]
+
+
+def describe(settings: Settings) -> str:
+    """Returns where the vectors come from."""
+    return f"fastText vectors of whole class names from {settings.path.name}"
+
+
+def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
+    """Returns ``(classes, dim)`` float32 of length 1.
+
+    Raises:
+        PipelineError: gensim is missing, the file is no model, or a name has no vector in it.
+    """
+    model = _load(settings.path)
+    spelled = read_names(settings.names) if settings.names else {}
+    rows = []
+    for class_name in class_names:
+        name = spelled.get(class_key(class_name), class_name)
+        row = np.asarray(model.get_vector(name), np.float64)
+        length = float(np.linalg.norm(row))
+        if not 0 < length < np.inf:
+            raise PipelineError(f"{settings.path}: no vector for class {class_name!r} ({name!r})")
+        rows.append((row / length).astype(np.float32))
+    return np.stack(rows)
+
+
+def _load(path: Path) -> Any:
+    try:
+        from gensim.models.fasttext import load_facebook_vectors
+    except ImportError as error:
+        raise PipelineError(
+            "the text embedding fasttext needs the package gensim: "
+            "pip install 'avca_pipeline[fasttext]'"
+        ) from error
+    try:
+        return load_facebook_vectors(str(path))
+    except Exception as error:  # gensim reads the file by offsets, and a wrong one raises anything
+        raise FormatError(f"{path}: not a model of fastText ({error!r})") from error

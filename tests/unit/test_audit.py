@@ -1,0 +1,175 @@
+"""Leaks that only files, features and text embeddings give away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
+from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.split import PARTITIONS, SplitClip
+from avca_pipeline.auditing.data import Data, Seen, audit_data, see
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.splits import AuditLevels, pretrained_on
+from avca_pipeline.stages import audit as stage
+
+DIM = 40
+CLASS_OF = {"test_unseen": "far", "val_unseen": "near"}
+ROWS = [
+    SplitClip(f"{partition}-{n}", CLASS_OF.get(partition, "seen"), f"{partition}-s{n}", partition)
+    for partition in PARTITIONS
+    for n in range(30)
+]
+FETCHED = [FetchedClip(row.clip_id, OK, sha256=f"sum of {row.clip_id}") for row in ROWS]
+LABELS = Labels(["far", "near", "seen"], np.eye(3, dtype=np.float32), "made up")
+
+
+def shard(path: Path, changed: dict[str, np.ndarray], rejected: tuple[str, ...] = ()) -> Path:
+    rng = np.random.default_rng(1)
+    table = {row.clip_id: 5 + rng.standard_normal(DIM, np.float32) for row in ROWS} | changed
+    kept = [clip for clip in table if clip not in rejected]
+    features.write(
+        path,
+        Features(
+            kept,
+            np.stack([table[clip] for clip in kept]),
+            np.ones(len(kept), np.int64),
+            np.zeros(len(kept), bool),
+            rejected=dict.fromkeys(rejected, "damaged: on purpose"),
+            attributes={"backbone": "some"},
+        ),
+    )
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    seen = see([shard(tmp_path / "good.h5", {})])
+    return Data(ROWS, FETCHED, {"one": seen}, {"words": LABELS}, 0.9999, 0.1)
+
+
+def failed(data: Data) -> dict[str, dict]:
+    checks = audit_data(data, AuditLevels())["checks"]
+    return {check["name"]: check for check in checks if not check["passed"]}
+
+
+def test_nothing_is_found_where_nothing_is(data: Data) -> None:
+    assert failed(data) == {}
+    off = AuditLevels(media_not_trained_on="off")
+    names = {check["name"] for check in audit_data(data, off)["checks"]}
+    assert "media_not_trained_on" not in names
+    assert len(names) == 4
+
+
+def test_the_same_file_under_two_names(data: Data) -> None:
+    """Only where one of the two is trained on before the other is evaluated."""
+
+    def copied(clip: str, original: str) -> Data:
+        sha256 = f"sum of {original}"
+        rows = [replace(r, sha256=sha256) if r.clip_id == clip else r for r in FETCHED]
+        return replace(data, fetched=rows)
+
+    found = failed(copied("test_seen-0", "val_unseen-3"))["media_not_trained_on"]
+    assert found["by_partition"] == {
+        "val_seen": 0, "val_unseen": 0, "test_seen": 1, "test_unseen": 0
+    }  # fmt: skip
+    assert found["examples"] == ["test_seen-0"]
+    assert failed(copied("val_seen-1", "train-2"))["media_not_trained_on"]["found"] == 1
+    assert not failed(copied("train-1", "train-2"))
+    assert not failed(copied("test_seen-1", "test_unseen-2"))
+
+
+def test_features_that_are_almost_the_same(data: Data, tmp_path: Path) -> None:
+    original = next(iter(data.seen.values()))
+    rng = np.random.default_rng(1)
+    own = {row.clip_id: 5 + rng.standard_normal(DIM, np.float32) for row in ROWS}
+    noise = np.random.default_rng(2).standard_normal(DIM, np.float32)
+    copy = {"test_unseen-4": own["train-9"] + 1e-3 * noise}
+    leaking = see([shard(tmp_path / "copy.h5", copy)])
+    found = failed(replace(data, seen={"one": leaking}))
+    assert set(found) == {"features_not_trained_on"}
+    assert found["features_not_trained_on"]["examples"] == ["test_unseen-4 (like train-9)"]
+    assert found["features_not_trained_on"]["level"] == "warning"
+    # Alike in one modality alone is no sign: many clips are silent.
+    assert not failed(replace(data, seen={"one": leaking, "two": original}))
+    silence = dict.fromkeys(own, np.zeros(DIM, np.float32))
+    silent = see([shard(tmp_path / "silent.h5", silence)])
+    assert not failed(replace(data, seen={"one": silent}))
+
+
+def test_clips_and_classes_without_what_they_need(data: Data, tmp_path: Path) -> None:
+    one = data.seen["one"]
+    less = {clip: row for clip, row in one.fingerprints.items() if clip != "train-5"}
+    assert set(failed(replace(data, seen={"one": Seen(less)}))) == {"features_accounted_for"}
+    more = one.fingerprints | {"stranger": one.fingerprints["train-5"]}
+    assert set(failed(replace(data, seen={"one": Seen(more)}))) == {"features_accounted_for"}
+    same = replace(LABELS, vectors=np.ones((3, 2), np.float32))
+    missing = Labels(["far", "seen"], np.eye(2, dtype=np.float32), "made up")
+    for labels, num in ((same, 2), (missing, 1)):
+        found = failed(replace(data, labels={"words": labels}))
+        assert found["classes_have_own_vectors"]["found"] == num
+
+
+def test_missing_clips_are_counted_and_too_many_stop(data: Data, tmp_path: Path) -> None:
+    lost = [f"train-{n}" for n in range(10)] + ["test_seen-1"]
+    fetched = [
+        replace(row, status=REJECTED, reason="download failed: HTTP 404", sha256="")
+        if row.clip_id in lost
+        else row
+        for row in FETCHED
+    ]
+    seen = see([shard(tmp_path / "less.h5", {}, rejected=("test_seen-2",))])
+    left = {clip: row for clip, row in seen.fingerprints.items() if clip not in lost}
+    some = replace(data, fetched=fetched, seen={"one": Seen(left, seen.rejected)})
+    coverage = audit_data(some, AuditLevels())["coverage"]
+    assert coverage["partitions"]["train"] == {
+        "clips": 30, "usable": 20, "reasons": {"download failed": 10}
+    }  # fmt: skip
+    assert coverage["partitions"]["test_seen"]["reasons"] == {"damaged": 1, "download failed": 1}
+    assert coverage["classes"]["far"] == {"clips": 30, "usable": 30, "reasons": {}}
+    assert failed(some) == {}  # 12 of 150
+    assert failed(replace(some, max_missing=0.07))["enough_clips_usable"]["found"] == 12
+
+
+def test_the_stage_stops_on_errors_alone(tmp_path: Path) -> None:
+    from avca_pipeline.artifacts import fetched, labels, split
+
+    shard(tmp_path / "features/one/00000-of-00001.h5", {})
+    rows = [*FETCHED[1:], replace(FETCHED[0], sha256=FETCHED[-1].sha256)]
+    fetched.write(tmp_path / "fetched.csv", rows)
+    labels.write(tmp_path / "words.h5", LABELS)
+    split.write(tmp_path / "built.csv", ROWS)
+
+    def run(level: str) -> None:
+        stage.run(
+            {"plugin": "built", "settings": {"audit": {"media_not_trained_on": level}},
+             "max_missing": 0.1},
+            tmp_path / "built.csv",
+            [tmp_path / "fetched.csv"],
+            [tmp_path / "features/one/00000-of-00001.h5"],
+            [tmp_path / "words.h5"],
+            tmp_path / "audit.json",
+        )  # fmt: skip
+
+    run("warning")
+    assert not split.read_audit(tmp_path / "audit.json")["passed"]
+    run("off")
+    assert split.read_audit(tmp_path / "audit.json")["passed"]
+    with pytest.raises(PipelineError, match=r"'built': 1 check\(s\) .* media_not_trained_on"):
+        run("error")
+
+
+def test_pretraining_is_matched_by_name_and_alias_but_never_by_likeness() -> None:
+    known = {"c3d": ("marching band", "Typing"), "other": ("typing",)}
+    names = ["BandMarching", "typing", "Type"]
+    assert pretrained_on(names, known, {}) == {"typing": ["c3d", "other"]}
+    aliases = {"Band Marching": ("Marching Band",)}
+    assert pretrained_on(names, known, aliases) == {
+        "BandMarching": ["c3d"],
+        "typing": ["c3d", "other"],
+    }

@@ -1,0 +1,270 @@
+"""UCF101, ActivityNet and VGGSound: from annotation to the clip's file, whatever its wrapping."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from avca_pipeline import library
+from avca_pipeline.artifacts import fetched, manifest
+from avca_pipeline.datasets import activitynet, demo, ucf101, vggsound
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.stages import fetch
+from avca_pipeline.stages import manifest as manifest_stage
+
+UCF = {
+    "UCF-101/HandstandPushups/v_HandStandPushups_g01_c01.avi": b"one",
+    "UCF-101/HandstandPushups/v_HandStandPushups_g01_c02.avi": b"two",
+    "UCF-101/Archery/v_Archery_g25_c07.avi": b"three",
+    "UCF-101/Biking/v_Biking_g01_c01.avi": b"has no sound",
+    "UCF-101/readme.txt": b"no clip",
+}
+
+
+def write_folder(path: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path.with_suffix(".zip"), "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path.with_suffix(".zip")
+
+
+def write_tar(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path.with_suffix(".tar"), "w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path.with_suffix(".tar")
+
+
+def write_rar(
+    path: Path, files: dict[str, bytes], *, is_solid: bool = False, method: int = 0x30
+) -> Path:
+    """Writes a RAR 3 archive; by default its files are stored, for which no program is needed."""
+
+    def block(kind: int, flags: int, body: bytes, data: bytes = b"") -> bytes:
+        head = struct.pack("<BHH", kind, flags, 7 + len(body)) + body
+        return struct.pack("<H", zlib.crc32(head) & 0xFFFF) + head + data
+
+    parts = [b"Rar!\x1a\x07\x00", block(0x73, 8 if is_solid else 0, bytes(6))]
+    for name, content in files.items():
+        raw, crc = name.replace("/", "\\").encode(), zlib.crc32(content)
+        fields = struct.pack(
+            "<IIBIIBBHI", len(content), len(content), 2, crc, 0x21 << 16, 20, method, len(raw), 32
+        )
+        parts.append(block(0x74, 0x8000, fields + raw, content))
+    path = path.with_suffix(".rar")
+    path.write_bytes(b"".join([*parts, block(0x7B, 0x4000, b"")]))
+    return path
+
+
+WRITERS = [write_folder, write_zip, write_tar, write_rar]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    library.items.cache_clear()
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_ucf101(write: Callable[[Path, dict[str, bytes]], Path], tmp_path: Path) -> None:
+    settings = ucf101.Settings(path=write(tmp_path / "ucf", UCF))
+    clips = {clip.clip_id: clip for clip in ucf101.clips(settings)}
+    assert sorted(clips) == [
+        "v_Archery_g25_c07", "v_HandStandPushups_g01_c01", "v_HandStandPushups_g01_c02"
+    ]  # fmt: skip
+    one, two = clips["v_HandStandPushups_g01_c01"], clips["v_HandStandPushups_g01_c02"]
+    assert one.class_name == "HandstandPushups"
+    assert one.source_id == two.source_id == "v_HandStandPushups_g01"
+    assert ucf101.locate(settings, two, tmp_path / "raw").read_bytes() == b"two"
+    every = ucf101.clips(ucf101.Settings(path=settings.path, classes="all"))
+    assert {clip.class_name for clip in every} == {"Archery", "Biking", "HandstandPushups"}
+    assert ucf101.inputs(settings)
+
+
+@pytest.mark.parametrize("write", WRITERS[1:])
+@pytest.mark.parametrize("name", ["../v_Archery_g01_c01.avi", "/v_Archery_g01_c01.avi"])
+def test_an_archive_that_points_outside_is_refused(
+    write: Callable[[Path, dict[str, bytes]], Path], name: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "ucf", {**UCF, name: b"x"})
+    before = sorted(tmp_path.parent.rglob("*"))
+    settings = {"path": str(path)}
+    with pytest.raises(PipelineError, match="points out of the archive; refused") as caught:
+        manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_archives_that_cannot_be_read_clip_by_clip_say_what_to_do(tmp_path: Path) -> None:
+    solid = write_rar(tmp_path / "solid", UCF, is_solid=True)
+    with pytest.raises(PipelineError, match="solid RAR archive"):
+        ucf101.clips(ucf101.Settings(path=solid))
+    for name in ("ucf.rar", "ucf.zip", "ucf.tar"):
+        (tmp_path / name).write_bytes(b"no archive at all" * 100)
+        with pytest.raises(PipelineError, match=f"{name}: cannot be read as an archive"):
+            ucf101.clips(ucf101.Settings(path=tmp_path / name))
+
+
+def test_without_an_unpacking_program_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    packed = write_rar(tmp_path / "packed", UCF, method=0x33)
+    settings = ucf101.Settings(path=packed)
+    clip = ucf101.clips(settings)[0]
+    with pytest.raises(PipelineError, match="one of the programs unrar, unar, 7z or bsdtar"):
+        ucf101.locate(settings, clip, tmp_path / "raw")
+    assert not list((tmp_path / "raw").glob("*"))
+
+
+def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "ucf", UCF)
+    path.write_bytes(path.read_bytes().replace(b"three", b"thrEe"))
+    settings = ucf101.Settings(path=path)
+    clip = next(clip for clip in ucf101.clips(settings) if "Archery" in clip.clip_id)
+    with pytest.raises(MediaError, match=r"damaged: ucf\.zip has"):
+        ucf101.locate(settings, clip, tmp_path / "raw")
+    assert not list((tmp_path / "raw").glob("*"))
+
+
+ANNOTATIONS = {
+    "version": "VERSION 1.3",
+    "database": {
+        "abc-_defghij": {
+            "duration": 100.0,
+            "subset": "training",
+            "annotations": [
+                {"label": "Applying sunscreen", "segment": [0.5, 1.5]},
+                {"label": "Archery", "segment": [2.0, 2.0]},
+            ],
+        },
+        "zzzzzzzzzzz": {"subset": "testing", "annotations": []},
+    },
+}
+
+
+def test_activitynet(tmp_path: Path) -> None:
+    path = tmp_path / "activity_net.v1-3.min.json"
+    path.write_text(json.dumps(ANNOTATIONS))
+    media = write_folder(tmp_path / "media", {"a/v_abc-_defghij.mkv": b"video"})
+    settings = activitynet.Settings(annotations=path, media=(media,))
+    first, second = activitynet.clips(settings)
+    assert (first.clip_id, first.source_id) == ("abc-_defghij_0", "abc-_defghij")
+    assert (first.class_name, first.start_s, first.end_s) == ("Applying sunscreen", 0.5, 1.5)
+    assert activitynet.locate(settings, first, tmp_path).read_bytes() == b"video"
+    with pytest.raises(MediaError, match=r"nothing in segment: annotated as .* from 2 to 2 s"):
+        activitynet.locate(settings, second, tmp_path)
+    trimmed = activitynet.Settings(annotations=path, media=(media,), is_trimmed=True)
+    first = activitynet.clips(trimmed)[0]
+    assert (first.start_s, first.end_s) == (None, None)
+    with pytest.raises(MediaError, match=r"missing file: no abc-_defghij_0\.\*"):
+        activitynet.locate(trimmed, first, tmp_path)
+
+
+VGGSOUND = '-abcdefghij,5,"dog barking, loudly",train\nabcdefghijk,430,playing oboe,test\n'
+
+
+@pytest.mark.parametrize("time", ["000430", "430", "430000_440000"])
+def test_vggsound(time: str, tmp_path: Path) -> None:
+    path = tmp_path / "vggsound.csv"
+    path.write_text(VGGSOUND)
+    files = {f"video/abcdefghijk_{time}.mp4": b"ten seconds", f"abcdefghijk_{time}.wav": b"no"}
+    settings = vggsound.Settings(csv=path, media=(write_tar(tmp_path / "clips", files),))
+    first, second = vggsound.clips(settings)
+    assert (first.clip_id, first.source_id) == ("-abcdefghij_000005", "-abcdefghij")
+    assert first.class_name == "dog barking, loudly"
+    assert vggsound.locate(settings, second, tmp_path / "raw").read_bytes() == b"ten seconds"
+    with pytest.raises(MediaError, match="missing file"):
+        vggsound.locate(settings, first, tmp_path / "raw")
+
+
+def annotated(content: Any) -> Callable[[Path], dict[str, Any]]:
+    def write(folder: Path) -> dict[str, Any]:
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / "a.json").write_text(text)
+        return {"annotations": str(folder / "a.json"), "media": []}
+
+    return write
+
+
+def listed(text: str) -> Callable[[Path], dict[str, Any]]:
+    def write(folder: Path) -> dict[str, Any]:
+        (folder / "v.csv").write_bytes(text.encode("latin-1"))
+        return {"csv": str(folder / "v.csv")}
+
+    return write
+
+
+SEGMENT = {"label": "Archery", "segment": [1, "x"]}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "write", "message"),
+    [
+        (activitynet, annotated("{"), "cannot be read as annotations"),
+        (activitynet, annotated([]), "cannot be read as annotations"),
+        (activitynet, annotated({"database": {"a": {"annotations": [SEGMENT]}}}), "cannot be read"),
+        (
+            activitynet,
+            annotated({"database": {"a": {"annotations": [{"label": 3, "segment": [1, 2]}]}}}),
+            "annotation 0: needs a label",
+        ),
+        (activitynet, annotated({"database": {}}), "has no annotated segment"),
+        (vggsound, listed("abc,5,label\n"), "line 1: expected a YouTube id"),
+        (vggsound, listed("abc,5,label,train\nabc,x,label,train\n"), "line 2: expected"),
+        (vggsound, listed("../abc,5,label,train\n"), "line 1: expected a YouTube id"),
+        (vggsound, listed("abc,5,label,train\n" * 2), "'abc_000005' occurs twice"),
+        (vggsound, listed('abc,5,"label,train\n'), "cannot be read as UTF-8 CSV"),
+        (vggsound, listed("abc,5,\xff,train\n"), "cannot be read as UTF-8 CSV"),
+        (vggsound, listed(""), "has no row"),
+    ],
+)
+def test_malformed_annotations_are_one_line(
+    plugin: ModuleType, write: Callable[[Path], dict[str, Any]], message: str, tmp_path: Path
+) -> None:
+    name = plugin.__name__.rpartition(".")[2]
+    settings = write(tmp_path)
+    with pytest.raises(PipelineError, match=message) as caught:
+        manifest_stage.run(name, settings, 2, tmp_path / "manifest.csv", tmp_path / "shards")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "manifest.csv").exists()
+    assert not list(tmp_path.glob("shards/*"))
+
+
+def test_real_media_in_an_archive_are_fetched(tmp_path: Path) -> None:
+    """From the archive to a row of the table, with what is missing beside it."""
+    made = demo.Settings(num_classes=4, sources_per_class=1)
+    path = demo.locate(made, demo.clips(made)[0], tmp_path)
+    files = {"x/abcdefghijk_000430.mp4": path.read_bytes()}
+    (tmp_path / "vggsound.csv").write_text(VGGSOUND)
+    archive = write_tar(tmp_path / "clips", files)
+    settings = {"csv": str(tmp_path / "vggsound.csv"), "media": [str(archive)]}
+    manifest_stage.run("vggsound", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    clips = tmp_path / "shards" / "00000-of-00001.csv"
+    fetch.run("vggsound", settings, clips, tmp_path / "raw", tmp_path / "fetched.csv")
+    missing, there = fetched.read(tmp_path / "fetched.csv")
+    assert [clip.clip_id for clip in manifest.read(clips)] == [missing.clip_id, there.clip_id]
+    assert missing.reason.startswith("missing file")
+    assert there.status == fetched.OK
+    assert there.has_video
+    assert there.has_audio
+    assert Path(there.path).read_bytes() == path.read_bytes()

@@ -1,0 +1,277 @@
+"""Clips come from a real server on this machine, whole and cut, or with the reason why not."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from avca_pipeline import downloads
+from avca_pipeline.artifacts import fetched
+from avca_pipeline.downloads import DownloadSettings
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.stages import fetch
+from avca_pipeline.stages import manifest as manifest_stage
+
+FPS, WIDTH, HEIGHT, RATE_HZ, LENGTH_S = 25, 64, 48, 16000, 14
+QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=1.0)
+
+
+def encode(path: Path) -> bytes:
+    """Writes a video whose brightness and whose loudness say which half second it is."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=FPS, options={"g": "60", "bf": "2"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        audio = container.add_stream("aac", rate=RATE_HZ)
+        for number in range(LENGTH_S * FPS):
+            picture = np.full((HEIGHT, WIDTH, 3), 8 * (2 * number // FPS), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(video.encode())
+        times = np.arange(LENGTH_S * RATE_HZ) / RATE_HZ
+        wave = (np.sin(2000 * times) * (0.03 * np.floor(2 * times))).astype(np.float32)
+        for start in range(0, len(wave), 1024):
+            frame = av.AudioFrame.from_ndarray(
+                wave[None, start : start + 1024], format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts = RATE_HZ, start
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode())
+    return path.read_bytes()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves the video in the way that the path asks for."""
+
+    content: bytes
+    requests: Counter[str]
+    ranges: list[str]
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2].removesuffix(".mp4")
+        Handler.requests[name] += 1
+        first = Handler.requests[name] == 1
+        if name.isdecimal() and int(name) >= 400:
+            self.refuse(int(name))
+        elif name.startswith("once-") and first:
+            self.refuse(int(name[5:]))
+        else:
+            self.serve(name, first)
+
+    do_HEAD = do_GET
+
+    def refuse(self, code: int) -> None:
+        self.send_response(code)
+        if code == 429:
+            self.send_header("Retry-After", "1")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def serve(self, name: str, first: bool) -> None:
+        asked = self.headers.get("Range", "")
+        start = int(asked[6:].split("-")[0]) if asked else 0
+        Handler.ranges.append(asked)
+        body = self.content[start:]
+        length = len(body) + 1000 * (name == "too-long")
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Length", str(length))
+        self.send_header("Accept-Ranges", "bytes")
+        if asked:
+            end = start + length - 1
+            self.send_header("Content-Range", f"bytes {start}-{end}/{start + length}")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        half = len(self.content) // 2
+        if name == "garbage":
+            body = bytes(len(body))
+        if name == "breaks" and not start:
+            body = body[:half]
+        try:
+            if name in ("stalls", "slow") and not start:
+                self.wfile.write(body[:half])
+                self.wfile.flush()
+                time.sleep(3 if name == "stalls" else 30)
+            else:
+                self.wfile.write(body)
+        except OSError:
+            pass
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _video(tmp_path_factory: pytest.TempPathFactory) -> None:
+    Handler.content = encode(tmp_path_factory.mktemp("video") / "video.mp4")
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Handler.requests, Handler.ranges = Counter(), []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.daemon_threads = True
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def seen_and_heard(path: Path) -> tuple[list[float], list[float], np.ndarray]:
+    """Returns the time of each frame, its brightness, and the samples."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+        container.seek(0)
+        samples = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+    return (
+        [f.time for f in frames],
+        [float(f.to_ndarray()[:HEIGHT].mean()) for f in frames],
+        samples,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["whole", "breaks", "stalls", "once-429", "once-403", "once-500", "once-503"]
+)
+def test_only_the_segment_is_kept(server: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip_000003.mp4"
+    downloads.segment(f"{server}/{name}.mp4", path, 3, 13, QUICK)
+    times, brightness, samples = seen_and_heard(path)
+    assert len(times) == pytest.approx(10 * FPS, abs=2)
+    assert times[0] == pytest.approx(0, abs=1 / FPS)
+    whole = tmp_path / "whole.mp4"
+    whole.write_bytes(Handler.content)
+    _, all_brightness, all_samples = seen_and_heard(whole)
+    np.testing.assert_array_equal(brightness[: 9 * FPS], all_brightness[3 * FPS : 12 * FPS])
+    assert len(samples) == pytest.approx(10 * RATE_HZ, abs=2500)
+    middle = samples[5 * RATE_HZ : 5 * RATE_HZ + RATE_HZ // 4]
+    expected = all_samples[8 * RATE_HZ : 8 * RATE_HZ + RATE_HZ // 4]
+    assert np.abs(middle).max() == pytest.approx(np.abs(expected).max(), rel=0.1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip_000003.mp4", "whole.mp4"]
+    if name in ("breaks", "stalls"):
+        assert any(asked not in ("", "bytes=0-") for asked in Handler.ranges)  # the rest only
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "num_asked"),
+    [
+        ("404", "removed", 1),
+        ("410", "removed", 1),
+        ("451", "blocked", 1),
+        ("403", "download failed", 3),
+        ("429", "download failed", 3),
+        ("500", "download failed", 3),
+        ("too-long", "download failed", 3),
+        ("garbage", "download failed", 3),
+    ],
+)
+def test_what_fails_says_why_and_permanent_failures_are_remembered(
+    server: str, name: str, reason: str, num_asked: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    for _ in range(2):
+        with pytest.raises(MediaError, match=f"^{reason}: ") as caught:
+            downloads.segment(f"{server}/{name}.mp4", path, 3, 13, QUICK)
+        assert "\n" not in str(caught.value)
+        assert not path.exists()
+    is_permanent = num_asked == 1
+    assert path.with_name("clip.mp4.failed").exists() == is_permanent
+    assert Handler.requests[name] >= (1 if is_permanent else 2 * num_asked)
+    if is_permanent:
+        before = Handler.requests[name]
+        with pytest.raises(MediaError, match=f"^{reason}: "):
+            downloads.segment(f"{server}/{name}.mp4", path, 3, 13, QUICK)
+        assert Handler.requests[name] == before
+
+
+def test_a_busy_server_is_given_the_time_it_asks_for(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(downloads.time, "sleep", waited.append)
+    downloads.segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, QUICK)
+    assert waited == [1.0, 0.0]
+    waited.clear()
+    with pytest.raises(MediaError, match="HTTP Error 503"):
+        downloads.segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, QUICK)
+    assert waited == [0.01, 0.02]
+
+
+def test_a_video_that_ends_before_the_clip_has_nothing_in_it(server: str, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"^nothing in segment: the video ends before 60 s"):
+        downloads.segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 60, 70, QUICK)
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4.failed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("[youtube] a: Private video. Sign in if you've been granted access", "private"),
+        ("[youtube] a: Video unavailable. This video has been removed by the uploader", "removed"),
+        ("[youtube] a: This video is no longer available because the account was ended", "removed"),
+        ("[youtube] a: The uploader has not made this video available in your country", "blocked"),
+        ("[youtube] a: Sign in to confirm you’re not a bot. Use --cookies", None),
+        ("unable to download video data: HTTP Error 403: Forbidden", None),
+        ("[Errno 104] Connection reset by peer", None),
+        ("The read operation timed out", None),
+    ],
+)
+def test_which_failures_are_permanent(said: str, reason: str | None) -> None:
+    assert downloads.permanent_reason(said) == reason
+
+
+def test_missing_cookies_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"download\.cookies: .*none\.txt: no such file"):
+        downloads.check(DownloadSettings(cookies=tmp_path / "none.txt"))
+
+
+def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
+    server: str, tmp_path: Path
+) -> None:
+    """Ids name what the server does; one hangs half-way and the process is killed there."""
+    (tmp_path / "v.csv").write_text("whole,3,a,train\n404,3,a,train\nslow,3,b,test\n")
+    settings = {
+        "csv": str(tmp_path / "v.csv"), "download": True, "address": f"{server}/{{id}}.mp4"
+    }  # fmt: skip
+    manifest_stage.run("vggsound", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    clips, raw, out = tmp_path / "shards/00000-of-00001.csv", tmp_path / "raw", tmp_path / "f.csv"
+    network = {"workers": 3, "attempts": 2, "back_off_s": 0.01, "timeout_s": 60}
+    part = json.dumps({"plugin": "vggsound", "settings": settings})
+    running = subprocess.Popen(
+        [sys.executable, "-m", "avca_pipeline.cli", "fetch", "--settings", part, "--clips", clips,
+         "--raw", raw, "--out", out, "--download", json.dumps(network)],
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size for path in raw.glob("slow*.part")):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not out.exists()
+    served = Handler.requests["404"]
+
+    fetch.run("vggsound", settings, clips, raw, out, network | {"timeout_s": 1})
+    rows = {row.clip_id: row for row in fetched.read(out)}
+    assert rows["404_000003"].reason.startswith("removed: ")
+    assert Handler.requests["404"] == served
+    assert any(asked not in ("", "bytes=0-") for asked in Handler.ranges)  # the rest only
+    for clip in ("whole_000003", "slow_000003"):
+        assert rows[clip].status == fetched.OK
+        assert rows[clip].has_audio
+        assert rows[clip].duration_s == pytest.approx(10, abs=0.2)
+    left = {path.name for path in raw.iterdir()}
+    assert left == {"whole_000003.mp4", "slow_000003.mp4", "404_000003.mp4.failed"}
