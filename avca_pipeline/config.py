@@ -169,6 +169,15 @@ class Config:
         sets = [self.feature_sets[name] for name in self.experiment.feature_sets]
         return sorted({s.video for s in sets} | {s.audio for s in sets})
 
+    def used_with(self, split: str) -> list[str]:
+        """Returns the names of the backbones and imported features that a split is used with."""
+        sets = [self.feature_sets[run.feature_set] for run in self.runs() if run.split == split]
+        return sorted({s.video for s in sets} | {s.audio for s in sets})
+
+    def text_embeddings_with(self, split: str) -> list[str]:
+        """Returns the names of the text embeddings that a split is used with."""
+        return sorted({run.text_embedding for run in self.runs() if run.split == split})
+
     def needs_media(self) -> bool:
         """Returns whether any features of the experiment are extracted here."""
         return any(name in self.backbones for name in self.used_backbones())
@@ -340,7 +349,7 @@ def _pretrained_backbones(config: Config, split: str) -> dict[str, dict[str, Any
     """Returns the backbones that may have seen classes of a split; ``None`` if imported."""
     excluded = getattr(config.splits[split].settings, "exclude_pretraining_of", ())
     parts: dict[str, dict[str, Any] | None] = {}
-    for name in sorted({*excluded, *config.used_backbones()}):
+    for name in sorted({*excluded, *config.used_with(split)}):
         settings: Any = config.backbones[name].settings if name in config.backbones else None
         if settings is None:
             parts[name] = None

@@ -3,17 +3,18 @@ rule audit:
         rows=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         fetched=lambda wildcards: [
             f"{RESULTS}/{wildcards.dataset}/fetched/{shard}.csv"
-            for shard in (shards(wildcards.dataset) if CONFIG.needs_media() else [])
+            for shard in shards(wildcards.dataset)
+            if any(name in CONFIG.backbones for name in CONFIG.used_with(wildcards.split))
         ],
         features=lambda wildcards: [
             path
-            for backbone in CONFIG.used_backbones()
-            for path in features_of(wildcards.dataset, backbone)
+            for name in CONFIG.used_with(wildcards.split)
+            for path in features_of(wildcards.dataset, name)
         ],
-        labels=expand(
-            f"{RESULTS}/{{{{dataset}}}}/labels/{{text_embedding}}.h5",
-            text_embedding=CONFIG.experiment.text_embeddings,
-        ),
+        labels=lambda wildcards: [
+            f"{RESULTS}/{wildcards.dataset}/labels/{text_embedding}.h5"
+            for text_embedding in CONFIG.text_embeddings_with(wildcards.split)
+        ],
     output:
         f"{RESULTS}/{{dataset}}/audits/{{split}}.json",
     params:
