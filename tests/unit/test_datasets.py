@@ -114,6 +114,26 @@ def test_an_archive_that_points_outside_is_refused(
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
+def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    with tarfile.open(tmp_path / "ucf.tar", "w") as archive:
+        link = tarfile.TarInfo("v_Archery_g01_c01.avi")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
+        archive.addfile(link)
+    settings = ucf101.Settings(path=tmp_path / "ucf.tar")
+    with pytest.raises(MediaError, match="damaged: "):
+        ucf101.locate(settings, ucf101.clips(settings)[0], tmp_path / "raw")
+    assert not list((tmp_path / "raw").glob("*"))
+
+
+def test_a_linked_folder_is_looked_into_once(tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere", UCF)
+    (tmp_path / "ucf").mkdir()
+    (tmp_path / "ucf/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "ucf")
+    assert len(ucf101.clips(ucf101.Settings(path=tmp_path / "ucf"))) == 3
+
+
 def test_archives_that_cannot_be_read_clip_by_clip_say_what_to_do(tmp_path: Path) -> None:
     solid = write_rar(tmp_path / "solid", UCF, is_solid=True)
     with pytest.raises(PipelineError, match="solid RAR archive"):
