@@ -178,6 +178,16 @@ class Config:
         """Returns the names of the text embeddings that a split is used with."""
         return sorted({run.text_embedding for run in self.runs() if run.split == split})
 
+    def pretraining_lists(self, split: str) -> list[Path]:
+        """Returns the files that say which classes the backbones of a split were trained on."""
+        parts = _pretrained_backbones(self, split)
+        files = [
+            getattr(self.backbones[name].settings, "pretraining_classes", None)
+            for name, part in parts.items()
+            if part is not None
+        ]
+        return sorted({Path(file).expanduser() for file in files if file})
+
     def needs_media(self) -> bool:
         """Returns whether any features of the experiment are extracted here."""
         return any(name in self.backbones for name in self.used_backbones())
@@ -269,10 +279,9 @@ def check_inputs(config: Config) -> None:
             layout.stage_folders(config.imported[name].path, config.imported[name].modality)
             continue
         settings: Any = config.backbones[name].settings
-        if not settings.is_random and not settings.is_remote:
-            path = Path(settings.weights).expanduser()
+        for key, path in settings.local_files().items():
             if not path.is_file():
-                raise PipelineError(f"backbones.{name}.weights: {path}: no such file")
+                raise PipelineError(f"backbones.{name}.{key}: {path}: no such file")
 
 
 def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
@@ -353,7 +362,7 @@ def _pretrained_backbones(config: Config, split: str) -> dict[str, dict[str, Any
         settings: Any = config.backbones[name].settings if name in config.backbones else None
         if settings is None:
             parts[name] = None
-        elif not settings.is_random:
+        elif not settings.is_random or settings.pretraining_classes:
             parts[name] = _plugin_part(config.backbones[name])
     return parts
 
