@@ -80,6 +80,8 @@ class FeatureSet(PluginSettings):
 class Experiment(PluginSettings):
     """A grid of runs: one for each combination.
 
+    An experiment may also be a list of grids, where not everything goes with everything.
+
     Attributes:
         datasets: names under ``datasets``.
         feature_sets: names under ``feature_sets``.
@@ -152,31 +154,45 @@ class Config:
     splits: dict[str, Entry]
     models: dict[str, Entry]
     candidates: dict[str, dict[str, PluginSettings]]
-    experiment: Experiment
+    experiments: tuple[Experiment, ...]
 
     def runs(self) -> list[Run]:
-        """Returns all runs of the experiment."""
-        e = self.experiment
-        return [
-            Run(*combination)
-            for combination in itertools.product(
+        """Returns all runs of the experiment, each once."""
+        combinations = itertools.chain.from_iterable(
+            itertools.product(
                 e.datasets, e.splits, e.feature_sets, e.text_embeddings, e.models, e.seeds
             )
-        ]
+            for e in self.experiments
+        )
+        return [Run(*combination) for combination in dict.fromkeys(combinations)]
+
+    def used(self, key: str) -> list[str]:
+        """Returns the names that the experiment lists under one of its keys, each once."""
+        return list(dict.fromkeys(name for e in self.experiments for name in getattr(e, key)))
+
+    def used_splits(self) -> list[tuple[str, str]]:
+        """Returns each dataset with each of the splits that it is used with."""
+        return list(dict.fromkeys((run.dataset, run.split) for run in self.runs()))
+
+    def used_features(self) -> list[tuple[str, str]]:
+        """Returns each dataset with each of its backbones and imported features."""
+        sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in self.runs()]
+        return sorted({(dataset, name) for dataset, s in sets for name in (s.video, s.audio)})
 
     def used_backbones(self) -> list[str]:
         """Returns the names of the backbones and imported features that the experiment uses."""
-        sets = [self.feature_sets[name] for name in self.experiment.feature_sets]
-        return sorted({s.video for s in sets} | {s.audio for s in sets})
+        return sorted({name for _, name in self.used_features()})
 
-    def used_with(self, split: str) -> list[str]:
+    def used_with(self, split: str, dataset: str = "") -> list[str]:
         """Returns the names of the backbones and imported features that a split is used with."""
-        sets = [self.feature_sets[run.feature_set] for run in self.runs() if run.split == split]
-        return sorted({s.video for s in sets} | {s.audio for s in sets})
+        runs = [r for r in self.runs() if r.split == split and r.dataset == (dataset or r.dataset)]
+        sets = [self.feature_sets[run.feature_set] for run in runs]
+        return sorted({name for s in sets for name in (s.video, s.audio)})
 
-    def text_embeddings_with(self, split: str) -> list[str]:
-        """Returns the names of the text embeddings that a split is used with."""
-        return sorted({run.text_embedding for run in self.runs() if run.split == split})
+    def text_embeddings_with(self, split: str, dataset: str) -> list[str]:
+        """Returns the names of the text embeddings that a dataset's split is used with."""
+        runs = [run for run in self.runs() if (run.split, run.dataset) == (split, dataset)]
+        return sorted({run.text_embedding for run in runs})
 
     def pretraining_lists(self, split: str) -> list[Path]:
         """Returns the files that say which classes the backbones of a split were trained on."""
@@ -188,9 +204,10 @@ class Config:
         ]
         return sorted({Path(file).expanduser() for file in files if file})
 
-    def needs_media(self) -> bool:
-        """Returns whether any features of the experiment are extracted here."""
-        return any(name in self.backbones for name in self.used_backbones())
+    def with_media(self) -> list[str]:
+        """Returns the datasets of which any features are extracted here."""
+        used = self.used_features()
+        return sorted({dataset for dataset, name in used if name in self.backbones})
 
 
 def load(path: Path) -> Config:
@@ -254,7 +271,7 @@ def parse(raw: Any) -> Config:
         splits=_entries(raw, "splits"),
         models=models,
         candidates=grids,
-        experiment=checked(Experiment, raw["experiment"], "experiment"),
+        experiments=_experiments(raw["experiment"]),
     )
     _check_references(config)
     return config
@@ -262,17 +279,17 @@ def parse(raw: Any) -> Config:
 
 def check_inputs(config: Config) -> None:
     """Raises `PipelineError` if a file or folder that the experiment reads is not there."""
-    for name in config.experiment.datasets:
+    for name in config.used("datasets"):
         entry = config.datasets[name]
         entry.module.inputs(entry.settings)
         if getattr(entry.settings, "download", False):
             downloads.check(config.download)
-    for name in config.experiment.text_embeddings:
+    for name in config.used("text_embeddings"):
         entry = config.text_embeddings[name]
         for path in entry.module.inputs(entry.settings):
             if not path.is_file():
                 raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
-    for name in config.experiment.splits:
+    for name in config.used("splits"):
         config.splits[name].module.inputs(config.splits[name].settings)
     for name in config.used_backbones():
         if name in config.imported:
@@ -470,13 +487,24 @@ def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[st
     return grids, entries
 
 
+def _experiments(section: Any) -> tuple[Experiment, ...]:
+    """Returns the grids; ``section`` is one, or a list of them."""
+    if not isinstance(section, list):
+        return (checked(Experiment, section, "experiment"),)
+    if not section:
+        raise PipelineError("experiment: expected a grid or a list of grids, found []")
+    return tuple(
+        checked(Experiment, grid, f"experiment.{index}") for index, grid in enumerate(section)
+    )
+
+
 def _check_references(config: Config) -> None:
     for name in config.imported:
         if name in config.backbones:
             raise PipelineError(f"imported: {name!r} is the name of a backbone too")
     for key in ("datasets", "feature_sets", "text_embeddings", "splits", "models"):
         known = getattr(config, key)
-        for name in getattr(config.experiment, key):
+        for name in config.used(key):
             if name not in known:
                 raise PipelineError(
                     f"experiment.{key}: {name!r} is not under {key}; {nearest(name, known)}"

@@ -6,7 +6,7 @@ class without clips has no accuracy (NaN). Accuracies are shares between 0 and 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,7 @@ def evaluate(
     *,
     skip_empty: bool = True,
 ) -> GzslScores:
-    """Returns the scores at a given bias.
+    """Returns the scores at a given bias; zero is a bias like any other.
 
     Args:
         distance: ``(clips, classes)``, of every clip to every class.
@@ -86,20 +86,7 @@ def evaluate(
         skip_empty: leave classes without clips out of the means. The published evaluation does
             not: there one such class makes the mean, and HM, not a number.
     """
-    num_classes = distance.shape[1]
-    biased = np.where(is_unseen, distance, distance + bias)
-    gzsl = per_class_accuracy(biased.argmin(axis=1), targets, num_classes)
-    seen, unseen = _mean(gzsl[~is_unseen], skip_empty), _mean(gzsl[is_unseen], skip_empty)
-
-    columns = np.flatnonzero(is_unseen)
-    zsl = np.full(num_classes, np.nan)
-    if len(columns):
-        of_unseen = is_unseen[targets]
-        nearest = columns[distance[np.ix_(of_unseen, columns)].argmin(axis=1)]
-        accuracy = per_class_accuracy(nearest, targets[of_unseen], num_classes)
-        zsl[columns] = accuracy[columns]
-    hm = harmonic_mean(seen, unseen)
-    return GzslScores(seen, unseen, hm, _mean(zsl[is_unseen], skip_empty), float(bias), gzsl, zsl)
+    return search_bias(distance, targets, is_unseen, [bias], skip_empty=skip_empty)
 
 
 def search_bias(
@@ -110,12 +97,64 @@ def search_bias(
     *,
     skip_empty: bool = True,
 ) -> GzslScores:
-    """Returns the scores at the bias with the best harmonic mean; of equal ones the first wins."""
-    candidates = [
-        evaluate(distance, targets, is_unseen, float(bias), skip_empty=skip_empty)
-        for bias in biases
-    ]
+    """Returns the scores at the bias with the best harmonic mean; of equal ones the first wins.
+
+    A bias moves all seen classes alike, so that the nearest seen and the nearest unseen class of
+    each clip are looked up once and each bias only decides between the two. Published: an HM that
+    is not a number counts as the best. Arguments are those of `evaluate`.
+    """
+    num_classes = distance.shape[1]
+    seen_class, seen_distance = _nearest(distance, np.flatnonzero(~is_unseen))
+    unseen_class, unseen_distance = _nearest(distance, np.flatnonzero(is_unseen))
+    zsl = per_class_accuracy(unseen_class, targets, num_classes)
+    zsl[~is_unseen] = np.nan
+
+    def at(bias: float) -> GzslScores:
+        biased = seen_distance + bias
+        is_first = (biased == unseen_distance) & (seen_class < unseen_class)
+        predicted = np.where((biased < unseen_distance) | is_first, seen_class, unseen_class)
+        gzsl = per_class_accuracy(predicted, targets, num_classes)
+        seen, unseen = _mean(gzsl[~is_unseen], skip_empty), _mean(gzsl[is_unseen], skip_empty)
+        hm = harmonic_mean(seen, unseen)
+        zsl_mean = _mean(zsl[is_unseen], skip_empty)
+        return GzslScores(seen, unseen, hm, zsl_mean, bias, gzsl, zsl)
+
+    candidates = [at(float(bias)) for bias in biases]
     return candidates[int(np.argmax([candidate.hm for candidate in candidates]))]
+
+
+def search_common_bias(
+    several: Iterable[np.ndarray],
+    targets: np.ndarray,
+    is_unseen: np.ndarray,
+    biases: Sequence[float] | np.ndarray = BIASES,
+    *,
+    skip_empty: bool = True,
+) -> float:
+    """Returns one bias for a method that measures distances in several ways.
+
+    Published: the mean of the biases that suit each of them (from audio alone, from video alone,
+    from both), also where their scales differ and it suits none.
+    """
+    return float(
+        np.mean(
+            [
+                search_bias(distance, targets, is_unseen, biases, skip_empty=skip_empty).bias
+                for distance in several
+            ]
+        )
+    )
+
+
+def chosen_by_attention(audio: np.ndarray, video: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """Returns each clip's distances from the modality that a model attends to.
+
+    Args:
+        audio: ``(clips, classes)`` distances from audio.
+        video: the same from video.
+        attention: ``(clips,)`` or ``(clips, 1)``, from 0.5 on to the video.
+    """
+    return np.where(attention.reshape(-1, 1) >= 0.5, video, audio)
 
 
 @dataclass(frozen=True)
@@ -143,6 +182,17 @@ def chance(num_seen: int, num_unseen: int) -> Chance:
         hm=2 / (np.sqrt(num_seen) + np.sqrt(num_unseen)) ** 2,
         zsl=1 / num_unseen,
     )
+
+
+def _nearest(distance: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which of these columns is least for each clip, the first of equal ones, and it.
+
+    Where there is no column, nothing is ever nearest.
+    """
+    if not len(columns):
+        return np.full(len(distance), -1), np.full(len(distance), np.inf)
+    nearest = columns[distance[:, columns].argmin(axis=1)]
+    return nearest, distance[np.arange(len(distance)), nearest]
 
 
 def _mean(accuracies: np.ndarray, skip_empty: bool) -> float:

@@ -44,6 +44,8 @@ class ModelSettings(PluginSettings):
         weight_decay: of Adam, the classic kind that is added to the gradient.
         lr_patience: epochs without a better validation HM before the learning rate is divided
             by ten.
+        repeatable: have a GPU compute the same bits for the same seed each time, with slower
+            operations where need be; the log names one that has no such form.
     """
 
     epochs: int = Field(default=50, ge=1)
@@ -52,6 +54,7 @@ class ModelSettings(PluginSettings):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
     lr_patience: int = Field(default=3, ge=0)
+    repeatable: bool = True
 
 
 @dataclass(frozen=True)

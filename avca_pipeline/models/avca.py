@@ -8,12 +8,14 @@ which a decoder leads back to the text embedding (``rho``).
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
+
+_ByModality: TypeAlias = "dict[str, torch.Tensor]"
 
 
 class Settings(ModelSettings):
@@ -27,6 +29,9 @@ class Settings(ModelSettings):
         encoder_dropout: in encoders and attention (``embedding_dropout`` of the published code).
         projection_dropout: in the projections of audio and video (``decoder_dropout``).
         decoder_dropout: in decoder, text projection and reconstructions (``additional_dropout``).
+        dropout_bits: random bits behind each decision of dropout on a CPU. 53 is torch's own
+            dropout, which takes a fifth of the step there; published behaviour, down to the
+            order of the draws. 16 draws other numbers and meets the shares to within 2**-17.
         batch_norm_momentum: of the last batch norm of the two-layer networks. Published
             behaviour: all other batch norms keep 0.1.
         depth: attention layers.
@@ -34,16 +39,24 @@ class Settings(ModelSettings):
         head_dim: width of a head.
         attention_hidden: width of the feed-forward layer.
         margin: of all triplet losses.
-        cross_triplets: use the cross-modal triplet loss ``l_t``.
+        modalities: use both, or one of them alone, without cross-attention then.
+        cross_attention: let the two tokens attend to each other; without, what the encoders give
+            is projected as it is.
+        reconstruction: use ``l_rec``, by which the decoder leads back to the text embedding.
+        decoded_triplets: use ``l_ct``, the triplet losses between decoder outputs.
+        text_triplets: use ``l_w``, the triplet losses between clips and class embeddings.
+        cross_triplets: use ``l_t``, those whose three members are of clips and classes in turn.
         first_triplet_weight: of its half with clips as anchors' partners.
         second_triplet_weight: of its half with text as anchor.
-        regression: use the reconstruction and regression loss ``l_r``.
+        regression: use ``l_r``, which draws clips to their class embedding and reconstructs what
+            the encoders gave.
         trains_positions: whether the optimiser moves the position embeddings. Published
             behaviour: it does not, they stay as they were drawn.
         refreshes_statistics: run the positives through the network once more after each step, in
             training mode. Published behaviour: it does, and since batch norms with a momentum of
             0.99 remember little else, it decides what they hold at test time.
-        scored_embedding: which clip embedding is compared with the classes; the paper's is video.
+        scored_embedding: which clip embedding is compared with the classes; the paper's is video
+            (``theta_v``).
     """
 
     token_dim: int = Field(default=300, ge=1)
@@ -53,12 +66,18 @@ class Settings(ModelSettings):
     encoder_dropout: float = Field(default=0.2, ge=0, lt=1)
     projection_dropout: float = Field(default=0.3, ge=0, lt=1)
     decoder_dropout: float = Field(default=0.5, ge=0, lt=1)
+    dropout_bits: Literal[16, 53] = 16
     batch_norm_momentum: float = Field(default=0.1, gt=0, le=1)
     depth: int = Field(default=1, ge=1)
     heads: int = Field(default=3, ge=1)
     head_dim: int = Field(default=100, ge=1)
     attention_hidden: int = Field(default=64, ge=1)
     margin: float = Field(default=1.0, ge=0)
+    modalities: Literal["both", "video", "audio"] = "both"
+    cross_attention: bool = True
+    reconstruction: bool = True
+    decoded_triplets: bool = True
+    text_triplets: bool = True
     cross_triplets: bool = True
     first_triplet_weight: float = Field(default=1.0, ge=0)
     second_triplet_weight: float = Field(default=1.0, ge=0)
@@ -66,6 +85,32 @@ class Settings(ModelSettings):
     trains_positions: bool = False
     refreshes_statistics: bool = True
     scored_embedding: Literal["video", "audio"] = "video"
+
+    @model_validator(mode="after")
+    def _has_what_it_uses(self) -> Settings:
+        if self.scored_embedding not in self.used:
+            raise ValueError(
+                f"scored_embedding is {self.scored_embedding} but modalities is {self.modalities}"
+            )
+        if not (
+            self.reconstruction
+            or self.decoded_triplets
+            or self.text_triplets
+            or self.cross_triplets
+            or self.regression
+        ):
+            raise ValueError("all losses are off")
+        return self
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The modalities, in the order in which most parts are called."""
+        return ("audio", "video") if self.modalities == "both" else (self.modalities,)
+
+    @property
+    def attends(self) -> bool:
+        """Whether there is cross-attention."""
+        return self.cross_attention and self.modalities == "both"
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
@@ -83,20 +128,23 @@ def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
     def one_layer(dim_in: int, dim_out: int) -> torch.nn.Sequential:
         return _layers(settings, dim_in, dim_out, settings.decoder_dropout)
 
-    network = nn.ModuleDict(
-        {
-            "audio_encoder": encoder(dims.audio),
-            "video_encoder": encoder(dims.video),
-            "attention": nn.ModuleList([_attention_layer(settings) for _ in range(settings.depth)]),
-            "text_projection": one_layer(dims.text, shared),
-            "decoder": one_layer(shared, dims.text),
-            "audio_projection": projection(),
-            "video_projection": projection(),
-            "audio_reconstruction": one_layer(shared, token),
-            "video_reconstruction": one_layer(shared, token),
-        }
-    )
-    network.register_parameter("positions", nn.Parameter(torch.randn(2, token)))
+    parts: dict[str, torch.nn.Module] = {}
+    dim_of = {"audio": dims.audio, "video": dims.video}
+    for modality in settings.used:
+        parts[f"{modality}_encoder"] = encoder(dim_of[modality])
+    if settings.attends:
+        parts["attention"] = nn.ModuleList(
+            [_attention_layer(settings) for _ in range(settings.depth)]
+        )
+    parts["text_projection"] = one_layer(dims.text, shared)
+    parts["decoder"] = one_layer(shared, dims.text)
+    for modality in settings.used:
+        parts[f"{modality}_projection"] = projection()
+    for modality in settings.used:
+        parts[f"{modality}_reconstruction"] = one_layer(shared, token)
+    network = nn.ModuleDict(parts)
+    if settings.attends:
+        network.register_parameter("positions", nn.Parameter(torch.randn(2, token)))
     return network
 
 
@@ -125,81 +173,77 @@ def losses(
             anchor, positive, negative, margin=settings.margin
         )
 
-    phi_a, phi_v = network["audio_encoder"](batch.audio), network["video_encoder"](batch.video)
-    phi_a_neg = network["audio_encoder"](batch.negative_audio)
-    phi_v_neg = network["video_encoder"](batch.negative_video)
+    def through(part: str, inputs: _ByModality, order: tuple[str, ...]) -> _ByModality:
+        return {m: network[f"{m}_{part}"](inputs[m]) for m in order}
+
+    used = settings.used
+    phi = through("encoder", {"audio": batch.audio, "video": batch.video}, used)
+    negatives = {"audio": batch.negative_audio, "video": batch.negative_video}
+    phi_neg = through("encoder", negatives, used)
     w = batch.text
     theta_w = network["text_projection"](w)
     theta_w_neg = network["text_projection"](batch.negative_text)
     rho_w = network["decoder"](theta_w)
-    network["decoder"](theta_w_neg)  # published: only its batch norm notices
+    with torch.no_grad():  # published: only its batch norm notices
+        network["decoder"](theta_w_neg)
 
-    token_a, token_v = _attend(settings, network, phi_a, phi_v)
-    token_a_neg, token_v_neg = _attend(settings, network, phi_a_neg, phi_v_neg)
-    theta_v = network["video_projection"](token_v)
-    theta_v_neg = network["video_projection"](token_v_neg)
-    theta_a = network["audio_projection"](token_a)
-    theta_a_neg = network["audio_projection"](token_a_neg)
+    token, token_neg = _attend(settings, network, phi), _attend(settings, network, phi_neg)
+    theta: _ByModality = {}
+    theta_neg: _ByModality = {}
+    for m in reversed(used):
+        theta[m] = network[f"{m}_projection"](token[m])
+        theta_neg[m] = network[f"{m}_projection"](token_neg[m])
 
-    phi_v_rec = network["video_reconstruction"](theta_v)
-    phi_a_rec = network["audio_reconstruction"](theta_a)
+    phi_rec = through("reconstruction", theta, used[::-1])
     with torch.no_grad():  # published: only their batch norms notice
-        network["audio_projection"](phi_a_rec)
-        network["video_projection"](phi_v_rec)
+        through("projection", phi_rec, used)
 
-    rho_a, rho_a_neg = network["decoder"](theta_a), network["decoder"](theta_a_neg)
-    rho_v, rho_v_neg = network["decoder"](theta_v), network["decoder"](theta_v_neg)
+    rho: _ByModality = {}
+    rho_neg: _ByModality = {}
+    for m in used:
+        rho[m], rho_neg[m] = network["decoder"](theta[m]), network["decoder"](theta_neg[m])
 
-    terms = {
-        "rec_v": mse(w, rho_v),
-        "rec_a": mse(w, rho_a),
-        "rec_w": mse(w, rho_w),
-        "ct_v": triplet(rho_w, rho_v, rho_v_neg),
-        "ct_a": triplet(rho_w, rho_a, rho_a_neg),
-        "w_ta": triplet(theta_w, theta_a, theta_a_neg),
-        "w_at": triplet(theta_a, theta_w, theta_w_neg),
-        "w_tv": triplet(theta_w, theta_v, theta_v_neg),
-        "w_vt": triplet(theta_v, theta_w, theta_w_neg),
-    }
-    if settings.cross_triplets:
-        first, second = settings.first_triplet_weight, settings.second_triplet_weight
-        terms |= {
-            "t_first_a": first * triplet(theta_a, theta_w, theta_a_neg),
-            "t_first_v": first * triplet(theta_v, theta_w, theta_v_neg),
-            "t_second_a": second * triplet(theta_w, theta_a, theta_w_neg),
-            "t_second_v": second * triplet(theta_w, theta_v, theta_w_neg),
-        }
-    if settings.regression:
-        terms |= {
-            "r_phi_v": mse(phi_v_rec, phi_v),
-            "r_phi_a": mse(phi_a_rec, phi_a),
-            "r_theta_v": mse(theta_v, theta_w),
-            "r_theta_a": mse(theta_a, theta_w),
-        }
+    first, second = settings.first_triplet_weight, settings.second_triplet_weight
+    terms = {"rec_w": mse(w, rho_w)} if settings.reconstruction else {}
+    for m in used:
+        x = m[0]
+        if settings.reconstruction:
+            terms[f"rec_{x}"] = mse(w, rho[m])
+        if settings.decoded_triplets:
+            terms[f"ct_{x}"] = triplet(rho_w, rho[m], rho_neg[m])
+        if settings.text_triplets:
+            terms[f"w_t{x}"] = triplet(theta_w, theta[m], theta_neg[m])
+            terms[f"w_{x}t"] = triplet(theta[m], theta_w, theta_w_neg)
+        if settings.cross_triplets:
+            terms[f"t_first_{x}"] = first * triplet(theta[m], theta_w, theta_neg[m])
+            terms[f"t_second_{x}"] = second * triplet(theta_w, theta[m], theta_w_neg)
+        if settings.regression:
+            terms[f"r_phi_{x}"] = mse(phi_rec[m], phi[m])
+            terms[f"r_theta_{x}"] = mse(theta[m], theta_w)
     return terms | {"total": torch.stack(list(terms.values())).sum()}
 
 
 def after_step(settings: Settings, network: torch.nn.ModuleDict, batch: Batch) -> None:
     """Lets the batch norms see the positives once more, with the parameters after the step."""
     if settings.refreshes_statistics:
+        inputs = {"audio": batch.audio, "video": batch.video}
         with torch.no_grad():
-            phi_a = network["audio_encoder"](batch.audio)
-            phi_v = network["video_encoder"](batch.video)
+            phi = {m: network[f"{m}_encoder"](inputs[m]) for m in settings.used}
             network["text_projection"](batch.text)
-            token_a, token_v = _attend(settings, network, phi_a, phi_v)
-            network["audio_projection"](token_a)
-            network["video_projection"](token_v)
+            token = _attend(settings, network, phi)
+            for m in settings.used:
+                network[f"{m}_projection"](token[m])
 
 
 def embed_clips(
     settings: Settings, network: torch.nn.ModuleDict, video: torch.Tensor, audio: torch.Tensor
 ) -> torch.Tensor:
     """Returns ``theta_v`` (or ``theta_a``) of clips, ``(clips, embedding_dim)``."""
-    phi_a, phi_v = network["audio_encoder"](audio), network["video_encoder"](video)
-    token_a, token_v = _attend(settings, network, phi_a, phi_v)
-    if settings.scored_embedding == "audio":
-        return cast("torch.Tensor", network["audio_projection"](token_a))
-    return cast("torch.Tensor", network["video_projection"](token_v))
+    inputs = {"audio": audio, "video": video}
+    phi = {m: network[f"{m}_encoder"](inputs[m]) for m in settings.used}
+    scored = settings.scored_embedding
+    token = _attend(settings, network, phi)[scored]
+    return cast("torch.Tensor", network[f"{scored}_projection"](token))
 
 
 def embed_classes(
@@ -216,13 +260,24 @@ def _layers(
     nn = torch.nn
     if not hidden:
         return nn.Sequential(
-            nn.Linear(dim_in, dim_out), nn.BatchNorm1d(dim_out), nn.ReLU(), nn.Dropout(dropout)
+            nn.Linear(dim_in, dim_out),
+            nn.BatchNorm1d(dim_out),
+            nn.ReLU(),
+            _dropout(settings, dropout),
         )
     last_norm = nn.BatchNorm1d(dim_out, momentum=settings.batch_norm_momentum)
     return nn.Sequential(
-        nn.Linear(dim_in, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(dropout),
-        nn.Linear(hidden, dim_out), last_norm, nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(dim_in, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), _dropout(settings, dropout),
+        nn.Linear(hidden, dim_out), last_norm, nn.ReLU(), _dropout(settings, dropout),
     )  # fmt: skip
+
+
+def _dropout(settings: Settings, share: float) -> torch.nn.Module:
+    if settings.dropout_bits == 53:
+        return torch.nn.Dropout(share)
+    from avca_pipeline.models._dropout import Dropout  # imports torch
+
+    return Dropout(share)
 
 
 def _attention_layer(settings: Settings) -> torch.nn.ModuleDict:
@@ -236,21 +291,22 @@ def _attention_layer(settings: Settings) -> torch.nn.ModuleDict:
         {
             "attention_norm": nn.LayerNorm(token),
             "qkv": nn.Linear(token, 3 * width, bias=False),
-            "out": nn.Sequential(nn.Linear(width, token), nn.Dropout(dropout)),
+            "out": nn.Sequential(nn.Linear(width, token), _dropout(settings, dropout)),
             "feed_forward_norm": nn.LayerNorm(token),
             "feed_forward": nn.Sequential(
-                nn.Linear(token, settings.attention_hidden), nn.GELU(), nn.Dropout(dropout),
-                nn.Linear(settings.attention_hidden, token), nn.Dropout(dropout),
+                nn.Linear(token, settings.attention_hidden), nn.GELU(), _dropout(settings, dropout),
+                nn.Linear(settings.attention_hidden, token), _dropout(settings, dropout),
             ),
         }
     )  # fmt: skip
 
 
-def _attend(
-    settings: Settings, network: torch.nn.ModuleDict, phi_a: torch.Tensor, phi_v: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the audio and the video token after attention, each added to its encoding."""
-    tokens = torch.stack([phi_a, phi_v], dim=1) + network.get_parameter("positions")
+def _attend(settings: Settings, network: torch.nn.ModuleDict, phi: _ByModality) -> _ByModality:
+    """Returns each modality's token after attention, added to its encoding."""
+    if not settings.attends:
+        return phi
+    tokens = torch.stack([phi[m] for m in settings.used], dim=1)
+    tokens = tokens + network.get_parameter("positions")
     for layer in cast("torch.nn.ModuleList", network["attention"]):
         parts = cast("torch.nn.ModuleDict", layer)
         query, key, value = (
@@ -261,4 +317,4 @@ def _attend(
         mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).flatten(2)
         tokens = parts["out"](mixed) + tokens
         tokens = parts["feed_forward"](parts["feed_forward_norm"](tokens)) + tokens
-    return phi_a + tokens[:, 0], phi_v + tokens[:, 1]
+    return {m: phi[m] + tokens[:, index] for index, m in enumerate(settings.used)}

@@ -14,7 +14,13 @@ from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
 from avca_pipeline.reporting.figures import Plot
-from avca_pipeline.reporting.tables import SCORES, Row, Statistic, class_accuracies
+from avca_pipeline.reporting.tables import (
+    SCORES,
+    Row,
+    Statistic,
+    class_accuracies,
+    unusual_settings,
+)
 
 MAX_LISTED = 200
 IS_RANDOM = "random"
@@ -92,6 +98,7 @@ def render(
         what=what_was_run(rows, coverage),
         weights=weights_in_words(rows),
         rows=rows,
+        unusual=unusual_settings(rows),
         figures=figures,
         class_accuracies=class_accuracies,
         provenance=provenance,

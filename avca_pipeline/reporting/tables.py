@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -188,6 +189,36 @@ def _with_best(group: list[Row]) -> list[Row]:
 
 def _shown(mean: float | None) -> float:
     return -1.0 if mean is None else round(100 * mean, 1)
+
+
+def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Returns what is special about each row's hyper-parameters, by identity.
+
+    That is what most rows of the same method have otherwise: in a table of ablations, what each of
+    them changes. What seeds chose differently is nobody's.
+    """
+    common: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        for name, value in _settings(row).items():
+            common.setdefault((_method(row), name), Counter())[repr(value)] += 1
+    return {
+        row.identity: {
+            name: value
+            for name, value in _settings(row).items()
+            if repr(value) != common[_method(row), name].most_common(1)[0][0]
+        }
+        for row in rows
+    }
+
+
+def _method(row: Row) -> str:
+    return str(row.runs[0].content["provenance"].get("model", row.names["model"]))
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    """Returns the hyper-parameters that all seeds of a row have in common."""
+    first, *others = (run.content["provenance"].get("settings", {}) for run in row.runs)
+    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
 
 
 def class_accuracies(row: Row) -> list[ClassAccuracy]:

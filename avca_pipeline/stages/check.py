@@ -25,6 +25,6 @@ def run(config: Config) -> None:
             settings: Any = config.backbones[name].settings
             if settings.sha256 and is_local(settings.weights):
                 verify(Path(settings.weights).expanduser(), settings.sha256)
-        for dataset in config.experiment.datasets:
-            for path in sorted(Path(config.results, dataset, "features", name).glob("*.h5")):
-                features.check(path)
+    for dataset, name in config.used_features():
+        for path in sorted(Path(config.results, dataset, "features", name).glob("*.h5")):
+            features.check(path)

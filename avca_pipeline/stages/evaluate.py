@@ -19,8 +19,8 @@ from avca_pipeline.config import checked
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Dims
 from avca_pipeline.progress import say
-from avca_pipeline.training.fit import embed_classes, embed_clips
 from avca_pipeline.training.problem import Scaling, assemble
+from avca_pipeline.training.scoring import embed_classes, embed_clips, on_device
 
 
 def run(
@@ -57,12 +57,14 @@ def run(
     vectors = labels.read(inputs["labels"][0])
     problem = assemble(split.read(inputs["split"][0]), video, audio, vectors)
 
-    rows = problem.rows(TEST_SEEN, TEST_UNSEEN)
+    problem = problem.only(TEST_SEEN, TEST_UNSEEN)
     classes = problem.classes(TRAIN, VAL_UNSEEN, TEST_UNSEEN)
     is_unseen = problem.class_group[classes] == TEST_UNSEEN
-    targets = np.searchsorted(classes, problem.targets[rows])
-    clips = embed_clips(plugin, settings, network, problem, scaling, rows, device)
-    embedded = embed_classes(plugin, settings, network, problem.text[classes], device)
+    targets = np.searchsorted(classes, problem.targets)
+    tested = on_device(problem, scaling, device)
+    clips = embed_clips(plugin, settings, network, tested.video, tested.audio)
+    text = torch.from_numpy(problem.text[classes]).to(device)
+    embedded = embed_classes(plugin, settings, network, text)
     reached = metrics.evaluate(
         metrics.distances(clips, embedded), targets, is_unseen, chosen["bias"]
     )
@@ -71,7 +73,7 @@ def run(
     scores.write_embeddings(
         embeddings_out,
         Embeddings(
-            clip_ids=[problem.clip_ids[row] for row in rows],
+            clip_ids=problem.clip_ids,
             class_of_clip=[names[target] for target in targets],
             clips=clips,
             class_names=names,
@@ -105,6 +107,7 @@ def run(
                 "audio": {"name": inputs["audio"][0].parent.name, **audio.attributes},
                 "scaling": content["scaling_kind"],
                 "text_embedding": vectors.text_embedding,
+                "model": content["model"],
                 "settings": json.loads(content["settings"]),
                 "versions": {
                     "python": platform.python_version(),

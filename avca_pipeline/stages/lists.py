@@ -69,6 +69,7 @@ def run(
 
 def _obtain(url: str, path: Path, sha256: str | None) -> None:
     arrived = path.with_name(path.name + ".arrived")
+    arrived.parent.mkdir(parents=True, exist_ok=True)
     download(url, arrived)
     found = _sha256(arrived)
     if sha256 not in (None, found):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from avca_pipeline.artifacts.hdf5 import read_strings
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.official.lists import class_key, read_names
 from avca_pipeline.registry import PluginSettings
 
 # All that a pickled dict of arrays refers to, under NumPy's old and new module names.
@@ -37,10 +38,22 @@ class Settings(PluginSettings):
             ``vectors``.
         names: a CSV with the columns ``original`` and ``manual``, where the names in ``path``
             (manual) are spelled differently from those of the dataset (original).
+        pairing: ``by-name`` gives each class the vector that stands beside its name.
+            ``official`` reproduces the published loader, which sorts the vectors by their manual
+            names, the classes by their original ones, and pairs the two in that order: wherever
+            the two spellings sort differently, classes get each other's vectors (79 of UCF101's
+            101). It needs ``names``.
     """
 
     path: Path
     names: Path | None = None
+    pairing: Literal["by-name", "official"] = "by-name"
+
+    @model_validator(mode="after")
+    def _has_both_spellings(self) -> Settings:
+        if self.pairing == "official" and self.names is None:
+            raise ValueError("pairing official needs names, which it sorts by both spellings")
+        return self
 
 
 def inputs(settings: Settings) -> list[Path]:
@@ -49,12 +62,20 @@ def inputs(settings: Settings) -> list[Path]:
 
 
 def describe(settings: Settings) -> str:
-    """Returns where the vectors come from."""
-    return f"precomputed vectors from {settings.path.name}"
+    """Returns where the vectors come from, and how they were paired with the classes."""
+    source = f"precomputed vectors from {settings.path.name}"
+    if settings.names is None or settings.pairing == "by-name":
+        return f"{source}, paired by name"
+    own, used = (_pairs(settings.names, kind) for kind in ("by-name", "official"))
+    num_wrong = sum(used[name] != own[name] for name in own)
+    return (
+        f"{source}, paired as the published loader does, "
+        f"which gives {num_wrong} of {len(own)} classes the vector of another class"
+    )
 
 
 def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
-    """Returns ``(classes, dim)`` float32, found by name.
+    """Returns ``(classes, dim)`` float32, found by name, or as the published loader finds them.
 
     Names match exactly or, where that is unambiguous, without regard to case and anything but
     letters and digits: ``HandStandPushups`` finds ``handstand pushups``.
@@ -65,14 +86,14 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     table = (
         _read_npy(settings.path) if settings.path.suffix == ".npy" else _read_hdf5(settings.path)
     )
-    spelling = _read_names(settings.names) if settings.names else {}
+    spelling = _pairs(settings.names, settings.pairing) if settings.names else {}
     loose: dict[str, list[str]] = {}
     for name in table:
-        loose.setdefault(_loosely(name), []).append(name)
+        loose.setdefault(class_key(name), []).append(name)
     rows = []
     for class_name in class_names:
-        name = spelling.get(_loosely(class_name), class_name)
-        found = [name] if name in table else loose.get(_loosely(name), [])
+        name = spelling.get(class_key(class_name), class_name)
+        found = [name] if name in table else loose.get(class_key(name), [])
         if len(found) != 1:
             what = "several vectors" if found else "no vector"
             raise PipelineError(
@@ -84,18 +105,13 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _loosely(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
-
-
-def _read_names(path: Path) -> dict[str, str]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return {_loosely(row["original"]): row["manual"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise FormatError(
-            f"{path}: needs a header with 'original' and 'manual' ({error!r})"
-        ) from error
+def _pairs(path: Path, pairing: str) -> dict[str, str]:
+    """Returns the manual name whose vector each original name gets."""
+    rows = read_names(path)
+    if pairing == "official":
+        originals, manuals = zip(*rows, strict=True)
+        rows = list(zip(sorted(originals), sorted(manuals), strict=True))
+    return {class_key(original): manual for original, manual in rows}
 
 
 def _read_npy(path: Path) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """One stage of the protocol: fits a model on its partitions, with validation after each epoch.
 
-Nothing here can see a test clip: `fit` looks at training and validation rows only.
+Nothing here can see a test clip: `fit` drops them before it does anything else.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,19 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from avca_pipeline import metrics
 from avca_pipeline.artifacts import checkpoint
-from avca_pipeline.artifacts.split import TRAIN, TRAINING_PARTITIONS, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
 from avca_pipeline.training.optimiser import Adam, Plateau
 from avca_pipeline.training.problem import Problem, Scaling
+from avca_pipeline.training.scoring import DeviceClips, on_device, validate, validation
 from avca_pipeline.training.triplets import sampler
-
-EMBED_CLIPS_AT_ONCE = 4096
 
 
 @dataclass
@@ -82,9 +79,11 @@ def fit(
     Raises:
         PipelineError: the loss is no longer a number.
     """
+    _make_repeatable(device, settings)
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed)
-    data = _on_device(problem, scaling, device)
+    problem = problem.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
+    clips, val = on_device(problem, scaling, device), validation(problem, device)
     dims = Dims(problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1])
     network = plugin.build(settings, dims).to(device)
     optimiser = Adam(
@@ -101,14 +100,14 @@ def fit(
     for epoch in range(len(fitted.history), epochs):
         started = time.monotonic()
         positives, negatives = draw(settings.batches_per_epoch, settings.batch_size, triplets)
-        losses = _train_epoch(
-            plugin, settings, network, optimiser, data, positives.to(device), negatives.to(device)
+        losses = train_epoch(
+            plugin, settings, network, optimiser, clips, positives.to(device), negatives.to(device)
         )
         if not math.isfinite(losses["total"]):
             raise PipelineError(
                 f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
             )
-        scores = validate(plugin, settings, network, problem, scaling, device)
+        scores = validate(plugin, settings, network, clips, val)
         lr = optimiser.learning_rate
         optimiser.learning_rate = schedule.next(lr, scores.hm)
         fitted.last_state = _copy(network.state_dict())
@@ -136,101 +135,52 @@ def fit(
     return fitted
 
 
-def validate(
-    plugin: ModuleType,
-    settings: ModelSettings,
-    network: torch.nn.Module,
-    problem: Problem,
-    scaling: Scaling,
-    device: str,
-) -> metrics.GzslScores:
-    """Returns the scores on ``val_seen`` and ``val_unseen`` at the bias with the best HM."""
-    rows = problem.rows(VAL_SEEN, VAL_UNSEEN)
-    classes = problem.classes(TRAIN, VAL_UNSEEN)
-    clips = embed_clips(plugin, settings, network, problem, scaling, rows, device)
-    distance = metrics.distances(
-        clips, embed_classes(plugin, settings, network, problem.text[classes], device)
-    )
-    targets = np.searchsorted(classes, problem.targets[rows])
-    return metrics.search_bias(distance, targets, problem.class_group[classes] == VAL_UNSEEN)
-
-
-def embed_clips(
-    plugin: ModuleType,
-    settings: ModelSettings,
-    network: torch.nn.Module,
-    problem: Problem,
-    scaling: Scaling,
-    rows: np.ndarray,
-    device: str,
-) -> np.ndarray:
-    """Returns ``(clips, dim)``: the embeddings of these clips, in eval mode."""
-    network.eval()
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), EMBED_CLIPS_AT_ONCE):
-            some = rows[start : start + EMBED_CLIPS_AT_ONCE]
-            video = torch.from_numpy(scaling.video(problem.video[some])).to(device)
-            audio = torch.from_numpy(scaling.audio(problem.audio[some])).to(device)
-            parts.append(plugin.embed_clips(settings, network, video, audio).cpu().numpy())
-    return np.concatenate(parts)
-
-
-def embed_classes(
-    plugin: ModuleType,
-    settings: ModelSettings,
-    network: torch.nn.Module,
-    text: np.ndarray,
-    device: str,
-) -> np.ndarray:
-    """Returns ``(classes, dim)``: the embeddings of these classes, in eval mode."""
-    network.eval()
-    with torch.inference_mode():
-        embedded = plugin.embed_classes(settings, network, torch.from_numpy(text).to(device))
-    array: np.ndarray = embedded.cpu().numpy()
-    return array
-
-
-@dataclass(frozen=True)
-class _Data:
-    video: torch.Tensor
-    audio: torch.Tensor
-    text_of_clip: torch.Tensor
-
-
-def _on_device(problem: Problem, scaling: Scaling, device: str) -> _Data:
-    return _Data(
-        torch.from_numpy(scaling.video(problem.video)).to(device),
-        torch.from_numpy(scaling.audio(problem.audio)).to(device),
-        torch.from_numpy(problem.text[problem.targets]).to(device),
-    )
-
-
-def _train_epoch(
+def train_epoch(
     plugin: ModuleType,
     settings: ModelSettings,
     network: torch.nn.Module,
     optimiser: Adam,
-    data: _Data,
+    clips: DeviceClips,
     positives: torch.Tensor,
     negatives: torch.Tensor,
 ) -> dict[str, float]:
-    """Returns the mean of every loss term; the device is waited for once, at the end."""
+    """Returns the mean of every loss term; the device is waited for once, at the end.
+
+    Args:
+        plugin: the model.
+        settings: its hyper-parameters.
+        network: its network.
+        optimiser: of the network's parameters.
+        clips: to draw from.
+        positives: ``(batches, batch)`` rows of clips, on the device.
+        negatives: the same, of clips of other classes.
+    """
     network.train()
-    sums: dict[str, torch.Tensor] = {}
+    names: list[str] = []
+    sums: list[torch.Tensor] = []
     for positive, negative in zip(positives, negatives, strict=True):
         batch = Batch(
-            data.video[positive], data.audio[positive], data.text_of_clip[positive],
-            data.video[negative], data.audio[negative], data.text_of_clip[negative],
+            clips.video[positive], clips.audio[positive], clips.text[positive],
+            clips.video[negative], clips.audio[negative], clips.text[negative],
         )  # fmt: skip
         optimiser.zero_grad()
         terms = plugin.losses(settings, network, batch)
         terms["total"].backward()
         optimiser.step()
         plugin.after_step(settings, network, batch)
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0.0) + term.detach()
-    return {name: value.item() / len(positives) for name, value in sums.items()}
+        names = list(terms)
+        sums.append(torch.stack([term.detach() for term in terms.values()]))
+    means = torch.stack(sums).mean(dim=0).tolist()
+    return dict(zip(names, means, strict=True))
+
+
+def _make_repeatable(device: str, settings: ModelSettings) -> None:
+    """Has a GPU give the same bits each time; a CPU always does with the same number of threads."""
+    if device == "cuda":
+        # cuBLAS reads it once, when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(settings.repeatable, warn_only=True)
 
 
 def _is_better(hm: float, fitted: Fitted) -> bool:

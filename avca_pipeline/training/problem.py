@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,18 @@ class Problem:
     def rows(self, *partitions: str) -> np.ndarray:
         """Returns the rows of the clips in these partitions."""
         return np.flatnonzero(np.isin(self.partition, partitions))
+
+    def only(self, *partitions: str) -> Problem:
+        """Returns the same problem without the clips of all other partitions."""
+        rows = self.rows(*partitions)
+        return replace(
+            self,
+            clip_ids=[self.clip_ids[row] for row in rows],
+            video=self.video[rows],
+            audio=self.audio[rows],
+            targets=self.targets[rows],
+            partition=self.partition[rows],
+        )
 
     def classes(self, *groups: str) -> np.ndarray:
         """Returns the rows of the classes in these groups."""

@@ -152,6 +152,7 @@ def _network(
         encoder_dropout=dropouts[0],
         projection_dropout=dropouts[1],
         decoder_dropout=dropouts[2],
+        dropout_bits=53,
         **changes,
     )
     dims = Dims(video=cfg["dv"], audio=cfg["da"], text=golden["batch0/text"].shape[1])

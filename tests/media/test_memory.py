@@ -6,48 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
-import pytest
+
+from tests.conftest import REPOSITORY
 
 RATE_HZ, AUDIO_HZ = 5, 8_000
-
-# Decodes a clip in a worker, runs the network where that is quick, and says what it took.
-MEASURE = """
-import functools, json, resource, sys
-from pathlib import Path
-from avca_pipeline import registry
-from avca_pipeline.backbones import ClipMedia
-from avca_pipeline.media import Limits
-from avca_pipeline.media.workers import Crew, Decoded
-from avca_pipeline.stages.extract import BATCHES_AHEAD, Clip, Encoder
-from tests.benchmarks.extraction import peak_mib
-
-if __name__ == "__main__":
-    media, figures = ClipMedia(Path(sys.argv[1])), {}
-    for name, values in {"timm_frames": {"model": "test_resnet.r160_in1k", "rate_hz": 1}, "vggish": {}}.items():
-        module = registry.load("backbones", name)
-        settings = module.Settings(**values)
-        spec, clip, count = module.spec(settings), Clip("long", media), 0
-        encoder = None
-        if name == "timm_frames":
-            encoder = Encoder(module, settings, module.build(settings, Path("."))[0], "cpu")
-        windows = functools.partial(module.windows, settings, limits=Limits(10**8, 3600))
-        slots = BATCHES_AHEAD * module.BATCH_WINDOWS["cpu"]
-        size = (spec.window_shape, spec.window_dtype)
-        with Crew(windows, [media], *size, num_workers=1, num_slots=slots) as crew:
-            for item in crew.decoded():
-                if isinstance(item, Decoded):
-                    count += 1
-                    if encoder:
-                        encoder.put(clip, item.data, item.num_valid)
-            if encoder:
-                encoder.flush()
-            figures[name] = {"windows": count, "worker": peak_mib(crew.workers[0].process.pid)}
-    figures["main"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(figures))
-"""
 
 
 def write(path: Path, seconds: int) -> Path:
@@ -70,25 +36,16 @@ def write(path: Path, seconds: int) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict]:
-    folder = tmp_path_factory.mktemp("memory")
-    (folder / "measure.py").write_text(MEASURE)
-    found = {}
-    for seconds in (10, 1800):
-        path = write(folder / f"{seconds}.mkv", seconds)
-        output = subprocess.check_output(
-            [sys.executable, folder / "measure.py", path],
-            text=True,
-            env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"},
-        )
-        found[seconds] = json.loads(output.splitlines()[-1])
+def measured(path: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.media.measuring", str(path)]
+    output = subprocess.check_output(command, text=True, cwd=REPOSITORY)
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
 
-def test_half_an_hour_needs_no_more_memory_than_ten_seconds(peaks: dict[int, dict]) -> None:
-    short, long = peaks[10], peaks[1800]
+def test_half_an_hour_needs_no_more_memory_than_ten_seconds(tmp_path: Path) -> None:
+    short, long = (measured(write(tmp_path / f"{s}.mkv", s)) for s in (10, 1800))
     for name in ("timm_frames", "vggish"):
         assert long[name]["windows"] > 100 * short[name]["windows"]
-        assert long[name]["worker"] < short[name]["worker"] + 100
-    assert long["main"] < short["main"] + 100
+        assert long[name]["worker_mib"] < short[name]["worker_mib"] + 100
+    assert long["main_mib"] < short["main_mib"] + 100

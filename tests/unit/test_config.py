@@ -101,6 +101,11 @@ WRONG = {
         put("experiment", "seeds", value=[1, 1]),
         "experiment.seeds: list at least one, and each once (found [1, 1])",
     ),
+    "list of grids": (
+        put("experiment", value=[DEFAULT["experiment"], {"seeds": [0]}]),
+        "experiment.1.datasets: is missing",
+    ),
+    "no grid": (put("experiment", value=[]), "experiment: expected a grid or a list of grids"),
     "missing": (put("datasets", value=None), "datasets: expected names with their settings"),
     "shares": (
         put("splits", "built", "test_unseen_classes", value=0.9),
@@ -134,6 +139,28 @@ def test_default_config_is_good() -> None:
     config = avca_config.parse(DEFAULT)
     avca_config.check_inputs(config)
     assert len(config.runs()) == len(DEFAULT["experiment"]["seeds"])
+
+
+def test_several_grids_share_runs() -> None:
+    raw = changed(put("text_embeddings", "short", value={"plugin": "hashed", "dim": 9}))
+    raw["feature_sets"]["sound"] = {"video": "frames", "audio": "vggish"}
+    raw["backbones"]["frames"] = {"plugin": "timm_frames"}
+    raw["datasets"]["other"] = {"plugin": "demo"}
+    one = {**raw["experiment"], "seeds": [0]}
+    another = {**one, "text_embeddings": ["hashed", "short"]}
+    elsewhere = {**one, "datasets": ["other"], "feature_sets": ["sound"]}
+    raw["experiment"] = [one, another, elsewhere]
+    config = avca_config.parse(raw)
+    assert [(run.dataset, run.feature_set, run.text_embedding) for run in config.runs()] == [
+        ("demo", "c3d-vggish", "hashed"),
+        ("demo", "c3d-vggish", "short"),
+        ("other", "sound", "hashed"),
+    ]
+    assert config.used_features() == [
+        ("demo", "c3d"), ("demo", "vggish"), ("other", "frames"), ("other", "vggish"),
+    ]  # fmt: skip
+    assert config.with_media() == ["demo", "other"]
+    assert config.used_splits() == [("demo", "built"), ("other", "built")]
 
 
 def test_missing_inputs_are_named(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import io
 import json
 import struct
 import tarfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -288,3 +291,29 @@ def test_real_media_in_an_archive_are_fetched(tmp_path: Path) -> None:
     assert there.has_video
     assert there.has_audio
     assert Path(there.path).read_bytes() == path.read_bytes()
+
+
+def test_a_table_of_addresses_is_downloaded_and_what_is_not_there_is_a_reason(
+    tmp_path: Path,
+) -> None:
+    """From a real server on this machine, into a folder that is not there yet."""
+    made = demo.Settings(num_classes=4, sources_per_class=1)
+    content = demo.locate(made, demo.clips(made)[0], tmp_path / "served").read_bytes()
+    (tmp_path / "served/clip.mp4").write_bytes(content)
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "served")
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{running.server_port}"
+        rows = [f"a,a,one,{address}/clip.mp4,,", f"b,b,one,{address}/absent.mp4,,"]
+        header = ",".join(manifest.COLUMNS)
+        (tmp_path / "clips.csv").write_text("\n".join([header, *rows]) + "\n")
+        settings = {"path": str(tmp_path / "clips.csv")}
+        clips, out = tmp_path / "clips.csv", tmp_path / "fetched.csv"
+        fetch.run("table", settings, clips, tmp_path / "raw", out)
+        running.shutdown()
+    there, absent = fetched.read(out)
+    assert Path(there.path).read_bytes() == content
+    assert absent.reason.startswith("download failed: ")
+    assert "HTTP 404" in absent.reason

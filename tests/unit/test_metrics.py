@@ -56,6 +56,20 @@ def test_class_without_clips_is_left_out_or_poisons() -> None:
     assert np.isnan([published.unseen, published.hm, published.zsl]).all()
 
 
+def test_attention_chooses_the_modality_of_each_clip() -> None:
+    audio, video = np.zeros((3, 2)), np.ones((3, 2))
+    found = metrics.chosen_by_attention(audio, video, np.array([[0.4], [0.5], [1.0]]))
+    np.testing.assert_array_equal(found, [[0, 0], [1, 1], [1, 1]])
+
+
+def test_common_bias_is_the_mean() -> None:
+    several = [DISTANCE, 2 * DISTANCE]
+    alone = [metrics.search_bias(one, TARGETS, IS_UNSEEN).bias for one in several]
+    assert len(set(alone)) == 2
+    found = metrics.search_common_bias(several, TARGETS, IS_UNSEEN)
+    assert found == pytest.approx(np.mean(alone))
+
+
 def test_chance_of_hm_is_the_best_that_guessing_reaches() -> None:
     num_seen, num_unseen = 16, 4
     share = np.linspace(0.0, 1.0, 100_001)

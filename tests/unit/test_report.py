@@ -32,6 +32,7 @@ UNSEEN = (HOSTILE, "drumming")
 SHARD = "00000-of-00001"
 CANDIDATES = ("dropout=0.0", "dropout=0.2 <i>")
 SEEN = {("one", "avca"): (0.5, 0.7), ("one", "ale"): (0.3, 0.4), ("two", "avca"): (0.25, 0.25)}
+SPECIAL = {"ale": {"heads": HOSTILE}}
 UNFETCHED, UNHEARD = "archery-0", "bowling-0"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -99,7 +100,8 @@ def test_names_are_escaped(page: Page) -> None:
     assert not tags & {"script", "b"}
     rows = [[cell.strip() for cell in row] for row in page.rows]
     assert [HOSTILE, "unseen", "3", "50.0 ± 0.0", "50.0 ± 0.0"] in rows
-    assert page.text.count(HOSTILE) == 2 * len(SEEN)  # tables and legends
+    # Tables and legends; a hyper-parameter in the result table and in the provenance.
+    assert page.text.count(HOSTILE) == 2 * len(SEEN) + 2
     assert CANDIDATES[1] in page.text
 
 
@@ -119,6 +121,11 @@ def test_ids_are_unique_and_drawings_described(page: Page) -> None:
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
     assert len(drawings) == 2 * len(SEEN)
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
+
+
+def test_a_model_is_named_with_what_is_special_about_it(page: Page) -> None:
+    assert page.row("one built", "c3d-vggish hashed", f"ale heads: {HOSTILE}")
+    assert page.row("one built", "c3d-vggish hashed", "avca")
 
 
 def test_table_has_mean_std_and_chance(page: Page) -> None:
@@ -331,7 +338,9 @@ def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
             "video": {"name": "c3d", "backbone": "c3d", "weights": "random:0"},
             "audio": {"name": "vggish", "backbone": "vggish", "weights": "random:0"},
             "text_embedding": "hashed words",
-            "settings": {"learning_rate": 0.001},
+            "model": "avca",
+            "settings": {"learning_rate": 0.001, "dropout": 0.1 * seed, "heads": 3}
+            | SPECIAL.get(model, {}),
             "device": "CPU",
         },
     }

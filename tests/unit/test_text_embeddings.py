@@ -37,6 +37,37 @@ def test_names_are_found_loosely_but_never_guessed(tmp_path: Path) -> None:
             precomputed.vectors(settings, [name])
 
 
+def test_official_pairing_sorts_both_spellings(tmp_path: Path) -> None:
+    table = {"Apply": np.zeros(1), "Lifting": np.ones(1), "Biking": np.full(1, 2.0)}
+    np.save(tmp_path / "v.npy", np.array(table, dtype=object), allow_pickle=True)
+    names = tmp_path / "names.csv"
+    names.write_text("original,manual\nClean,Lifting\nApply,Apply\nBiking,Biking\n")
+    paths = {"path": tmp_path / "v.npy", "names": names}
+    asked = ["Clean", "Biking", "Apply"]
+    by_name = precomputed.vectors(precomputed.Settings(**paths), asked)
+    np.testing.assert_array_equal(by_name[:, 0], [1, 2, 0])
+    names.write_text("original,manual\nClean,A Lifting\nApply,Apply\nBiking,Biking\n")
+    table["A Lifting"] = table.pop("Lifting")
+    np.save(tmp_path / "v.npy", np.array(table, dtype=object), allow_pickle=True)
+    settings = precomputed.Settings(**paths, pairing="official")
+    np.testing.assert_array_equal(precomputed.vectors(settings, asked)[:, 0], [2, 0, 1])
+    assert "3 of 3 classes" in precomputed.describe(settings)
+
+
+def test_official_pairing_needs_both_spellings(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs names"):
+        precomputed.Settings(path=tmp_path / "v.npy", pairing="official")
+    names = tmp_path / "names.csv"
+    for rows, message in (
+        ("a,x\nA,y\n", "original name 'a' stands there 2 times"),
+        ("a,x\nb\n", "in every row"),
+        ("", "in every row"),
+    ):
+        names.write_text(f"original,manual\n{rows}")
+        with pytest.raises(PipelineError, match=rf"names\.csv: .*{message}"):
+            precomputed.read_names(names)
+
+
 def test_hdf5(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "v.h5", "w") as file:
         file["class_name"], file["vectors"] = ["b", "a"], np.array([[1.0, 2], [3, 4]])

@@ -4,16 +4,16 @@ rule audit:
         fetched=lambda wildcards: [
             f"{RESULTS}/{wildcards.dataset}/fetched/{shard}.csv"
             for shard in shards(wildcards.dataset)
-            if any(name in CONFIG.backbones for name in CONFIG.used_with(wildcards.split))
+            if wildcards.dataset in CONFIG.with_media()
         ],
         features=lambda wildcards: [
             path
-            for name in CONFIG.used_with(wildcards.split)
+            for name in CONFIG.used_with(wildcards.split, wildcards.dataset)
             for path in features_of(wildcards.dataset, name)
         ],
         labels=lambda wildcards: [
             f"{RESULTS}/{wildcards.dataset}/labels/{text_embedding}.h5"
-            for text_embedding in CONFIG.text_embeddings_with(wildcards.split)
+            for text_embedding in CONFIG.text_embeddings_with(wildcards.split, wildcards.dataset)
         ],
     output:
         f"{RESULTS}/{{dataset}}/audits/{{split}}.json",

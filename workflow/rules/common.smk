@@ -118,14 +118,6 @@ def run_files(name):
     return [f"{RESULTS}/{run.path}/{name}" for run in CONFIG.runs()]
 
 
-def shard_files(folder):
-    return [
-        f"{RESULTS}/{dataset}/{folder}/{shard}.csv"
-        for dataset in CONFIG.experiment.datasets
-        for shard in shards(dataset)
-    ]
-
-
 def train_settings(wildcards, **more):
     return settings(
         "train",

@@ -7,22 +7,22 @@ rule report:
             for run in CONFIG.runs()
             for candidate in CONFIG.candidates[run.model]
         ],
-        audits=expand(
-            f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",
-            dataset=CONFIG.experiment.datasets,
-            split=CONFIG.experiment.splits,
-        ),
-        data_audits=expand(
-            f"{RESULTS}/{{dataset}}/audits/{{split}}.json",
-            dataset=CONFIG.experiment.datasets,
-            split=CONFIG.experiment.splits,
-        ),
-        manifests=expand(f"{RESULTS}/{{dataset}}/manifest.csv", dataset=CONFIG.experiment.datasets),
-        fetched=shard_files("fetched") if CONFIG.needs_media() else [],
+        audits=[
+            f"{RESULTS}/{dataset}/splits/{split}.audit.json"
+            for dataset, split in CONFIG.used_splits()
+        ],
+        data_audits=[
+            f"{RESULTS}/{dataset}/audits/{split}.json" for dataset, split in CONFIG.used_splits()
+        ],
+        manifests=expand(f"{RESULTS}/{{dataset}}/manifest.csv", dataset=CONFIG.used("datasets")),
+        fetched=[
+            f"{RESULTS}/{dataset}/fetched/{shard}.csv"
+            for dataset in CONFIG.with_media()
+            for shard in shards(dataset)
+        ],
         features=[
             path
-            for dataset in CONFIG.experiment.datasets
-            for backbone in CONFIG.used_backbones()
+            for dataset, backbone in CONFIG.used_features()
             for path in features_of(dataset, backbone)
         ],
     output:

@@ -1,0 +1,34 @@
+"""Dropout whose random numbers cost little on a CPU."""
+
+from __future__ import annotations
+
+import torch
+
+LEVELS = 2**16
+
+
+class Dropout(torch.nn.Module):
+    """Zeroes entries at random and scales the others, in training mode.
+
+    Torch draws 53 random bits, one entry after the other, to decide about it: on a CPU a fifth
+    of AVCA's training step. Here each decision gets 16 bits of numbers drawn in bulk. The share is
+    met to within 2**-17, and the scale fits the share that is met, so that the mean is exact.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.num_zeroed = min(round(share * LEVELS), LEVELS - 1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Returns the inputs with some of them zeroed; on a GPU, by torch's own kernel."""
+        if not self.training or not self.num_zeroed:
+            return inputs
+        if inputs.device.type != "cpu":
+            return torch.nn.functional.dropout(inputs, self.share)
+        words = torch.empty(inputs.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: inputs.numel()].view(inputs.shape)
+        # Straight into floating point: what handles truth values is several times slower.
+        mask = torch.empty_like(inputs, requires_grad=False)
+        torch.ge(bits, self.num_zeroed - LEVELS // 2, out=mask)
+        return inputs * mask.mul_(LEVELS / (LEVELS - self.num_zeroed))

@@ -1,0 +1,235 @@
+"""How fast AVCA trains, beside what limits it and beside a plain loop in the published manner.
+
+    python -m tests.benchmarks.training
+
+Sizes and hyper-parameters are those of UCF-GZSL, main split. Everything is measured in turns,
+several times, in the same process; figures are medians. On a CPU the time is CPU time, which other
+work on the machine disturbs least; on a GPU it is wall time between synchronisations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+
+from avca_pipeline.artifacts.split import TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.models import Batch, Dims, avca
+from avca_pipeline.training.fit import train_epoch
+from avca_pipeline.training.optimiser import Adam
+from avca_pipeline.training.problem import Problem, learn_scaling
+from avca_pipeline.training.scoring import on_device, validate, validation
+from avca_pipeline.training.triplets import sampler
+
+DIM, TEXT_DIM = 512, 300
+PARTITIONS = {TRAIN: (30, 3174), VAL_SEEN: (30, 353), VAL_UNSEEN: (12, 1467)}
+"""Classes and clips of stage 1."""
+EPOCH = 500
+SCORES = "scores on validation, once an epoch"
+
+
+def problem() -> Problem:
+    """Returns drawn features of as many clips and classes as UCF-GZSL has in stage 1."""
+    generator = np.random.default_rng(0)
+    partition = np.repeat(list(PARTITIONS), [clips for _, clips in PARTITIONS.values()])
+    first = {TRAIN: 0, VAL_SEEN: 0, VAL_UNSEEN: PARTITIONS[TRAIN][0]}
+    targets = np.array(
+        [first[name] + index % PARTITIONS[name][0] for index, name in enumerate(partition)]
+    )
+    num_clips, num_classes = len(targets), targets.max() + 1
+    text = generator.standard_normal((num_classes, TEXT_DIM)).astype(np.float32)
+    return Problem(
+        clip_ids=[str(row) for row in range(num_clips)],
+        video=generator.random((num_clips, DIM), dtype=np.float32),
+        audio=generator.random((num_clips, DIM), dtype=np.float32),
+        targets=targets,
+        partition=partition,
+        class_names=[str(label) for label in range(num_classes)],
+        class_group=np.array([TRAIN if c < first[VAL_UNSEEN] else VAL_UNSEEN
+                              for c in range(num_classes)]),
+        text=text / np.linalg.norm(text, axis=1, keepdims=True),
+        num_missing={},
+    )  # fmt: skip
+
+
+class Triplets(Dataset):
+    """Draws the negative of one clip at a time, as the published loader does."""
+
+    def __init__(self, data: Problem, rows: np.ndarray) -> None:
+        self.data, self.rows = data, rows
+        targets = data.targets[rows]
+        self.of_class = {label: rows[targets == label] for label in np.unique(targets)}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        data, positive = self.data, self.rows[index]
+        label = data.targets[positive]
+        while np.random.choice(self.of_class[label]) == positive:
+            pass
+        other = np.random.choice([one for one in self.of_class if one != label])
+        negative = np.random.choice(self.of_class[other])
+        return tuple(
+            torch.from_numpy(array)
+            for row in (positive, negative)
+            for array in (data.video[row], data.audio[row], data.text[data.targets[row]])
+        )
+
+
+def loader(data: Problem, rows: np.ndarray, steps: int, batch: int) -> DataLoader:
+    """Returns class-balanced batches of `Triplets`."""
+    targets = data.targets[rows]
+    weights = 1 / np.bincount(targets)[targets]
+    drawn = WeightedRandomSampler(weights.tolist(), steps * batch)
+    return DataLoader(Triplets(data, rows), batch_size=batch, sampler=drawn)
+
+
+class Contest:
+    """The ways of training, each with a network and an optimiser of its own."""
+
+    def __init__(self, device: str, steps: int) -> None:
+        self.device, self.steps, self.settings = device, steps, avca.Settings()
+        self.data = problem()
+        self.dims = Dims(video=DIM, audio=DIM, text=TEXT_DIM)
+        scaling = learn_scaling("none", self.data, 1)
+        self.clips = on_device(self.data, scaling, device)
+        self.val = validation(self.data, device)
+        self.rows = self.data.rows(TRAIN)
+        self.val_rows = self.data.rows(VAL_SEEN, VAL_UNSEEN)
+        self.draw = sampler(self.rows, self.data.targets).draw
+        self.triplets = torch.Generator().manual_seed(0)
+        self.network = avca.build(self.settings, self.dims).to(device)
+        self.optimiser = Adam(avca.trainable(self.settings, self.network), 1e-3, 1e-5)
+        self.as_published = avca.Settings(dropout_bits=53)
+        self.plain = avca.build(self.as_published, self.dims).to(device)
+        self.plain_optimiser = torch.optim.Adam(
+            avca.trainable(self.as_published, self.plain), lr=1e-3, weight_decay=1e-5
+        )
+        first = self.draw(1, self.settings.batch_size, self.triplets)
+        self.in_place = self._batch(*(rows[0].to(device) for rows in first))
+
+    def bare(self, *, refreshes: bool = False) -> None:
+        """Forward, backward and optimiser step, always on the same data."""
+        self.network.train()
+        for _ in range(self.steps):
+            self.optimiser.zero_grad()
+            avca.losses(self.settings, self.network, self.in_place)["total"].backward()
+            self.optimiser.step()
+            if refreshes:
+                avca.after_step(self.settings, self.network, self.in_place)
+
+    def refreshing(self) -> None:
+        """The same, and the pass for the batch norms after it, which belongs to the method."""
+        self.bare(refreshes=True)
+
+    def ours(self) -> None:
+        """An epoch as `fit` runs it."""
+        drawn = self.draw(self.steps, self.settings.batch_size, self.triplets)
+        positives, negatives = (rows.to(self.device) for rows in drawn)
+        train_epoch(
+            avca, self.settings, self.network, self.optimiser, self.clips, positives, negatives
+        )
+
+    def our_validation(self) -> None:
+        """Validation as `fit` runs it."""
+        validate(avca, self.settings, self.network, self.clips, self.val)
+
+    def published(self) -> None:
+        """An epoch in the published manner; the pass for the batch norms builds a graph."""
+        self.plain.train()
+        for batch in self._loaded(self.rows):
+            self.plain_optimiser.zero_grad()
+            total = avca.losses(self.as_published, self.plain, batch)["total"]
+            total.backward()
+            self.plain_optimiser.step()
+            avca.embed_clips(self.as_published, self.plain, batch.video, batch.audio)
+            avca.embed_classes(self.as_published, self.plain, batch.text)
+            total.item()
+
+    def published_validation(self) -> None:
+        """The validation loss that the published code computes besides, and nothing reads."""
+        self.plain.eval()
+        with torch.no_grad():
+            for batch in self._loaded(self.val_rows):
+                avca.losses(self.as_published, self.plain, batch)["total"].item()
+
+    def _loaded(self, rows: np.ndarray) -> Iterator[Batch]:
+        for tensors in loader(self.data, rows, self.steps, self.settings.batch_size):
+            yield Batch(*(tensor.to(self.device) for tensor in tensors))
+
+    def _batch(self, positive: torch.Tensor, negative: torch.Tensor) -> Batch:
+        clips = self.clips
+        return Batch(
+            clips.video[positive], clips.audio[positive], clips.text[positive],
+            clips.video[negative], clips.audio[negative], clips.text[negative],
+        )  # fmt: skip
+
+    def seconds(self, run: Callable[[], None]) -> float:
+        """Returns how long it takes."""
+        clock = time.perf_counter if self.device == "cuda" else time.process_time
+        self._wait()
+        started = clock()
+        run()
+        self._wait()
+        return clock() - started
+
+    def _wait(self) -> None:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=10, help="in a turn")
+    parser.add_argument("--turns", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    contest = Contest(options.device, options.steps)
+    ways = {
+        "bare step": contest.bare,
+        "bare step and pass for the batch norms": contest.refreshing,
+        "epoch of this package": contest.ours,
+        "epoch in the published manner": contest.published,
+        SCORES: contest.our_validation,
+        "validation loss in the published manner": contest.published_validation,
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(options.turns + 1):
+        for name, run in ways.items():
+            seconds = contest.seconds(run)
+            if turn:  # the first one warms up
+                taken[name].append(seconds)
+    _print(taken, options)
+
+
+def _print(taken: dict[str, list[float]], options: argparse.Namespace) -> None:
+    kind = "wall" if options.device == "cuda" else "CPU"
+    threads = "" if options.device == "cuda" else f", {options.threads} thread(s)"
+    print(f"AVCA, batch 256, {options.device}{threads}; {kind} ms per step, median of turns")
+    validation = statistics.median(taken.pop(SCORES))
+    step = {name: statistics.median(times) / options.steps for name, times in taken.items()}
+    for name, seconds in step.items():
+        print(f"  {name:40} {1000 * seconds:8.2f} ms {1 / seconds:10.1f} steps/s")
+    bare, refreshing, ours, published, val_loss = step.values()
+    epoch = EPOCH * ours + validation
+    other = EPOCH * (published + val_loss) + validation
+    print(f"  {SCORES:40} {1000 * validation:8.2f} ms")
+    print(f"rate of our epoch, of the bare step's           {100 * bare / ours:6.1f} %")
+    print(f"  of the bare step's with the batch norms' pass {100 * refreshing / ours:6.1f} %")
+    print(f"{EPOCH} steps and validation, this package         {epoch:6.1f} {kind} s")
+    print(f"  in the published manner                       {other:6.1f} {kind} s")
+    print(f"  this package's share of that                  {100 * epoch / other:6.1f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Whatever the test clips are, candidate, epoch, bias and both checkpoints stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.split import (
+    TEST_SEEN,
+    TEST_UNSEEN,
+    TRAIN,
+    VAL_SEEN,
+    VAL_UNSEEN,
+    SplitClip,
+)
+from avca_pipeline.models import avca
+from avca_pipeline.stages import select, train
+
+DIM = 6
+CANDIDATES = {
+    f"learning_rate={lr}": avca.Settings(
+        epochs=2, batches_per_epoch=2, batch_size=4, token_dim=4, embedding_dim=4,
+        encoder_hidden=4, projection_hidden=4, heads=1, head_dim=4, attention_hidden=4,
+        learning_rate=lr,
+    ).model_dump(mode="json")
+    for lr in (0.001, 0.05)
+}  # fmt: skip
+
+
+class World:
+    """Clips of five classes, of which ``e`` is seen by no stage, with features and vectors."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(0)
+        partitions = {
+            "a": (TRAIN, VAL_SEEN, TEST_SEEN), "b": (TRAIN, VAL_SEEN, TEST_SEEN),
+            "c": (VAL_UNSEEN, TEST_SEEN), "d": (VAL_UNSEEN,), "e": (TEST_UNSEEN,),
+        }  # fmt: skip
+        self.clips = [
+            SplitClip(f"{name}{partition}{index}", name, f"{name}{index}", partition)
+            for name, possible in partitions.items()
+            for partition in possible
+            for index in range(3)
+        ]
+        self.vectors = {name: generator.standard_normal(3) for name in partitions}
+        self.features = {clip.clip_id: generator.random((2, DIM)) for clip in self.clips}
+
+    def write(self, folder: Path) -> dict[str, list[Path]]:
+        """Writes what the stages read."""
+        paths = {name: [folder / name] for name in ("split", "labels", "video", "audio")}
+        split.write(folder / "split", self.clips)
+        names = sorted(self.vectors)
+        vectors = np.array([self.vectors[name] for name in names])
+        labels.write(folder / "labels", Labels(names, vectors, "drawn"))
+        ids = sorted(self.features)
+        for index, name in enumerate(("video", "audio")):
+            table = np.array([self.features[clip][index] for clip in ids])
+            ones = np.ones(len(ids), int)
+            features.write(folder / name, Features(ids, table, ones, ones > 1))
+        return paths
+
+
+def other_features(world: World, generator: np.random.Generator) -> None:
+    for clip in world.clips:
+        if clip.partition in (TEST_SEEN, TEST_UNSEEN):
+            scale = 10.0 ** generator.integers(-3, 6)
+            world.features[clip.clip_id] = scale * generator.standard_normal((2, DIM))
+
+
+def other_classes(world: World, generator: np.random.Generator) -> None:
+    seen = sorted({clip.class_name for clip in world.clips if clip.partition == TEST_SEEN})
+    world.clips = [
+        replace(clip, class_name=str(generator.choice(seen)))
+        if clip.partition == TEST_SEEN
+        else clip
+        for clip in world.clips
+    ]
+
+
+def other_vectors(world: World, generator: np.random.Generator) -> None:
+    world.vectors["e"] = 1e3 * generator.standard_normal(3)
+
+
+def fewer_clips(world: World, generator: np.random.Generator) -> None:
+    kept = {str(generator.choice(3)) for _ in range(2)}
+    world.clips = [
+        clip
+        for clip in world.clips
+        if clip.partition not in (TEST_SEEN, TEST_UNSEEN) or clip.clip_id[-1] in kept
+    ]
+
+
+def more_clips_of_a_new_class(world: World, generator: np.random.Generator) -> None:
+    name = str(generator.choice(["0 first", "between", "z last"]))
+    world.vectors[name] = generator.standard_normal(3)
+    for index in range(4):
+        clip = SplitClip(f"{name}{index}", name, f"{name}{index}", TEST_UNSEEN)
+        world.clips.append(clip)
+        world.features[clip.clip_id] = generator.standard_normal((2, DIM))
+
+
+CHANGES = (other_features, other_classes, other_vectors, fewer_clips, more_clips_of_a_new_class)
+Change = Callable[[World, np.random.Generator], None]
+
+
+def outcome(world: World, scaling: str) -> list[Any]:
+    """Returns all that both stages and the selection leave behind."""
+    settings = {"plugin": "avca", "scaling": scaling, "seed": 0}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        inputs = world.write(folder)
+        histories, found = [], []
+        for index, candidate in enumerate(CANDIDATES.items()):
+            histories.append(folder / f"{index}.json")
+            train.run_stage1(
+                {**settings, "candidates": dict([candidate])}, inputs, folder / "stage1.pt",
+                histories[-1], resume=folder / "resume.pt", device="cpu",
+            )  # fmt: skip
+            found.append(plain(checkpoint.read(folder / "stage1.pt")))
+        select.run(histories, folder / "selection.json")
+        train.run_stage2(
+            {**settings, "candidates": CANDIDATES}, inputs, folder / "selection.json",
+            folder / "stage2.pt", folder / "stage2.json",
+            resume=folder / "resume.pt", device="cpu",
+        )  # fmt: skip
+        found.append(plain(checkpoint.read(folder / "stage2.pt")))
+        for path in [*histories, folder / "selection.json", folder / "stage2.json"]:
+            found.append(without_times(scores.read(path)))
+    return found
+
+
+@cache
+def unchanged(scaling: str) -> list[Any]:
+    return outcome(World(), scaling)
+
+
+def plain(value: Any) -> Any:
+    """Returns a checkpoint with its tensors as bytes, so that ``==`` compares every bit."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    return value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_times(inner) for k, inner in value.items() if k != "duration_s"}
+    return [without_times(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_what_a_change_of_a_validation_clip_does() -> None:
+    """The comparison can fail."""
+    changed = World()
+    changed.features["cval_unseen0"] += 1.0
+    assert unchanged("none") != outcome(changed, "none")
+
+
+@settings(max_examples=6, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
+@given(
+    changes=st.lists(st.sampled_from(CHANGES), min_size=1, max_size=3, unique=True),
+    seed=st.integers(0, 2**32 - 1),
+    scaling=st.sampled_from(["none", "standard"]),
+)
+def test_no_test_clip_decides_anything(changes: list[Change], seed: int, scaling: str) -> None:
+    changed = World()
+    generator = np.random.default_rng(seed)
+    for change in changes:
+        change(changed, generator)
+    assert unchanged(scaling) == outcome(changed, scaling)
