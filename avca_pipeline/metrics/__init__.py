@@ -7,7 +7,7 @@ class without clips has no accuracy (NaN). Accuracies are shares between 0 and 1
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,21 @@ class GzslScores:
     bias: float
     gzsl_per_class: np.ndarray
     zsl_per_class: np.ndarray
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far a model sees each clip from each class, ``(clips, classes)`` each.
+
+    Attributes:
+        gzsl: decides among all classes.
+        zsl: decides among unseen classes; ``None`` if it is the same.
+        of_bias: several ways of measuring, if the bias to use is the mean of those that suit each.
+    """
+
+    gzsl: np.ndarray
+    zsl: np.ndarray | None = None
+    of_bias: tuple[np.ndarray, ...] = ()
 
 
 def distances(clips: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -73,6 +88,7 @@ def evaluate(
     is_unseen: np.ndarray,
     bias: float,
     *,
+    zsl: np.ndarray | None = None,
     skip_empty: bool = True,
 ) -> GzslScores:
     """Returns the scores at a given bias; zero is a bias like any other.
@@ -83,10 +99,11 @@ def evaluate(
         is_unseen: ``(classes,)``.
         bias: added to the distance of every seen class (calibrated stacking, Chao et al., ECCV
             2016); it makes up for a model's preference for what it was trained on.
+        zsl: distances to use among unseen classes only, if they are others.
         skip_empty: leave classes without clips out of the means. The published evaluation does
             not: there one such class makes the mean, and HM, not a number.
     """
-    return search_bias(distance, targets, is_unseen, [bias], skip_empty=skip_empty)
+    return search_bias(distance, targets, is_unseen, [bias], zsl=zsl, skip_empty=skip_empty)
 
 
 def search_bias(
@@ -95,6 +112,7 @@ def search_bias(
     is_unseen: np.ndarray,
     biases: Sequence[float] | np.ndarray = BIASES,
     *,
+    zsl: np.ndarray | None = None,
     skip_empty: bool = True,
 ) -> GzslScores:
     """Returns the scores at the bias with the best harmonic mean; of equal ones the first wins.
@@ -106,8 +124,9 @@ def search_bias(
     num_classes = distance.shape[1]
     seen_class, seen_distance = _nearest(distance, np.flatnonzero(~is_unseen))
     unseen_class, unseen_distance = _nearest(distance, np.flatnonzero(is_unseen))
-    zsl = per_class_accuracy(unseen_class, targets, num_classes)
-    zsl[~is_unseen] = np.nan
+    of_unseen = unseen_class if zsl is None else _nearest(zsl, np.flatnonzero(is_unseen))[0]
+    zsl_per_class = per_class_accuracy(of_unseen, targets, num_classes)
+    zsl_per_class[~is_unseen] = np.nan
 
     def at(bias: float) -> GzslScores:
         biased = seen_distance + bias
@@ -116,8 +135,8 @@ def search_bias(
         gzsl = per_class_accuracy(predicted, targets, num_classes)
         seen, unseen = _mean(gzsl[~is_unseen], skip_empty), _mean(gzsl[is_unseen], skip_empty)
         hm = harmonic_mean(seen, unseen)
-        zsl_mean = _mean(zsl[is_unseen], skip_empty)
-        return GzslScores(seen, unseen, hm, zsl_mean, bias, gzsl, zsl)
+        zsl_mean = _mean(zsl_per_class[is_unseen], skip_empty)
+        return GzslScores(seen, unseen, hm, zsl_mean, bias, gzsl, zsl_per_class)
 
     candidates = [at(float(bias)) for bias in biases]
     return candidates[int(np.argmax([candidate.hm for candidate in candidates]))]
@@ -144,6 +163,18 @@ def search_common_bias(
             ]
         )
     )
+
+
+def calibrate(found: Distances, targets: np.ndarray, is_unseen: np.ndarray) -> GzslScores:
+    """Returns the scores at the bias that suits best, with the bias that is to be used later on.
+
+    The two biases differ only for a method that measures in several ways, see
+    `search_common_bias`. Arguments are those of `evaluate`.
+    """
+    scores = search_bias(found.gzsl, targets, is_unseen, zsl=found.zsl)
+    if not found.of_bias:
+        return scores
+    return replace(scores, bias=search_common_bias(found.of_bias, targets, is_unseen))
 
 
 def chosen_by_attention(audio: np.ndarray, video: np.ndarray, attention: np.ndarray) -> np.ndarray:

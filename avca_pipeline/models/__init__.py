@@ -8,16 +8,21 @@ A model is one file here with
     the network, initialised from torch's global random state;
 ``trainable(settings, network) -> list[torch.nn.Parameter]``
     what the optimiser moves;
-``losses(settings, network, batch) -> dict[str, torch.Tensor]``
-    every term by name, and their ``total``, which is minimised;
-``after_step(settings, network, batch) -> None``
-    what the method does after an optimiser step, often nothing;
+``steps(settings, network, batch) -> Iterator[dict[str, torch.Tensor]]``
+    for each optimiser step on the batch, mostly one, every loss term by name and their ``total``,
+    which is minimised: the parameters that have a gradient then are moved before it goes on;
+``prepared(settings, network, known) -> Iterator[torch.nn.Module]``
+    the network made ready to tell certain classes apart, mostly as it is. Where that takes epochs
+    it is given after each, and the last one counts; the rest gets this one;
 ``embed_clips(settings, network, video, audio) -> torch.Tensor``
     ``(clips, dim)``: where clips are in the space in which classes are compared;
 ``embed_classes(settings, network, text) -> torch.Tensor``
-    ``(classes, dim)``: where classes are in it. A clip's class is the one at the least distance.
+    ``(classes, dim)``: where classes are in it;
+``distances(settings, network, clips, classes) -> Distances``
+    how far embedded clips are from embedded classes. A clip's class is the nearest one.
 
-Networks keep no state between calls but their parameters and running statistics.
+`_plain` has what is mostly wanted of these. Networks keep no state between calls but their
+parameters and running statistics.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from pydantic import Field
 from avca_pipeline.registry import PluginSettings
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -42,8 +48,12 @@ class ModelSettings(PluginSettings):
         batch_size: triplets in a batch.
         learning_rate: of Adam.
         weight_decay: of Adam, the classic kind that is added to the gradient.
+        beta1: of Adam, how much of the mean gradient it keeps at a step.
         lr_patience: epochs without a better validation HM before the learning rate is divided
             by ten.
+        chosen_on_test: stage 2 runs for all epochs, and the one with the best HM on test clips is
+            reported, without calibration. For comparison only: the numbers of f-VAEGAN-D2 were
+            published so, and the report says of such numbers that they are.
         repeatable: have a GPU compute the same bits for the same seed each time, with slower
             operations where need be; the log names one that has no such form.
     """
@@ -53,7 +63,9 @@ class ModelSettings(PluginSettings):
     batch_size: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
     lr_patience: int = Field(default=3, ge=0)
+    chosen_on_test: bool = False
     repeatable: bool = True
 
 
@@ -70,7 +82,15 @@ class Dims:
 class Batch:
     """Class-balanced triplets: clips, and for each a clip of another class.
 
-    All are ``(batch, dim)``; ``text`` is the text embedding of the clip's class.
+    Attributes:
+        video: ``(batch, video dim)``.
+        audio: ``(batch, audio dim)``.
+        text: ``(batch, text dim)``, text embedding of the clip's class.
+        negative_video: of the clip of another class, like the three after it.
+        negative_audio: likewise.
+        negative_text: likewise.
+        class_text: ``(classes, text dim)``, text embeddings of all classes that are trained on.
+        label: ``(batch,)``, row of the clip's class in ``class_text``.
     """
 
     video: torch.Tensor
@@ -79,3 +99,26 @@ class Batch:
     negative_video: torch.Tensor
     negative_audio: torch.Tensor
     negative_text: torch.Tensor
+    class_text: torch.Tensor
+    label: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Known:
+    """What may be known of the classes that clips are to be told apart from.
+
+    Attributes:
+        text: ``(classes, text dim)``.
+        is_unseen: ``(classes,)``.
+        video: ``(clips, video dim)``; only `rows` are for use, like the next.
+        audio: ``(clips, audio dim)``.
+        rows: of training clips of the seen classes.
+        label: ``(rows,)``, row of their class in ``text``.
+    """
+
+    text: torch.Tensor
+    is_unseen: np.ndarray
+    video: torch.Tensor
+    audio: torch.Tensor
+    rows: torch.Tensor
+    label: torch.Tensor

@@ -8,12 +8,19 @@ which a decoder leads back to the text embedding (``rho``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.models._plain import distances, prepared
+
+__all__ = [
+    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "trainable",
+]  # fmt: skip
 
 _ByModality: TypeAlias = "dict[str, torch.Tensor]"
 
@@ -155,6 +162,14 @@ def trainable(settings: Settings, network: torch.nn.ModuleDict) -> list[torch.nn
         for name, parameter in network.named_parameters()
         if name != "positions" or settings.trains_positions
     ]
+
+
+def steps(
+    settings: Settings, network: torch.nn.ModuleDict, batch: Batch
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yields the loss terms of the one step on a batch."""
+    yield losses(settings, network, batch)
+    after_step(settings, network, batch)
 
 
 def losses(

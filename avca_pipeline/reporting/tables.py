@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from avca_pipeline.errors import FormatError
 
 IDENTITY = ("dataset", "split", "feature_set", "text_embedding", "model")
 SCORES = ("seen", "unseen", "hm", "zsl")
+COLUMNS = ("mean", "std", "chance", "published")
 KEYS = ("run", "scores", "chance", "bias", "selection", "per_class", "num_missing", "provenance")
 
 
@@ -71,6 +72,8 @@ class Row:
         bias: over seeds.
         best: names in `SCORES` in which no other model of the group shows a higher mean; empty
             where there is nothing to compare with.
+        published: what the paper gives for the same, by name in `SCORES`, as shares; empty where
+            it gives nothing.
     """
 
     identity: tuple[str, ...]
@@ -78,6 +81,7 @@ class Row:
     scores: Mapping[str, Statistic]
     bias: Statistic
     best: frozenset[str] = frozenset()
+    published: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, str]:
@@ -93,6 +97,16 @@ class Row:
     def title(self) -> str:
         """The identity in one line."""
         return " · ".join(self.identity)
+
+    @property
+    def method(self) -> str:
+        """The model's plugin."""
+        return str(self.runs[0].content["provenance"].get("model", self.names["model"]))
+
+    @property
+    def is_chosen_on_test(self) -> bool:
+        """Whether the epoch was chosen on the clips that the scores are of."""
+        return any(run.content["selection"].get("is_on_test", False) for run in self.runs)
 
     @property
     def epochs(self) -> list[int]:
@@ -176,13 +190,7 @@ def _with_best(group: list[Row]) -> list[Row]:
         name: [_shown(row.scores[name].mean) for row in group] for name in SCORES
     }  # fmt: skip
     return [
-        Row(
-            row.identity,
-            row.runs,
-            row.scores,
-            row.bias,
-            frozenset(n for n in SCORES if shown[n][i] == max(shown[n]) >= 0),
-        )
+        replace(row, best=frozenset(n for n in SCORES if shown[n][i] == max(shown[n]) >= 0))
         for i, row in enumerate(group)
     ]
 
@@ -200,19 +208,15 @@ def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any
     common: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
         for name, value in _settings(row).items():
-            common.setdefault((_method(row), name), Counter())[repr(value)] += 1
+            common.setdefault((row.method, name), Counter())[repr(value)] += 1
     return {
         row.identity: {
             name: value
             for name, value in _settings(row).items()
-            if repr(value) != common[_method(row), name].most_common(1)[0][0]
+            if repr(value) != common[row.method, name].most_common(1)[0][0]
         }
         for row in rows
     }
-
-
-def _method(row: Row) -> str:
-    return str(row.runs[0].content["provenance"].get("model", row.names["model"]))
 
 
 def _settings(row: Row) -> dict[str, Any]:
@@ -239,7 +243,7 @@ def class_accuracies(row: Row) -> list[ClassAccuracy]:
 
 def csv_columns() -> list[str]:
     """Returns the header of ``table.csv``."""
-    of_scores = [f"{name}_{what}" for name in SCORES for what in ("mean", "std", "chance")]
+    of_scores = [f"{name}_{what}" for name in SCORES for what in COLUMNS]
     return [
         *IDENTITY,
         "num_seeds",
@@ -254,7 +258,8 @@ def csv_row(row: Row) -> list[str]:
     cells = [
         "" if value is None else f"{100 * value:.4f}"
         for name in SCORES
-        for value in (row.scores[name].mean, row.scores[name].std, row.scores[name].chance)
+        for score in [row.scores[name]]
+        for value in (score.mean, score.std, score.chance, row.published.get(name))
     ]
     bias = "" if row.bias.mean is None else f"{row.bias.mean:.4g}"
     epochs = ";".join(map(str, row.epochs))

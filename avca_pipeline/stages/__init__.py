@@ -11,11 +11,11 @@ VERSIONS = {
     "extract": 1,
     "import": 1,
     "embed": 1,
-    "split": 2,
+    "split": 3,
     "audit": 1,
     "train": 1,
     "select": 1,
     "evaluate": 1,
-    "report": 1,
+    "report": 2,
     "export": 1,
 }

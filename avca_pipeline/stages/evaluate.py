@@ -14,13 +14,12 @@ import numpy as np
 from avca_pipeline import metrics, registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.scores import Embeddings
-from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_UNSEEN
 from avca_pipeline.config import checked
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Dims
 from avca_pipeline.progress import say
 from avca_pipeline.training.problem import Scaling, assemble
-from avca_pipeline.training.scoring import embed_classes, embed_clips, on_device
+from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
 
 
 def run(
@@ -57,28 +56,28 @@ def run(
     vectors = labels.read(inputs["labels"][0])
     problem = assemble(split.read(inputs["split"][0]), video, audio, vectors)
 
-    problem = problem.only(TEST_SEEN, TEST_UNSEEN)
-    classes = problem.classes(TRAIN, VAL_UNSEEN, TEST_UNSEEN)
-    is_unseen = problem.class_group[classes] == TEST_UNSEEN
-    targets = np.searchsorted(classes, problem.targets)
-    tested = on_device(problem, scaling, device)
-    clips = embed_clips(plugin, settings, network, tested.video, tested.audio)
-    text = torch.from_numpy(problem.text[classes]).to(device)
-    embedded = embed_classes(plugin, settings, network, text)
-    reached = metrics.evaluate(
-        metrics.distances(clips, embedded), targets, is_unseen, chosen["bias"]
-    )
+    clips = on_device(problem, scaling, 2, device)
+    test = trial(problem, clips, stage=2)
+    targets, is_unseen = test.targets, test.known.is_unseen
+    if settings.chosen_on_test:
+        states = content["states"]
+        epoch, found, reached = best_on_test(plugin, settings, network, states, clips, test)
+    else:
+        epoch, found = chosen["epoch"], outcome(plugin, settings, network, clips, test)
+        reached = metrics.evaluate(
+            found.distances.gzsl, targets, is_unseen, chosen["bias"], zsl=found.distances.zsl
+        )
 
-    names = [problem.class_names[row] for row in classes]
+    names = problem.class_names
     scores.write_embeddings(
         embeddings_out,
         Embeddings(
-            clip_ids=problem.clip_ids,
+            clip_ids=[problem.clip_ids[row] for row in test.rows.tolist()],
             class_of_clip=[names[target] for target in targets],
-            clips=clips,
+            clips=found.clips,
             class_names=names,
             is_unseen=is_unseen,
-            classes=embedded,
+            classes=found.classes,
         ),
     )
     chance = metrics.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
@@ -90,7 +89,13 @@ def run(
             "scores": {k: _number(getattr(reached, k)) for k in ("seen", "unseen", "hm", "zsl")},
             "chance": vars(chance),
             "bias": reached.bias,
-            "selection": {k: chosen[k] for k in ("candidate", "epoch", "val", "num_candidates")},
+            "selection": {
+                "candidate": chosen["candidate"],
+                "epoch": epoch,
+                "val": chosen["val"],
+                "num_candidates": chosen["num_candidates"],
+                "is_on_test": settings.chosen_on_test,
+            },
             "per_class": [
                 {
                     "class_name": name,

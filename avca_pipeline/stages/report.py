@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from avca_pipeline.artifacts import features as features_files
@@ -14,6 +15,7 @@ from avca_pipeline.progress import Progress, say
 from avca_pipeline.reporting.coverage import Coverage, Extracted
 from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
+from avca_pipeline.reporting.published import published
 from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of, scored_run
 
 AUDIT_SUFFIX = ".audit.json"
@@ -51,12 +53,16 @@ def run(
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
     """
-    rows = rows_of(scored_run(path, scores_files.read(path)) for path in scores)
     of_data = {(path.parents[1].name, path.stem): split.read_audit(path) for path in data_audits}
     audited = [
         Audit(dataset, name, split.read_audit(path), of_data.get((dataset, name)))
         for path in sorted(audits)
         for dataset, name in [(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX))]
+    ]
+    splits = {f"{one.dataset}/{one.split}": one.content.get("split", {}) for one in audited}
+    rows = [
+        replace(row, published=published(row, splits.get("/".join(row.identity[:2]), {})))
+        for row in rows_of(scored_run(path, scores_files.read(path)) for path in scores)
     ]
     coverage = _coverage(manifests, fetched, features)
     with Progress("report", len(rows), "figures") as progress:

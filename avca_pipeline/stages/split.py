@@ -43,7 +43,11 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
     built = module.build(
         listed, typed, [name for name, seen_by in overlaps.items() if set(seen_by) & set(forbidden)]
     )
-    result = audit(Audited(listed, built, overlaps), typed.audit) | {"unknown_pretraining": unknown}
+    result = {
+        "split": {"plugin": settings["plugin"], "settings": typed.model_dump(mode="json")},
+        **audit(Audited(listed, built, overlaps), typed.audit),
+        "unknown_pretraining": unknown,
+    }
     split.write_audit(audit_out, result)
     stop_on_errors(out.stem, result["checks"])
     split.write(out, built.clips)

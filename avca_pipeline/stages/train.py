@@ -60,7 +60,8 @@ def run_stage2(
 ) -> None:
     """Fits the selected candidate from scratch on ``train`` and both validation partitions.
 
-    It stops after the epoch that was selected: later ones could not be evaluated anyway.
+    It stops after the epoch that was selected: later ones could not be evaluated anyway. (With
+    `ModelSettings.chosen_on_test` they can, and it does not.)
 
     Args:
         settings: plugin, scaling, seed, and all candidates.
@@ -77,7 +78,7 @@ def run_stage2(
     """
     chosen = scores.read(selection)
     candidate = settings["candidates"][chosen["candidate"]]
-    epochs = chosen["epoch"] + 1
+    epochs = candidate["epochs"] if candidate.get("chosen_on_test") else chosen["epoch"] + 1
     fitted = _fit(settings, candidate, inputs, 2, epochs, resume, device, out)
     scores.write(
         history,
@@ -150,6 +151,7 @@ def _content(
         "scaling": {name: torch.from_numpy(value) for name, value in vars(scaling).items()},
         "state": fitted.best_state if stage == 1 else fitted.last_state,
         "epoch": fitted.best_epoch if stage == 1 else epochs - 1,
+        "states": fitted.states if stage == 2 else [],
         "stage": stage,
         "seed": settings["seed"],
     }

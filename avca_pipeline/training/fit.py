@@ -21,7 +21,7 @@ from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
 from avca_pipeline.training.optimiser import Adam, Plateau
 from avca_pipeline.training.problem import Problem, Scaling
-from avca_pipeline.training.scoring import DeviceClips, on_device, validate, validation
+from avca_pipeline.training.scoring import DeviceClips, on_device, trial, validate
 from avca_pipeline.training.triplets import sampler
 
 
@@ -34,12 +34,14 @@ class Fitted:
         best_epoch: index of the epoch with the best validation HM; of equal ones the first.
         best_state: the network's state after that epoch.
         last_state: the network's state after the last one.
+        states: the network's state after every one, if the model's settings ask for it.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = -1
     best_state: dict[str, Any] = field(default_factory=dict)
     last_state: dict[str, Any] = field(default_factory=dict)
+    states: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit(
@@ -83,11 +85,15 @@ def fit(
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed)
     problem = problem.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
-    clips, val = on_device(problem, scaling, device), validation(problem, device)
+    clips = on_device(problem, scaling, stage, device)
+    val = trial(problem, clips, stage=1)
     dims = Dims(problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1])
     network = plugin.build(settings, dims).to(device)
     optimiser = Adam(
-        plugin.trainable(settings, network), settings.learning_rate, settings.weight_decay
+        plugin.trainable(settings, network),
+        settings.learning_rate,
+        settings.weight_decay,
+        settings.beta1,
     )
     schedule = Plateau(settings.lr_patience)
     fitted = Fitted()
@@ -111,6 +117,8 @@ def fit(
         lr = optimiser.learning_rate
         optimiser.learning_rate = schedule.next(lr, scores.hm)
         fitted.last_state = _copy(network.state_dict())
+        if settings.chosen_on_test:
+            fitted.states.append(fitted.last_state)
         if _is_better(scores.hm, fitted):
             fitted.best_epoch, fitted.best_state = epoch, fitted.last_state
         fitted.history.append(
@@ -144,7 +152,9 @@ def train_epoch(
     positives: torch.Tensor,
     negatives: torch.Tensor,
 ) -> dict[str, float]:
-    """Returns the mean of every loss term; the device is waited for once, at the end.
+    """Returns every batch's mean loss terms; the device is waited for once, at the end.
+
+    Terms of several optimiser steps on one batch are added up.
 
     Args:
         plugin: the model.
@@ -157,20 +167,23 @@ def train_epoch(
     """
     network.train()
     names: list[str] = []
-    sums: list[torch.Tensor] = []
+    rows: list[torch.Tensor] = []
     for positive, negative in zip(positives, negatives, strict=True):
         batch = Batch(
             clips.video[positive], clips.audio[positive], clips.text[positive],
             clips.video[negative], clips.audio[negative], clips.text[negative],
+            clips.class_text, clips.label[positive],
         )  # fmt: skip
-        optimiser.zero_grad()
-        terms = plugin.losses(settings, network, batch)
-        terms["total"].backward()
-        optimiser.step()
-        plugin.after_step(settings, network, batch)
-        names = list(terms)
-        sums.append(torch.stack([term.detach() for term in terms.values()]))
-    means = torch.stack(sums).mean(dim=0).tolist()
+        sums: dict[str, torch.Tensor] = {}
+        for terms in plugin.steps(settings, network, batch):
+            optimiser.zero_grad()
+            terms["total"].backward()
+            optimiser.step()
+            for name, term in terms.items():
+                sums[name] = sums[name] + term.detach() if name in sums else term.detach()
+        names = list(sums)
+        rows.append(torch.stack(list(sums.values())))
+    means = torch.stack(rows).mean(dim=0).tolist()
     return dict(zip(names, means, strict=True))
 
 
@@ -211,6 +224,7 @@ def _save(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> None:
             "history": fitted.history,
             "best_epoch": fitted.best_epoch,
             "best_state": fitted.best_state,
+            "states": fitted.states,
             "network": state.network.state_dict(),
             "optimiser": state.optimiser.state(),
             "schedule": state.schedule.state(),
@@ -231,6 +245,7 @@ def _restore(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> Non
         return
     fitted.history = content["history"]
     fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
+    fitted.states = content["states"]
     state.network.load_state_dict(content["network"])
     fitted.last_state = _copy(state.network.state_dict())
     state.optimiser.restore(content["optimiser"])

@@ -23,7 +23,7 @@ from avca_pipeline.models import Batch, Dims, avca
 from avca_pipeline.training.fit import train_epoch
 from avca_pipeline.training.optimiser import Adam
 from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import on_device, validate, validation
+from avca_pipeline.training.scoring import on_device, trial, validate
 from avca_pipeline.training.triplets import sampler
 
 DIM, TEXT_DIM = 512, 300
@@ -98,8 +98,8 @@ class Contest:
         self.data = problem()
         self.dims = Dims(video=DIM, audio=DIM, text=TEXT_DIM)
         scaling = learn_scaling("none", self.data, 1)
-        self.clips = on_device(self.data, scaling, device)
-        self.val = validation(self.data, device)
+        self.clips = on_device(self.data, scaling, 1, device)
+        self.val = trial(self.data, self.clips, stage=1)
         self.rows = self.data.rows(TRAIN)
         self.val_rows = self.data.rows(VAL_SEEN, VAL_UNSEEN)
         self.draw = sampler(self.rows, self.data.targets).draw
@@ -161,13 +161,15 @@ class Contest:
 
     def _loaded(self, rows: np.ndarray) -> Iterator[Batch]:
         for tensors in loader(self.data, rows, self.steps, self.settings.batch_size):
-            yield Batch(*(tensor.to(self.device) for tensor in tensors))
+            own = (tensor.to(self.device) for tensor in tensors)
+            yield Batch(*own, self.clips.class_text, self.clips.label[:0])  # AVCA has no use for it
 
     def _batch(self, positive: torch.Tensor, negative: torch.Tensor) -> Batch:
         clips = self.clips
         return Batch(
             clips.video[positive], clips.audio[positive], clips.text[positive],
             clips.video[negative], clips.audio[negative], clips.text[negative],
+            clips.class_text, clips.label[positive],
         )  # fmt: skip
 
     def seconds(self, run: Callable[[], None]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,17 +12,28 @@ import pytest
 import torch
 
 from avca_pipeline import registry
+from avca_pipeline.adam import Adam
+from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.backbones import ClipMedia
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits
-from avca_pipeline.models import Batch, Dims
+from avca_pipeline.models import Batch, Dims, Known
 from avca_pipeline.registry import PluginSettings
+from avca_pipeline.training.fit import fit
+from avca_pipeline.training.problem import learn_scaling
 from tests.fasttext_model import train
+from tests.unit.test_training import problem
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
-DIMS = Dims(video=6, audio=5, text=7)
-SMALL: dict[str, Any] = {"epochs": 1, "batch_size": 8, "encoder_dropout": 0.0}
+DIMS = Dims(video=12, audio=10, text=14)
+NUM_CLIPS = 8
+SMALL: dict[str, Any] = {
+    "epochs": 1, "batch_size": NUM_CLIPS, "hidden": 64,
+    "critic_steps": 1, "adversarial_weight": 1.0,
+    "synthetic_per_class": 10, "classifier_batch": 20, "classifier_learning_rate": 0.1,
+}  # fmt: skip
+NOT_TRAINED = {("avca", "positions")}  # as published
 
 CONTRACTS = {
     "datasets": ("Settings", "inputs", "clips", "locate"),
@@ -32,7 +44,8 @@ CONTRACTS = {
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
     "splits": ("Settings", "inputs", "build"),
     "models": (
-        "Settings", "build", "trainable", "losses", "after_step", "embed_clips", "embed_classes",
+        "Settings", "build", "trainable", "steps", "prepared", "embed_clips", "embed_classes",
+        "distances",
     ),
 }  # fmt: skip
 PLUGINS = [(folder, name) for folder in CONTRACTS for name in registry.names(folder)]
@@ -101,13 +114,38 @@ def test_backbone(name: str, clip: ClipMedia, tmp_path: Path) -> None:
 def model(request: pytest.FixtureRequest) -> tuple[ModuleType, Any]:
     module = registry.load("models", request.param)
     known = {key: value for key, value in SMALL.items() if key in module.Settings.model_fields}
-    return module, module.Settings(**known)
+    dropouts = {key: 0.0 for key in module.Settings.model_fields if key.endswith("dropout")}
+    return module, module.Settings(**known, **dropouts)
 
 
-def batch(seed: int = 0) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (DIMS.video, DIMS.audio, DIMS.text) * 2
-    return Batch(*[torch.randn(8, size, generator=generator) for size in sizes])
+def batch(shift: int = 1) -> Batch:
+    """Returns a clip of each of eight classes, with the one ``shift`` further as its negative."""
+    generator = torch.Generator().manual_seed(0)
+    video, audio = (
+        torch.rand(NUM_CLIPS, size, generator=generator) for size in (DIMS.video, DIMS.audio)
+    )
+    text = torch.nn.functional.normalize(
+        torch.randn(NUM_CLIPS, DIMS.text, generator=generator), dim=1
+    )
+    negatives = [part.roll(shift, dims=0) for part in (video, audio, text)]
+    return Batch(video, audio, text, *negatives, text, torch.arange(NUM_CLIPS))
+
+
+def known_of(some: Batch) -> Known:
+    """Returns every other class as an unseen one, and the clips of the others."""
+    is_unseen = np.arange(NUM_CLIPS) % 2 == 1
+    seen = torch.from_numpy(np.flatnonzero(~is_unseen))
+    return Known(some.class_text, is_unseen, some.video, some.audio, rows=seen, label=seen)
+
+
+def ready_of(
+    model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
+) -> torch.nn.Module:
+    """Returns the network ready to tell the eight classes apart."""
+    *_, ready = model[0].prepared(model[1], network.eval(), known_of(some))
+    ready.eval()
+    assert isinstance(ready, torch.nn.Module)
+    return ready
 
 
 def build(model: tuple[ModuleType, Any], seed: int = 0) -> torch.nn.Module:
@@ -116,20 +154,53 @@ def build(model: tuple[ModuleType, Any], seed: int = 0) -> torch.nn.Module:
     return network
 
 
-def test_model_has_finite_losses_and_a_gradient_everywhere(model: tuple[ModuleType, Any]) -> None:
+def descend(model: tuple[ModuleType, Any], network: torch.nn.Module, num_batches: int) -> set[str]:
+    """Trains on the eight clips over and over; returns which parameters ever had a gradient."""
+    module, settings = model
+    optimiser = Adam(module.trainable(settings, network), 0.003, beta1=settings.beta1)
+    touched = set()
+    network.train()
+    for number in range(num_batches):
+        some = batch(1 + number % (NUM_CLIPS - 1))
+        for terms in module.steps(settings, network, some):
+            assert all(torch.isfinite(term) for term in terms.values())
+            optimiser.zero_grad()
+            terms["total"].backward()
+            touched |= {name for name, p in network.named_parameters() if p.grad is not None}
+            optimiser.step()
+    return touched
+
+
+def nearest(model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch) -> np.ndarray:
+    """Returns the class of each clip, among all."""
+    module, settings = model
+    ready = ready_of(model, network, some)
+    with torch.no_grad():
+        clips = module.embed_clips(settings, ready, some.video, some.audio).numpy()
+        classes = module.embed_classes(settings, ready, some.class_text).numpy()
+        distance = module.distances(settings, ready, clips, classes)
+    assert clips.shape[1] == classes.shape[1]
+    for one in (distance.gzsl, *distance.of_bias):
+        assert one.shape == (NUM_CLIPS, NUM_CLIPS)
+        assert np.isfinite(one).all()
+    predicted: np.ndarray = distance.gzsl.argmin(axis=1)
+    return predicted
+
+
+def test_model_gives_every_parameter_a_gradient(model: tuple[ModuleType, Any]) -> None:
     module, settings = model
     network = build(model)
-    terms = module.losses(settings, network, batch())
-    assert all(torch.isfinite(term) for term in terms.values())
-    terms["total"].backward()
-    without = [p for p in module.trainable(settings, network) if p.grad is None]
-    assert not without
+    touched = descend(model, network, 1)
+    trained = {id(parameter) for parameter in module.trainable(settings, network)}
+    for name, parameter in network.named_parameters():
+        assert name in touched
+        assert id(parameter) in trained or (module.__name__.rsplit(".")[-1], name) in NOT_TRAINED
 
 
 def test_model_embeds_every_clip_by_itself(model: tuple[ModuleType, Any]) -> None:
     module, settings = model
-    network = build(model).eval()
     some = batch()
+    network = ready_of(model, build(model), some)
     with torch.no_grad():
         whole = module.embed_clips(settings, network, some.video, some.audio)
         halves = torch.cat(
@@ -139,10 +210,8 @@ def test_model_embeds_every_clip_by_itself(model: tuple[ModuleType, Any]) -> Non
             ]
         )
         flipped = module.embed_clips(settings, network, some.video.flip(0), some.audio.flip(0))
-        classes = module.embed_classes(settings, network, some.text)
     torch.testing.assert_close(whole, halves, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(whole, flipped.flip(0), rtol=1e-5, atol=1e-6)
-    assert whole.shape == classes.shape
 
 
 def test_model_depends_on_its_seed_alone(model: tuple[ModuleType, Any]) -> None:
@@ -151,18 +220,71 @@ def test_model_depends_on_its_seed_alone(model: tuple[ModuleType, Any]) -> None:
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
-    module, settings = model
+def test_model_is_its_state(model: tuple[ModuleType, Any], tmp_path: Path) -> None:
     network, some = build(model), batch()
-    optimiser = torch.optim.Adam(module.trainable(settings, network), lr=0.01)
-    totals = []
-    for _ in range(60):
-        optimiser.zero_grad()
-        total = module.losses(settings, network, some)["total"]
-        total.backward()
-        optimiser.step()
-        totals.append(total.item())
-    assert min(totals[-10:]) < 0.6 * totals[0]
+    descend(model, network, 3)
+    checkpoint.write(tmp_path / "state.pt", {"state": network.state_dict()})
+    again = build(model, seed=1)
+    again.load_state_dict(checkpoint.read(tmp_path / "state.pt")["state"])
+    random_state = torch.get_rng_state()
+    for function in (embedded_clips, embedded_classes):
+        assert torch.equal(function(model, network, some), function(model, again, some))
+    assert torch.equal(torch.get_rng_state(), random_state)  # drew nothing
+
+
+def embedded_clips(
+    model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
+) -> torch.Tensor:
+    module, settings = model
+    ready = ready_of(model, network, some)
+    with torch.no_grad():
+        clips: torch.Tensor = module.embed_clips(settings, ready, some.video, some.audio)
+    return clips
+
+
+def embedded_classes(
+    model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
+) -> torch.Tensor:
+    module, settings = model
+    ready = ready_of(model, network, some)
+    with torch.no_grad():
+        classes: torch.Tensor = module.embed_classes(settings, ready, some.class_text)
+    return classes
+
+
+def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
+    network = build(model)
+    descend(model, network, 100)
+    num_right = (nearest(model, network, batch()) == np.arange(NUM_CLIPS)).sum()
+    assert num_right >= 6  # one would be chance
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_model_does_not_notice_what_it_may_not_see(
+    model: tuple[ModuleType, Any], stage: int
+) -> None:
+    """Neither test clips nor the vectors of classes that no stage has seen."""
+    module, settings = model
+    data = problem()
+    data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
+    settings = settings.model_copy(update={"batches_per_epoch": 2})
+    rows = np.isin(data.partition, ("test_seen", "test_unseen"))
+    changed = replace(
+        data,
+        video=np.where(rows[:, None], 1e3, data.video).astype(np.float32),
+        audio=np.where(rows[:, None], 1e-3, data.audio).astype(np.float32),
+        text=np.where((data.class_group == "test_unseen")[:, None], 7, data.text).astype("f4"),
+    )
+    first, second = (
+        fit(
+            module, settings, some, learn_scaling("none", some, stage),
+            stage=stage, epochs=1, seed=0, device="cpu",
+        )
+        for some in (data, changed)
+    )  # fmt: skip
+    assert first.history[0]["val"] == second.history[0]["val"]
+    assert first.history[0]["losses"] == second.history[0]["losses"]
+    assert all(torch.equal(v, second.last_state[k]) for k, v in first.last_state.items())
 
 
 @pytest.mark.parametrize("name", registry.names("text_embeddings"))

@@ -96,7 +96,7 @@ def one_vector_each(classes: np.ndarray, targets: np.ndarray) -> DeviceClips:
         text=np.eye(len(classes), dtype=np.float32),
         num_missing={},
     )
-    return on_device(problem, learn_scaling("none", problem, 1), "cpu")
+    return on_device(problem, learn_scaling("none", problem, 1), 1, "cpu")
 
 
 def official(dataset: str) -> tuple[list[str], dict[str, Path]]:

@@ -159,14 +159,16 @@ def without_times(value: Any) -> Any:
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
-def test_what_a_change_of_a_validation_clip_does() -> None:
+def test_what_a_change_of_the_validation_clips_does() -> None:
     """The comparison can fail."""
     changed = World()
-    changed.features["cval_unseen0"] += 1.0
+    for clip in changed.clips:
+        if clip.partition not in (TRAIN, TEST_SEEN, TEST_UNSEEN):
+            changed.features[clip.clip_id] = changed.features[clip.clip_id] + 1.0
     assert unchanged("none") != outcome(changed, "none")
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])  # shrinking takes minutes
 @given(
     changes=st.lists(st.sampled_from(CHANGES), min_size=1, max_size=3, unique=True),
     seed=st.integers(0, 2**32 - 1),

@@ -27,7 +27,8 @@ GROUPS = {
 
 def batch() -> Batch:
     torch.manual_seed(1)
-    return Batch(*(torch.rand(4, dim) for dim in (6, 5, 7, 6, 5, 7)))
+    parts = [torch.rand(4, dim) for dim in (6, 5, 7, 6, 5, 7)]
+    return Batch(*parts, class_text=parts[2], label=torch.arange(4))
 
 
 def losses(some: Batch, **changes: Any) -> dict[str, float]:

@@ -83,3 +83,27 @@ def test_distances_are_exact_for_nearly_equal_rows() -> None:
     clips = np.array([[1e4, 1.0]], np.float32)
     classes = np.array([[1e4, 1.0], [1e4, 1.0 + 2**-20]], np.float32)
     np.testing.assert_array_equal(metrics.distances(clips, classes), [[0.0, 2**-20]])
+
+
+def test_other_distances_among_unseen_classes_decide_zsl_alone() -> None:
+    generator = np.random.default_rng(0)
+    gzsl, zsl = generator.random((2, 40, 6))
+    targets, is_unseen = np.arange(40) % 6, np.arange(6) >= 3
+    plain = metrics.evaluate(gzsl, targets, is_unseen, 0.1)
+    both = metrics.evaluate(gzsl, targets, is_unseen, 0.1, zsl=zsl)
+    alone = metrics.evaluate(zsl, targets, is_unseen, 0.1)
+    assert (both.seen, both.unseen, both.hm) == (plain.seen, plain.unseen, plain.hm)
+    assert both.zsl == alone.zsl != plain.zsl
+    np.testing.assert_array_equal(both.zsl_per_class, alone.zsl_per_class)
+
+
+def test_several_distances_give_their_mean_bias_and_no_other_scores() -> None:
+    generator = np.random.default_rng(1)
+    targets, is_unseen = np.arange(60) % 6, np.arange(6) >= 3
+    first = generator.random((60, 6)) + 0.3 * is_unseen  # needs a bias
+    second = 4 * first  # needs four times the bias
+    alone = [metrics.search_bias(way, targets, is_unseen) for way in (first, second)]
+    found = metrics.calibrate(metrics.Distances(first, of_bias=(first, second)), targets, is_unseen)
+    assert found.bias == np.mean([one.bias for one in alone])
+    assert found.bias != alone[0].bias
+    assert (found.hm, found.zsl) == (alone[0].hm, alone[0].zsl)

@@ -155,7 +155,7 @@ class HostReads(TorchDispatchMode):
 
 def test_an_epoch_does_not_wait_for_the_device() -> None:
     data = problem()
-    clips = on_device(data, learn_scaling("none", data, 1), "cpu")
+    clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
     network = avca.build(SETTINGS, Dims(video=12, audio=12, text=10))
     optimiser = Adam(avca.trainable(SETTINGS, network), 0.01, 0.1)
     rows = torch.arange(8).reshape(2, 4)

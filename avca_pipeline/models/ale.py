@@ -1,0 +1,40 @@
+"""ALE, Akata et al.: Label-Embedding for Image Classification (TPAMI 2016).
+
+A linear map of clips into the space of class vectors, trained with a ranking loss in which the
+classes that come too close share a weight that grows with their number. What is adapted to two
+modalities, and how clips are classified, says `_compatibility`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from avca_pipeline.lazy import torch
+from avca_pipeline.models import Batch
+from avca_pipeline.models._compatibility import CompatibilitySettings as Settings
+from avca_pipeline.models._compatibility import build, embed_clips, violations
+from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
+
+__all__ = [
+    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "trainable",
+]  # fmt: skip
+
+# Keeps a clip without violations from dividing by zero; part of the published numbers.
+EPSILON = 1e-8
+
+
+def steps(
+    settings: Settings, network: torch.nn.ModuleDict, batch: Batch
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yields the weighted ranking loss.
+
+    With ``k`` classes inside the margin, each of them weighs ``(1 + 1/2 + … + 1/k) / k``.
+    """
+    inside = violations(settings, network, batch)
+    rank = (inside > 0).sum(dim=1)
+    # Published in single precision whatever the network's, which float64 comparisons notice.
+    reciprocals = 1 / torch.arange(1, inside.shape[1] + 1, device=rank.device).double()
+    harmonic = torch.nn.functional.pad(reciprocals.cumsum(0), (1, 0)).float().to(inside.dtype)
+    weight = harmonic[rank] / (rank.to(inside.dtype) + EPSILON)
+    yield {"total": (weight * inside.sum(dim=1)).mean()}

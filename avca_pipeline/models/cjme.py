@@ -1,0 +1,139 @@
+"""CJME, Parida et al.: Coordinated Joint Multimodal Embeddings for Generalized Audio-Visual
+Zero-shot Classification and Retrieval of Videos (WACV 2020).
+
+Audio, video and text are embedded into one space by a network each. An attention, supervised by
+which modality is surer of the clip's class, says how much audio and video count in the triplet
+loss, and which of the two embeddings a clip is classified by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+from pydantic import Field
+
+from avca_pipeline import metrics
+from avca_pipeline.lazy import torch
+from avca_pipeline.models import Batch, Dims
+from avca_pipeline.models._plain import prepared, trainable
+from avca_pipeline.models._triplet_networks import TripletSettings, networks, triplet_loss
+
+__all__ = [
+    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "trainable",
+]  # fmt: skip
+
+
+class Settings(TripletSettings):
+    """Hyper-parameters of CJME; the defaults are the published ones for UCF-GZSL.
+
+    Attributes:
+        dropout: in the three networks.
+        surer_by: entropy, in nats, by which a modality has to be surer of the class to be the
+            one that the attention should choose.
+        mixes_batch_means: weigh the batch's mean triplet losses with its mean attention, instead
+            of each clip's losses with its own. Published behaviour: it does, by broadcasting a
+            column against a row, and so gives the attention no say about a single clip.
+    """
+
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    surer_by: float = Field(default=0.1, ge=0)
+    mixes_batch_means: bool = False
+
+
+def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
+    """Returns the network's parts by name."""
+    nn = torch.nn
+    parts = networks(settings, dims, settings.dropout)
+    both = dims.audio + dims.video
+    return nn.ModuleDict(
+        {
+            **{name: part.append(nn.ReLU()) for name, part in parts.items()},
+            "attention": nn.Sequential(nn.BatchNorm1d(both), nn.Linear(both, 1), nn.Sigmoid()),
+        }
+    )
+
+
+def steps(
+    settings: Settings, network: torch.nn.ModuleDict, batch: Batch
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yields the loss terms of a batch, and their ``total``."""
+    mse, triplet = torch.nn.functional.mse_loss, triplet_loss(settings, reduction="none")
+    audio, video, text = (
+        network[name](getattr(batch, name)) for name in ("audio", "video", "text")
+    )
+    audio_neg = network["audio"](batch.negative_audio)
+    video_neg = network["video"](batch.negative_video)
+    network["text"](batch.negative_text)  # published: only its batch norm notices
+    attention = _attention(network, batch.video, batch.audio)
+    classes = network["text"](batch.class_text)
+
+    of_audio, of_video = triplet(text, audio, audio_neg), triplet(text, video, video_neg)
+    if settings.mixes_batch_means:
+        share = attention.mean()
+        mixed = (1 - share) * of_audio.mean() + share * of_video.mean()
+    else:
+        mixed = ((1 - attention) * of_audio + attention * of_video).mean()
+    terms = {
+        "triplet": mixed,
+        "audio_video": mse(audio, video),
+        "attention": mse(attention, _surer(settings, audio, video, classes)),
+    }
+    yield terms | {"total": torch.stack(list(terms.values())).sum()}
+
+
+def embed_clips(
+    settings: Settings, network: torch.nn.ModuleDict, video: torch.Tensor, audio: torch.Tensor
+) -> torch.Tensor:
+    """Returns each clip's audio and video embedding and attention.
+
+    They stand side by side, ``(clips, 2 * embedding_dim + 1)``.
+    """
+    attention = _attention(network, video, audio)
+    return torch.cat([network["audio"](audio), network["video"](video), attention[:, None]], dim=1)
+
+
+def embed_classes(
+    settings: Settings, network: torch.nn.ModuleDict, text: torch.Tensor
+) -> torch.Tensor:
+    """Returns embedded classes, for both embeddings of clips, with a column of zeros after them."""
+    embedded = cast("torch.Tensor", network["text"](text))
+    return torch.cat([embedded, embedded, embedded.new_zeros(len(text), 1)], dim=1)
+
+
+def distances(
+    settings: Settings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
+) -> metrics.Distances:
+    """Returns Euclidean distances from the modality that the attention chooses for each clip."""
+    ends = [settings.embedding_dim, 2 * settings.embedding_dim]
+    *of_clips, attention = np.split(clips, ends, axis=1)
+    audio, video = (
+        metrics.distances(*pair)
+        for pair in zip(of_clips, np.split(classes, ends, axis=1)[:2], strict=True)
+    )
+    chosen = metrics.chosen_by_attention(audio, video, attention)
+    ways = (audio, video, chosen) if settings.averages_biases else ()
+    return metrics.Distances(chosen, of_bias=ways)
+
+
+def _attention(
+    network: torch.nn.ModuleDict, video: torch.Tensor, audio: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(clips,)``: the weight of video; that of audio is what is left to 1."""
+    weight = network["attention"](torch.cat([audio, video], dim=1))
+    return cast("torch.Tensor", weight[:, 0])
+
+
+def _surer(
+    settings: Settings, audio: torch.Tensor, video: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(clips,)``: 1 where video is surer of the class, 0 where audio is, or between."""
+
+    def entropy(clips: torch.Tensor) -> torch.Tensor:
+        scores = (clips @ classes.T).detach()
+        return -(scores.softmax(dim=1) * scores.log_softmax(dim=1)).sum(dim=1)
+
+    lead = entropy(audio) - entropy(video)
+    return 0.5 * (1 + (lead > settings.surer_by).to(lead) - (lead < -settings.surer_by).to(lead))

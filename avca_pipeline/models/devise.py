@@ -1,0 +1,27 @@
+"""DeViSE, Frome et al.: DeViSE: A Deep Visual-Semantic Embedding Model (NIPS 2013).
+
+A linear map of clips into the space of class vectors, trained with the sum of all violations of
+the margin. What is adapted to two modalities, and how clips are classified, says `_compatibility`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from avca_pipeline.lazy import torch
+from avca_pipeline.models import Batch
+from avca_pipeline.models._compatibility import CompatibilitySettings as Settings
+from avca_pipeline.models._compatibility import build, embed_clips, violations
+from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
+
+__all__ = [
+    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "trainable",
+]  # fmt: skip
+
+
+def steps(
+    settings: Settings, network: torch.nn.ModuleDict, batch: Batch
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yields the sum over classes of all violations, averaged over clips."""
+    yield {"total": violations(settings, network, batch).sum(dim=1).mean()}

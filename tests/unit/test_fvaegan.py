@@ -1,0 +1,111 @@
+"""f-VAEGAN-D2: the published way to choose its epoch, for comparison only; and its features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avca_pipeline import metrics
+from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.models import Batch, Dims, fvaegan
+from avca_pipeline.stages import evaluate, report, select, train
+from avca_pipeline.training.problem import assemble, learn_scaling
+from avca_pipeline.training.scoring import on_device, outcome, trial
+from tests.properties.test_no_test_clip_decides import DIM, World
+
+EPOCHS = 4
+SETTINGS = fvaegan.Settings(
+    epochs=EPOCHS, batches_per_epoch=1, batch_size=8, critic_steps=1, latent_dim=4,
+    generator_hidden=8, encoder_hidden=8, critic_hidden=8, synthetic_per_class=4,
+    classifier_epochs=5, classifier_batch=8, classifier_learning_rate=0.3, chosen_on_test=True,
+)  # fmt: skip
+
+
+RUN = {
+    "dataset": "d", "split": "s", "feature_set": "f", "text_embedding": "t", "model": "m",
+    "seed": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that a run leaves behind."""
+    path = tmp_path_factory.mktemp("run")
+    inputs = World().write(path)
+    candidates = {"default": SETTINGS.model_dump(mode="json")}
+    settings = {"plugin": "fvaegan", "scaling": "none", "seed": 0, "candidates": candidates}
+    more: dict[str, Any] = {"resume": path / "resume.pt", "device": "cpu"}
+    train.run_stage1(settings, inputs, path / "stage1.pt", path / "1.json", **more)
+    select.run([path / "1.json"], path / "selection.json")
+    train.run_stage2(
+        settings, inputs, path / "selection.json", path / "stage2.pt", path / "2.json", **more
+    )
+    evaluate.run(
+        RUN, path / "stage2.pt", path / "selection.json", inputs, path / "scores.json",
+        path / "embeddings.h5", device="cpu",
+    )  # fmt: skip
+    return path
+
+
+def test_every_epoch_is_kept_and_the_scores_say_how_they_were_chosen(folder: Path) -> None:
+    assert len(checkpoint.read(folder / "stage2.pt")["states"]) == EPOCHS
+    assert checkpoint.read(folder / "stage1.pt")["states"] == []
+    content = scores.read(folder / "scores.json")
+    assert content["selection"]["is_on_test"]
+    assert content["bias"] == 0
+    report.run(
+        [folder / "scores.json"], [folder / "embeddings.h5"], [], [], [], [], [],
+        folder / "report.html", folder / "table.csv",
+    )  # fmt: skip
+    assert "chosen on test clips" in (folder / "report.html").read_text()
+
+
+def test_no_epoch_does_better(folder: Path) -> None:
+    problem = assemble(
+        split.read(folder / "split"),
+        features.read(folder / "video"),
+        features.read(folder / "audio"),
+        labels.read(folder / "labels"),
+    )
+    clips = on_device(problem, learn_scaling("none", problem, 2), 2, "cpu")
+    test = trial(problem, clips, stage=2)
+    found = scores.read(folder / "scores.json")
+    network = fvaegan.build(SETTINGS, Dims(DIM, DIM, problem.text.shape[1]))
+    reached = []
+    for state in checkpoint.read(folder / "stage2.pt")["states"]:
+        network.load_state_dict(state)
+        distances = outcome(fvaegan, SETTINGS, network, clips, test).distances
+        one = metrics.evaluate(
+            distances.gzsl, test.targets, test.known.is_unseen, 0.0, zsl=distances.zsl
+        )
+        reached.append((one.hm, one.zsl))
+    assert found["scores"]["hm"] >= np.max([hm for hm, _ in reached])
+    assert found["scores"]["zsl"] >= reached[found["selection"]["epoch"]][1]
+
+
+def test_otherwise_nothing_of_it_is_kept(folder: Path, tmp_path: Path) -> None:
+    inputs = World().write(tmp_path)
+    sound = SETTINGS.model_copy(update={"chosen_on_test": False}).model_dump(mode="json")
+    settings = {"plugin": "fvaegan", "scaling": "none", "seed": 0, "candidates": {"default": sound}}
+    train.run_stage2(
+        settings, inputs, folder / "selection.json", tmp_path / "stage2.pt", tmp_path / "2.json",
+        resume=tmp_path / "resume.pt", device="cpu",
+    )  # fmt: skip
+    content = checkpoint.read(tmp_path / "stage2.pt")
+    assert content["states"] == []
+    assert content["epoch"] == scores.read(folder / "selection.json")["epoch"]
+
+
+def test_negative_features_are_refused() -> None:
+    dims = Dims(DIM, DIM, 3)
+    some = [torch.rand(8, dim) for dim in (DIM, DIM, 3) * 2]
+    for features_of in (0, 1):
+        bad = [part - 0.5 if index == features_of else part for index, part in enumerate(some)]
+        batch = Batch(*bad, class_text=some[2], label=torch.arange(8))
+        with pytest.raises(PipelineError, match="scaling: none"):
+            next(fvaegan.steps(SETTINGS, fvaegan.build(SETTINGS, dims), batch))

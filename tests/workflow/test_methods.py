@@ -1,0 +1,156 @@
+"""A ready benchmark on a tiny stand-in for its data: all methods, and one more that is one file."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from avca_pipeline import registry
+from tests.conftest import REPOSITORY
+from tests.workflow.driving import planned, snakemake
+
+METHODS = [*registry.names("models"), "ninth"]
+
+NINTH = '''"""A ninth method: mean squared error."""
+
+from avca_pipeline.models._compatibility import ConcatenatingSettings, concatenated, embed_clips
+from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
+from avca_pipeline.lazy import torch
+
+
+class Settings(ConcatenatingSettings):
+    """Nothing of its own."""
+
+
+def build(settings, dims):
+    return torch.nn.ModuleDict({"map": torch.nn.Linear(dims.video + dims.audio, dims.text)})
+
+
+def steps(settings, network, batch):
+    mapped = embed_clips(settings, network, batch.video, batch.audio)
+    yield {"total": torch.nn.functional.mse_loss(mapped, batch.text)}
+'''
+
+# Class number to the published stages that it has clips in.
+STAGES = {
+    0: ("stage_1_train", "stage_1_val_seen", "stage_2_test_seen"),
+    1: ("stage_1_train", "stage_1_val_seen", "stage_2_test_seen"),
+    2: ("stage_1_train", "stage_2_test_seen"),
+    3: ("stage_1_val_unseen", "stage_2_test_seen"),
+    4: ("stage_1_val_unseen", "stage_2_test_seen"),
+    5: ("stage_2_test_unseen",),
+    6: ("stage_2_test_unseen",),
+}
+TRAINING = ("stage_1_train", "stage_1_val_seen", "stage_1_val_unseen")
+
+
+def write_benchmark(folder: Path) -> None:
+    """Writes lists, features and vectors of seven classes as the authors publish theirs of UCF."""
+    top = folder / "avgzsl_benchmark_datasets/UCF"
+    generator = np.random.default_rng(0)
+    names = {number: f"Class{letter}" for number, letter in enumerate("ABCDEFG")}
+    vectors = generator.standard_normal((len(names), 5)).astype(np.float32)
+    (folder / "w2v_features").mkdir(parents=True)
+    np.save(
+        folder / "w2v_features/word_embeddings_ucf_normed.npy",
+        np.array({f"class {n[-1]}": v for n, v in zip(names.values(), vectors, strict=True)}),
+    )
+    lists = top / "class-split/main_split"
+    lists.mkdir(parents=True)
+    (lists.parent / "all_class.txt").write_text("\n".join(names.values()))
+    pairs = [f"{name},class {name[-1]}" for name in names.values()]
+    (lists.parent / "ucf_w2v_class_names.csv").write_text("\n".join(["original,manual", *pairs]))
+    clips: dict[str, list[tuple[str, int]]] = {}
+    for number, stages in STAGES.items():
+        for index, stage in enumerate(stages):
+            clips.setdefault(stage, []).extend(
+                (f"v_{names[number]}_g{index:02}_c{take:02}", number) for take in range(4)
+            )
+    clips["stage_2_train"] = [clip for stage in TRAINING for clip in clips[stage]]
+    for stage, rows in clips.items():
+        lines = [f"{clip},{names[number]},{number}" for clip, number in rows]
+        (lists / f"{stage}.csv").write_text("\n".join(["filename,label,label_code", *lines]))
+        classes = sorted({names[number] for _, number in rows})
+        (lists / f"{stage}.txt").write_text("\n".join(classes))
+        if stage != "stage_2_train":
+            write_features(top / "features/main_features", stage, rows, names, vectors)
+
+
+def write_features(
+    folder: Path,
+    stage: str,
+    rows: list[tuple[str, int]],
+    names: dict[int, str],
+    vectors: np.ndarray,
+) -> None:
+    for modality, dim in (("audio", 4), ("video", 6)):
+        (folder / modality / stage).mkdir(parents=True)
+        for number in {number for _, number in rows}:
+            found = [clip for clip, label in rows if label == number]
+            noise = np.random.default_rng([number, dim]).random((len(found), dim))
+            with h5py.File(folder / modality / stage / f"{names[number]}.h5", "w") as file:
+                file["data"] = np.abs(np.resize(vectors[number], dim)) + noise
+                file["video_urls"] = np.array(found, "S80")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of one command, run with a copy of the package and a new file."""
+    folder = tmp_path_factory.mktemp("methods")
+    write_benchmark(folder / "data/official")
+    shutil.copytree(REPOSITORY / "avca_pipeline", folder / "package/avca_pipeline")
+    (folder / "package/avca_pipeline/models/ninth.py").write_text(NINTH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder / "package"))
+        patch.chdir(folder)  # `python -m` looks for packages where it is started, too
+        done = snakemake(folder, config())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert planned(folder, None) == {}
+    return folder
+
+
+def config() -> dict[str, Any]:
+    """Returns the ready benchmark's main half, for seconds instead of days."""
+    path = REPOSITORY / "workflow/benchmarks/ucf-gzsl.yaml"
+    raw: dict[str, Any] = yaml.safe_load(path.read_text())
+    raw["experiment"] = {**raw["experiment"][0], "models": METHODS, "seeds": [42]}
+    for settings in raw["models"].values():
+        settings |= {"epochs": 1, "batches_per_epoch": 2, "batch_size": 8}
+    raw["models"]["fvaegan"] |= {"synthetic_per_class": 8, "classifier_batch": 16}
+    raw["models"]["ninth"] = {"epochs": 1, "batches_per_epoch": 2, "batch_size": 8}
+    raw["results"] = "results"
+    return raw
+
+
+def test_the_table_is_complete(finished: Path) -> None:
+    with open(finished / "results/table.csv", newline="", encoding="utf-8") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    assert sorted(rows) == sorted(METHODS)
+    for model, row in rows.items():
+        for score in ("seen", "unseen", "hm", "zsl"):
+            assert 0 <= float(row[f"{score}_mean_percent"]) <= 100
+            assert bool(row[f"{score}_published_percent"]) == (model != "ninth")
+    page = (finished / "results/report.html").read_text()
+    assert page.count("published ") >= 4 * (len(METHODS) - 1)
+
+
+def test_every_method_scores_the_same_clips_and_classes(finished: Path) -> None:
+    from avca_pipeline.artifacts import scores
+
+    found = [scores.read(path) for path in sorted(finished.rglob("scores.json"))]
+    assert len(found) == len(METHODS)
+    counted = [
+        [(one["class_name"], one["is_unseen"], one["num_clips"]) for one in run["per_class"]]
+        for run in found
+    ]
+    assert all(count == counted[0] for count in counted)
+    assert sum(num for _, _, num in counted[0]) == 4 * sum(
+        stage.startswith("stage_2_test") for stages in STAGES.values() for stage in stages
+    )
