@@ -217,9 +217,7 @@ def _yt_dlp() -> Any:
     try:
         import yt_dlp
     except ImportError as error:
-        raise PipelineError(
-            "downloads need the package yt-dlp: pip install 'avca_pipeline[download]'"
-        ) from error
+        raise PipelineError("downloads need the package yt-dlp (pip install yt-dlp)") from error
     return yt_dlp
 
 

@@ -141,8 +141,8 @@ def _rarfile(place: Path) -> Any:
         import rarfile
     except ImportError as error:
         raise PipelineError(
-            f"{place}: needs the package rarfile; pip install 'avca_pipeline[rar]', or unpack it "
-            "and give the folder"
+            f"{place}: needs the package rarfile (pip install rarfile); or unpack it and give the "
+            "folder"
         ) from error
     return rarfile
 

@@ -65,8 +65,7 @@ def _load(path: Path) -> Any:
         from gensim.models.fasttext import load_facebook_vectors
     except ImportError as error:
         raise PipelineError(
-            "the text embedding fasttext needs the package gensim: "
-            "pip install 'avca_pipeline[fasttext]'"
+            "the text embedding fasttext needs the package gensim (pip install gensim)"
         ) from error
     try:
         return load_facebook_vectors(str(path))

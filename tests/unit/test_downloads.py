@@ -27,7 +27,7 @@ from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
 
 FPS, WIDTH, HEIGHT, RATE_HZ, LENGTH_S = 25, 64, 48, 16000, 14
-QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=1.0)
+QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=20)
 
 
 def encode(path: Path) -> bytes:
@@ -104,7 +104,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if name in ("stalls", "slow") and not start:
                 self.wfile.write(body[:half])
                 self.wfile.flush()
-                time.sleep(3 if name == "stalls" else 30)
+                time.sleep(10 if name == "stalls" else 60)
             else:
                 self.wfile.write(body)
         except OSError:
@@ -147,7 +147,9 @@ def seen_and_heard(path: Path) -> tuple[list[float], list[float], np.ndarray]:
 )
 def test_only_the_segment_is_kept(server: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / "clip_000003.mp4"
-    downloads.segment(f"{server}/{name}.mp4", path, 3, 13, QUICK)
+    impatient = QUICK.model_copy(update={"timeout_s": 1.0, "attempts": 10})
+    settings = impatient if name == "stalls" else QUICK
+    downloads.segment(f"{server}/{name}.mp4", path, 3, 13, settings)
     times, brightness, samples = seen_and_heard(path)
     assert len(times) == pytest.approx(10 * FPS, abs=2)
     assert times[0] == pytest.approx(0, abs=1 / FPS)
@@ -264,7 +266,7 @@ def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
     assert not out.exists()
     served = Handler.requests["404"]
 
-    fetch.run("vggsound", settings, clips, raw, out, network | {"timeout_s": 1})
+    fetch.run("vggsound", settings, clips, raw, out, network | {"timeout_s": 20})
     rows = {row.clip_id: row for row in fetched.read(out)}
     assert rows["404_000003"].reason.startswith("removed: ")
     assert Handler.requests["404"] == served
