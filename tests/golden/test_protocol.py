@@ -34,8 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ucf")
     clips = official.clips(official.Settings(path=root, benchmark="UCF"))
     manifest.write(folder / "manifest.csv", clips)
+    as_listed = {"path": str(root), "benchmark": "UCF"}
     split_stage.run(
-        "official", {"path": str(root), "benchmark": "UCF"}, folder / "manifest.csv",
+        {"plugin": "official", "settings": as_listed, "backbones": {}}, folder / "manifest.csv",
         folder / "split.csv", folder / "audit.json",
     )  # fmt: skip
     vectors = {
