@@ -168,6 +168,8 @@ def settings_of(golden: dict[str, Any]) -> dict[str, Any]:
     values = {ours: cfg[theirs] for theirs, ours in names.items() if theirs in cfg}
     if "distance_fn" in cfg:
         values["reconstruction"] = DISTANCES[cfg["distance_fn"]]
+    if "eval/t_p" in golden:
+        values["embedding_dim"] = golden["eval/t_p"].shape[1]
     fields = registry.load("models", golden["model"]).Settings.model_fields
     values |= {name: 0.0 for name in fields if name.endswith("dropout")}
     values |= {name: True for name in ("mixes_batch_means", "softmax_twice") if name in fields}

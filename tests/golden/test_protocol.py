@@ -34,9 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ucf")
     clips = official.clips(official.Settings(path=root, benchmark="UCF"))
     manifest.write(folder / "manifest.csv", clips)
-    of_split = {"path": str(root), "benchmark": "UCF"}
+    as_listed = {"path": str(root), "benchmark": "UCF"}
     split_stage.run(
-        {"plugin": "official", "settings": of_split, "backbones": {}}, folder / "manifest.csv",
+        {"plugin": "official", "settings": as_listed, "backbones": {}}, folder / "manifest.csv",
         folder / "split.csv", folder / "audit.json",
     )  # fmt: skip
     vectors = {
