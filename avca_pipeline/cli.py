@@ -125,6 +125,11 @@ def _export(o: argparse.Namespace) -> None:
     _stage("export").run(o.settings, o.split, o.video, o.audio, o.labels, o.out)
 
 
+def _lists(o: argparse.Namespace) -> None:
+    more = {} if o.address is None else {"address": o.address}
+    _stage("lists").run(o.benchmark, o.out, **more)
+
+
 def _check(o: argparse.Namespace) -> None:
     from avca_pipeline.config import load
 
@@ -190,6 +195,9 @@ def _parser() -> argparse.ArgumentParser:
     problem, modalities = "split labels", "video audio"
     sub = command("check", _check, "check a config and the files it names", settings=False)
     sub.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
+    sub = command("lists", _lists, "download a benchmark's lists", "out", settings=False)
+    sub.add_argument("--benchmark", required=True, help="UCF, ActivityNet or VGGSound")
+    sub.add_argument("--address", help="of a mirror of the authors' repository")
     command("manifest", _manifest, "list the clips of a dataset", "out shards")
     sub = command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
     sub.add_argument("--download", type=_json, help="JSON: how, where clips are downloaded")

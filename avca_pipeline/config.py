@@ -174,18 +174,35 @@ class Config:
         """Returns each dataset with each of the splits that it is used with."""
         return list(dict.fromkeys((run.dataset, run.split) for run in self.runs()))
 
-    def used_features(self, split: str = "") -> list[tuple[str, str]]:
-        """Returns each dataset with each of its backbones and imported features.
-
-        With ``split``, only those that go with it.
-        """
-        runs = [run for run in self.runs() if split in ("", run.split)]
-        sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in runs]
+    def used_features(self) -> list[tuple[str, str]]:
+        """Returns each dataset with each of its backbones and imported features."""
+        sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in self.runs()]
         return sorted({(dataset, name) for dataset, s in sets for name in (s.video, s.audio)})
 
     def used_backbones(self) -> list[str]:
         """Returns the names of the backbones and imported features that the experiment uses."""
         return sorted({name for _, name in self.used_features()})
+
+    def used_with(self, split: str, dataset: str = "") -> list[str]:
+        """Returns the names of the backbones and imported features that a split is used with."""
+        runs = [r for r in self.runs() if r.split == split and r.dataset == (dataset or r.dataset)]
+        sets = [self.feature_sets[run.feature_set] for run in runs]
+        return sorted({name for s in sets for name in (s.video, s.audio)})
+
+    def text_embeddings_with(self, split: str, dataset: str) -> list[str]:
+        """Returns the names of the text embeddings that a dataset's split is used with."""
+        runs = [run for run in self.runs() if (run.split, run.dataset) == (split, dataset)]
+        return sorted({run.text_embedding for run in runs})
+
+    def pretraining_lists(self, split: str) -> list[Path]:
+        """Returns the files that say which classes the backbones of a split were trained on."""
+        parts = _pretrained_backbones(self, split)
+        files = [
+            getattr(self.backbones[name].settings, "pretraining_classes", None)
+            for name, part in parts.items()
+            if part is not None
+        ]
+        return sorted({Path(file).expanduser() for file in files if file})
 
     def with_media(self) -> list[str]:
         """Returns the datasets of which any features are extracted here."""
@@ -279,10 +296,9 @@ def check_inputs(config: Config) -> None:
             layout.stage_folders(config.imported[name].path, config.imported[name].modality)
             continue
         settings: Any = config.backbones[name].settings
-        if not settings.is_random and not settings.is_remote:
-            path = Path(settings.weights).expanduser()
+        for key, path in settings.local_files().items():
             if not path.is_file():
-                raise PipelineError(f"backbones.{name}.weights: {path}: no such file")
+                raise PipelineError(f"backbones.{name}.{key}: {path}: no such file")
 
 
 def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
@@ -359,11 +375,11 @@ def _pretrained_backbones(config: Config, split: str) -> dict[str, dict[str, Any
     """Returns the backbones that may have seen classes of a split; ``None`` if imported."""
     excluded = getattr(config.splits[split].settings, "exclude_pretraining_of", ())
     parts: dict[str, dict[str, Any] | None] = {}
-    for name in sorted({*excluded, *config.used_backbones()}):
+    for name in sorted({*excluded, *config.used_with(split)}):
         settings: Any = config.backbones[name].settings if name in config.backbones else None
         if settings is None:
             parts[name] = None
-        elif not settings.is_random:
+        elif not settings.is_random or settings.pretraining_classes:
             parts[name] = _plugin_part(config.backbones[name])
     return parts
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import shutil
 import tarfile
 import zipfile
@@ -25,7 +26,7 @@ SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
 )
 ARCHIVES = (".zip", ".tar", ".rar")
-BROKEN = (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile)
+BROKEN = (OSError, EOFError, RuntimeError, KeyError, tarfile.TarError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,15 @@ def _in_folder(place: Path) -> list[str]:
     if not place.is_dir():
         known = ", ".join(ARCHIVES)
         raise PipelineError(f"{place}: neither a folder nor an archive ({known}) of clips")
-    return [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
+    names, visited = [], set()
+    # Links are followed: a class's folder may lie on another disk.
+    for folder, below, files in os.walk(place, followlinks=True):
+        if os.path.realpath(folder) in visited:
+            below.clear()
+            continue
+        visited.add(os.path.realpath(folder))
+        names += [(Path(folder) / file).relative_to(place).as_posix() for file in files]
+    return names
 
 
 def _in_archive(place: Path) -> list[str]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import http.client
+import importlib
 import math
 import pickle
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from avca_pipeline.artifacts.atomic import writing
@@ -22,23 +28,47 @@ from avca_pipeline.progress import Progress, say
 from avca_pipeline.registry import PluginSettings
 
 RANDOM = "random"
+PUBLISHED = "published"
 CHUNK_BYTES = 1 << 20
 ATTEMPTS = 4
 TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that somebody else publishes.
+
+    Attributes:
+        url: where they are.
+        licence: on which terms, told to the user with the download.
+        sha256_prefix: what the SHA-256 begins with, as far as that is known; the rest is pinned
+            on first use.
+    """
+
+    url: str
+    licence: str
+    sha256_prefix: str = ""
 
 
 class WeightsSettings(PluginSettings):
     """Where a backbone's parameters come from.
 
     Attributes:
-        weights: ``random``, a local file, or an http(s) address.
+        weights: ``random``; ``published``, which downloads what the backbone's authors publish;
+            a local file; or an http(s) address.
         sha256: what the file must hash to. Without one, a download is pinned on first use.
         seed: of ``random``; the same seed gives the same network on every machine.
+        precision: of the network's arithmetic. ``fp32``; ``tf32`` and ``bf16`` are faster on
+            hardware that has them and change features by about 0.1 and 1 %.
+        pretraining_classes: a text file with the name of one class a line: those that the
+            pretraining saw with labels, for the leakage audit, where the backbone cannot know.
     """
 
     weights: str = RANDOM
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     seed: int = Field(default=0, ge=0)
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    pretraining_classes: str | None = None
 
     @model_validator(mode="after")
     def _no_checksum_of_nothing(self) -> WeightsSettings:
@@ -51,43 +81,113 @@ class WeightsSettings(PluginSettings):
         """Whether no pretrained weights are used."""
         return self.weights == RANDOM
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether the weights have to be downloaded."""
-        return urlsplit(self.weights).scheme in ("http", "https")
+    def local_files(self) -> dict[str, Path]:
+        """Returns, by key, the files that must be on this machine before anything runs."""
+        named = {"weights": self.weights, "pretraining_classes": self.pretraining_classes}
+        return {key: Path(str(name)).expanduser() for key, name in named.items() if is_local(name)}
+
+    def stated_classes(self) -> tuple[str, ...] | None:
+        """Returns the classes in the file that the user named, () for random weights, else None.
+
+        Raises:
+            PipelineError: the file cannot be read.
+        """
+        if self.pretraining_classes is None:
+            return () if self.is_random else None
+        path = Path(self.pretraining_classes).expanduser()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise PipelineError(
+                f"pretraining_classes: {path}: cannot be read as UTF-8 text"
+            ) from error
+        return tuple(line.strip() for line in lines if line.strip())
 
 
-def locate(settings: WeightsSettings, cache: Path) -> tuple[Path, str]:
+def is_remote(weights: str) -> bool:
+    """Returns whether weights have to be downloaded."""
+    return urlsplit(weights).scheme in ("http", "https")
+
+
+def is_local(weights: str | None) -> bool:
+    """Returns whether weights are a file of the user's."""
+    return weights not in (None, RANDOM, PUBLISHED) and not is_remote(str(weights))
+
+
+def locate(
+    weights: str, sha256: str | None, cache: Path, published: Published | None = None
+) -> tuple[Path, str]:
     """Returns the verified weights file and its SHA-256, downloading it if need be.
+
+    Args:
+        weights: ``published``, a local file, or an address.
+        sha256: what the file must hash to, if that is known.
+        cache: where downloads are kept.
+        published: what ``published`` stands for.
 
     Raises:
         PipelineError: no such file, a failed download, or a wrong checksum.
     """
-    if not settings.is_remote:
-        path = Path(settings.weights).expanduser()
-        return path, verify(path, settings.sha256)
-    name = Path(urlsplit(settings.weights).path).name or "weights"
-    key = hashlib.sha256(settings.weights.encode()).hexdigest()[:12]
+    prefix = ""
+    if weights == PUBLISHED:
+        if published is None:
+            raise PipelineError(
+                f"weights: {PUBLISHED}: none are known for this backbone; give a file or an address"
+            )
+        weights, prefix = published.url, published.sha256_prefix
+    if not is_remote(weights):
+        path = Path(weights).expanduser()
+        return path, verify(path, sha256)
+    name = Path(urlsplit(weights).path).name or "weights"
+    key = hashlib.sha256(weights.encode()).hexdigest()[:12]
     path = cache.expanduser() / f"{key}-{name}"
-    pin = path.with_name(path.name + ".sha256")
-    expected = settings.sha256 or (pin.read_text().strip() if pin.is_file() else None)
-    if not path.is_file():
-        download(settings.weights, path)
+    pin = pin_of(path)
+    with _alone(path):  # the jobs of several shards start at once and share the cache
+        expected = sha256 or (pin.read_text().strip() if pin.is_file() else prefix)
+        if path.is_file():
+            return path, verify(path, expected)
+        if published is not None and weights == published.url:
+            say(f"{weights}: licence: {published.licence}")
+        download(weights, path)
         try:
             found = verify(path, expected)
         except PipelineError:
             path.unlink()
             raise
-        if expected is None:
-            say(f"{settings.weights}: no sha256 in the config, pinned {found} on first use")
+        if sha256 is None and not pin.is_file():
+            say(f"{weights}: no sha256 in the config, pinned {found} on first use")
             with writing(pin) as temporary:
                 temporary.write_text(found + "\n")
         return path, found
-    return path, verify(path, expected)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds a lock beside a download, so that one process downloads and the others wait."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise PipelineError(
+            f"cache: {path.parent}: cannot be written ({error.strerror}); name another folder"
+        ) from error
+    with open(lock) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def pin_of(path: Path) -> Path:
+    """Returns the file beside a download that says what it hashed to when it was first used."""
+    return path.with_name(path.name + ".sha256")
 
 
 def verify(path: Path, expected: str | None) -> str:
     """Returns the file's SHA-256.
+
+    Args:
+        path: of the file.
+        expected: what the SHA-256 must be, or begin with; nothing if that is not known.
 
     Raises:
         PipelineError: it cannot be read, or it is not the expected one.
@@ -97,7 +197,7 @@ def verify(path: Path, expected: str | None) -> str:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PipelineError(f"weights {path}: cannot be read ({error.strerror})") from error
-    if expected not in (None, found):
+    if not found.startswith(expected or ""):
         raise PipelineError(
             f"weights {path}: SHA-256 is {found}, expected {expected}; "
             "delete the file or correct sha256 in the config"
@@ -112,7 +212,6 @@ def download(url: str, path: Path) -> None:
         PipelineError: the address answers with an error, or breaks off on every attempt.
     """
     partial = path.with_name(path.name + ".part")
-    partial.parent.mkdir(parents=True, exist_ok=True)
     problem = ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -128,7 +227,7 @@ def download(url: str, path: Path) -> None:
                 partial.unlink(missing_ok=True)
             elif error.code < 500 and error.code != 429:
                 break
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             problem = str(getattr(error, "reason", error))
     raise PipelineError(
         f"{url}: download failed ({problem}); run again to resume, or give a local file"
@@ -141,8 +240,10 @@ def _download_rest(url: str, partial: Path) -> bool:
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
         resumed = response.status == 206
-        length = response.headers.get("Content-Length")
-        expected = None if length is None else int(length) + (have if resumed else 0)
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise OSError("the server sent another part than the one asked for")
+        length = response.headers.get("Content-Length", "")
+        expected = int(length) + (have if resumed else 0) if length.isdigit() else None
         size = have if resumed else 0
         total = max(1, math.ceil((expected or 0) / CHUNK_BYTES))
         with (
@@ -160,13 +261,15 @@ def load_state(path: Path) -> dict[str, Any]:
     """Returns the tensors of a state dict file; never runs code from it.
 
     A training checkpoint's ``state_dict`` or ``model`` entry is looked into, and the ``module.``
-    prefix of data-parallel training is removed.
+    prefix of data-parallel training is removed. NumPy arrays, which VGGish's PCA comes as, are
+    numbers too.
 
     Raises:
         PipelineError: the file is damaged or would need code to load.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numpy_globals()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PipelineError(
             f"weights {path}: holds more than tensors, and loading that could run code; "
@@ -179,23 +282,50 @@ def load_state(path: Path) -> dict[str, Any]:
             content = content[key]
     if not isinstance(content, dict):
         raise PipelineError(f"weights {path}: no state dict in it but a {type(content).__name__}")
-    return {name.removeprefix("module."): value for name, value in content.items()}
+    return {
+        str(name).removeprefix("module."): (
+            torch.as_tensor(value) if isinstance(value, np.ndarray | np.generic) else value
+        )
+        for name, value in content.items()
+    }
+
+
+def _numpy_globals() -> list[Any]:
+    """Returns what the unpickler needs for arrays of numbers, by the names of old and new NumPy."""
+    multiarray = importlib.import_module("numpy._core.multiarray")
+    reconstruct, scalar = multiarray._reconstruct, multiarray.scalar
+    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    return [
+        (reconstruct, "numpy.core.multiarray._reconstruct"),
+        (reconstruct, "numpy._core.multiarray._reconstruct"),
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.ndarray,
+        np.dtype,
+        *kinds,
+    ]
 
 
 def fill(
     network: torch.nn.Module,
     settings: WeightsSettings,
     cache: Path,
-    unused: Iterable[str] = (),
+    *,
+    published: Published | None = None,
+    prefix: str = "",
+    unused: Callable[[str], bool] = lambda name: False,
     initialise: Callable[[torch.nn.Module, int], None] | None = None,
 ) -> str:
     """Gives a network its parameters and returns what they are: a SHA-256 or ``random:<seed>``.
 
     Args:
-        network: filled in place.
+        network: filled in place, put into eval mode and into the settings' precision.
         settings: where from.
         cache: where downloads are kept.
-        unused: names that the file has and the network does not need, such as a classifier.
+        published: what the backbone's authors publish.
+        prefix: what the file puts before the names of this network's parameters.
+        unused: whether a name that the file has and the network does not need is expected, such
+            as a classifier's.
         initialise: fills a network from a seed; `kaiming` by default.
 
     Raises:
@@ -203,17 +333,49 @@ def fill(
     """
     if settings.is_random:
         (initialise or kaiming)(network, settings.seed)
-        return f"random:{settings.seed}"
-    path, sha256 = locate(settings, cache)
-    state = {name: value for name, value in load_state(path).items() if name not in set(unused)}
+        what = f"random:{settings.seed}"
+    else:
+        path, what = locate(settings.weights, settings.sha256, cache, published)
+        state = {
+            name.removeprefix(prefix): value
+            for name, value in _loaded(path, cache).items()
+            if not unused(name)
+        }
+        try:
+            network.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            lines = str(error).splitlines()
+            raise PipelineError(
+                f"weights {path}: not the weights of this network ({' '.join(lines[1:2]).strip()})"
+            ) from error
+    ready(network, settings)
+    return what
+
+
+def ready(network: torch.nn.Module, settings: WeightsSettings) -> torch.nn.Module:
+    """Returns a network in eval mode, without gradients, in the settings' precision."""
+    network.eval().requires_grad_(False)
+    return network.to(torch.bfloat16) if settings.precision == "bf16" else network
+
+
+def state_sha256(network: torch.nn.Module) -> str:
+    """Returns the SHA-256 of a network's parameters, for weights that come without a file."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _loaded(path: Path, cache: Path) -> dict[str, Any]:
+    """Returns a file's tensors; a download that turns out to be none is not kept or pinned."""
     try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        lines = str(error).splitlines()
-        raise PipelineError(
-            f"weights {path}: not the weights of this network ({' '.join(lines[1:2]).strip()})"
-        ) from error
-    return sha256
+        return load_state(path)
+    except PipelineError:
+        if path.parent == cache.expanduser():
+            path.unlink(missing_ok=True)
+            pin_of(path).unlink(missing_ok=True)
+        raise
 
 
 def kaiming(network: torch.nn.Module, seed: int) -> None:

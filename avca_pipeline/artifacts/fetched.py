@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ COLUMNS = tuple(field.name for field in fields(FetchedClip))
 
 def write(path: Path, rows: Iterable[FetchedClip]) -> None:
     """Writes the table, one row for each clip in the order given."""
-    write_csv(path, COLUMNS, ([_cell(value) for value in astuple(row)] for row in rows))
+    write_csv(path, COLUMNS, ([_cell(getattr(row, name)) for name in COLUMNS] for row in rows))
 
 
 def read(path: Path) -> list[FetchedClip]:

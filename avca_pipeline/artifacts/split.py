@@ -7,7 +7,7 @@ derived (`TRAINING_PARTITIONS`), never stored.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class SplitClip:
 
 def write(path: Path, rows: Iterable[SplitClip]) -> None:
     """Writes the table in the order of the clip ids."""
-    write_csv(path, COLUMNS, (astuple(row) for row in sorted(rows, key=lambda row: row.clip_id)))
+    ordered = sorted(rows, key=lambda row: row.clip_id)
+    write_csv(path, COLUMNS, ([getattr(row, name) for name in COLUMNS] for row in ordered))
 
 
 def read(path: Path) -> list[SplitClip]:

@@ -6,14 +6,23 @@ A backbone is one file here with
     ``"video"`` or ``"audio"``;
 ``Settings``
     a `WeightsSettings` with whatever else changes its features;
+``spec(settings) -> Spec``
+    what its network takes and gives, without building it;
+``published(settings) -> Published | None``
+    the weights that ``weights: published`` stands for;
+``pretraining_classes(settings) -> tuple[str, ...] | None``
+    the classes that its pretraining saw with labels, for the leakage audit: none for random or
+    self-supervised weights, ``None`` where nobody knows;
 ``windows(settings, clip, limits) -> Iterator[Window]``
-    decodes a clip into the network's inputs, streaming, on the CPU;
+    decodes a clip into the network's inputs, streaming, on one core of the CPU;
 ``build(settings, cache) -> (torch.nn.Module, str)``
     the network with its parameters, in eval mode, and what the parameters are;
 ``encode(settings, network, data, num_valid) -> torch.Tensor``
     ``(windows, dim)`` features of a batch of windows on the network's device, float32;
 ``BATCH_WINDOWS``
-    how many windows fill a batch on a CPU and on a GPU.
+    how many windows fill a batch on a CPU and on a GPU;
+``LIBRARIES``
+    slow imports of ``windows`` besides torch, to be done once for all decode workers.
 """
 
 from __future__ import annotations
@@ -29,3 +38,20 @@ class ClipMedia:
     path: Path
     start_s: float | None = None
     end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a backbone's network takes and gives.
+
+    Attributes:
+        dim: of its features.
+        rate_hz: frames or samples looked at in a second.
+        window_shape: of one window, time first.
+        window_dtype: NumPy's name for the type of its elements.
+    """
+
+    dim: int
+    rate_hz: int
+    window_shape: tuple[int, ...]
+    window_dtype: str

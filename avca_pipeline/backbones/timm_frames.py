@@ -6,6 +6,7 @@ interpolation and dimension are the library's own for the chosen network.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,23 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.backbones import ClipMedia
+from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames
 from avca_pipeline.media.windows import Window, of_frames
-from avca_pipeline.weights import WeightsSettings, fill
+from avca_pipeline.progress import say
+from avca_pipeline.registry import nearest
+from avca_pipeline.weights import PUBLISHED, WeightsSettings, fill, ready, state_sha256
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
+LIBRARIES = ("timm",)
 
 
 class Settings(WeightsSettings):
-    """An image network of timm.
+    """An image network of timm; ``weights: published`` has timm download and verify its own.
 
     Attributes:
         model: the library's name for it.
@@ -35,6 +39,37 @@ class Settings(WeightsSettings):
 
     model: str = "mobilenetv3_small_100"
     rate_hz: int = Field(default=2, ge=1, le=60)
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the chosen network takes and gives."""
+    import timm
+
+    channels, height, width = _data_config(settings.model)["input_size"]
+    with torch.device("meta"), torch.inference_mode():  # shapes alone, no numbers
+        network = timm.create_model(settings.model, pretrained=False, num_classes=0).eval()
+        dim = network(torch.empty(1, channels, height, width)).shape[1]
+    return Spec(dim, settings.rate_hz, (1, height, width, 3), "uint8")
+
+
+def published(settings: Settings) -> None:
+    """Returns nothing: timm keeps its own table of addresses and checksums."""
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns ImageNet's classes, by the library's list, for weights that have seen them."""
+    if settings.weights != PUBLISHED:
+        return settings.stated_classes()
+    from timm.data import ImageNetInfo
+
+    # A tag such as "in12k_ft_in1k" names every labelled set that the weights have seen.
+    subsets = re.findall(r"in(1k|12k|21k|22k)\b", _pretrained_config(settings.model).tag or "")
+    if not subsets:
+        return settings.stated_classes()
+    names = {"1k": "imagenet-1k", "12k": "imagenet-12k", "21k": "imagenet-21k-goog"}
+    names["22k"] = "imagenet-22k"
+    known = [ImageNetInfo(names[subset]).label_descriptions() for subset in subsets]
+    return tuple(sorted({name for labels in known for text in labels for name in text.split(", ")}))
 
 
 def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
@@ -48,34 +83,61 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
     """Returns the network without its classifier and what its parameters are."""
     import timm
 
-    full = timm.create_model(settings.model, pretrained=False)
+    if settings.weights == PUBLISHED:
+        return _pretrained(settings, cache)
     network = timm.create_model(settings.model, pretrained=False, num_classes=0)
-    unused = set(full.state_dict()) - set(network.state_dict())
-    weights = fill(network, settings, cache, unused=unused)
-    return network.eval(), weights
+    with torch.device("meta"):
+        full = timm.create_model(settings.model, pretrained=False)
+    classifier = set(full.state_dict()) - set(network.state_dict())
+    return network, fill(network, settings, cache, unused=classifier.__contains__)
 
 
 def encode(
     settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
 ) -> torch.Tensor:
-    """Returns ``(windows, dim)`` features of single frames, pooled over the picture."""
+    """Returns ``(windows, dim)`` features of single frames, pooled over the picture, float32."""
     config = _data_config(settings.model)
     mean = data.new_tensor(config["mean"], dtype=torch.float32)
     std = data.new_tensor(config["std"], dtype=torch.float32)
     pixels = (data[:, 0].float() / 255.0 - mean) / std
-    features: torch.Tensor = network(pixels.permute(0, 3, 1, 2))
-    return features
+    dtype = next(network.parameters()).dtype
+    features: torch.Tensor = network(pixels.to(dtype).permute(0, 3, 1, 2))
+    return features.float()
 
 
-def _data_config(model: str) -> dict[str, Any]:
+def _pretrained(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns a network with the weights that timm itself finds, verifies and loads."""
     import timm
-    from timm.data import resolve_data_config
+
+    config = _pretrained_config(settings.model)
+    say(f"{settings.model}: licence: {config.license or 'not stated by timm'}")
+    try:
+        network = timm.create_model(
+            settings.model, pretrained=True, num_classes=0, cache_dir=str(cache.expanduser())
+        )
+    except Exception as error:  # each of the hosts that timm asks has errors of its own
+        raise PipelineError(
+            f"backbones.timm_frames: timm could not load the weights of {settings.model!r} "
+            f"({type(error).__name__}); give weights: a local file, or try again"
+        ) from error
+    weights = state_sha256(network)
+    return ready(network, settings), weights
+
+
+def _pretrained_config(model: str) -> Any:
+    import timm
 
     if not timm.is_model(model):
         raise PipelineError(
-            f"backbones.timm_frames: timm has no model {model!r}; see timm.list_models()"
+            f"timm_frames.model: timm has no model {model!r}; {nearest(model, timm.list_models())}"
         )
-    config: dict[str, Any] = resolve_data_config(vars(timm.get_pretrained_cfg(model)))
+    return timm.get_pretrained_cfg(model)
+
+
+def _data_config(model: str) -> dict[str, Any]:
+    from timm.data import resolve_data_config
+
+    config: dict[str, Any] = resolve_data_config(vars(_pretrained_config(model)))
     return config
 
 

@@ -7,22 +7,33 @@ log-mel spectrogram, averaged over the clip.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from avca_pipeline.backbones import ClipMedia
+from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, of_samples
-from avca_pipeline.weights import WeightsSettings, fill, load_state, locate
+from avca_pipeline.weights import (
+    PUBLISHED,
+    Published,
+    WeightsSettings,
+    fill,
+    is_local,
+    load_state,
+    locate,
+)
 
 MODALITY = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
+LIBRARIES = ()
 
 RATE_HZ = 16_000
 FRAME_SAMPLES = 400  # 25 ms
@@ -35,6 +46,9 @@ MIN_HZ, MAX_HZ = 125.0, 7500.0
 LOG_OFFSET = 0.01
 PCA_CLIP = 2.0
 
+RELEASE = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
+PCA = Published(f"{RELEASE}/vggish_pca_params-970ea276.pth", "Apache 2.0")
+
 
 class Settings(WeightsSettings):
     """VGGish.
@@ -43,19 +57,46 @@ class Settings(WeightsSettings):
         postprocess: ``pca-quantised`` rotates by the published PCA, clips to [-2, 2] and
             quantises to 0…255, which is what the paper's features are; ``none`` leaves the
             network's output, the only choice for random weights.
-        pca_weights: file or address of the PCA parameters.
+        pca_weights: file or address of the PCA parameters; the published ones unless given.
         pca_sha256: what that file must hash to.
     """
 
     postprocess: Literal["pca-quantised", "none"] = "none"
     pca_weights: str | None = None
-    pca_sha256: str | None = None
+    pca_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
-    def _pca_needs_parameters(self) -> Settings:
-        if (self.postprocess == "pca-quantised") != (self.pca_weights is not None):
-            raise ValueError("postprocess: pca-quantised and pca_weights go together")
+    def _parameters_are_used(self) -> Settings:
+        if self.postprocess == "none" and (self.pca_weights or self.pca_sha256):
+            raise ValueError("pca_weights are given but postprocess is none, which has no use")
         return self
+
+    def local_files(self) -> dict[str, Path]:
+        """Returns the files that must be there, that of the PCA among them."""
+        files = super().local_files()
+        if is_local(self.pca_weights):
+            files["pca_weights"] = Path(str(self.pca_weights)).expanduser()
+        return files
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the network takes and gives."""
+    return Spec(128, RATE_HZ, (EXAMPLE_SAMPLES,), "float64")
+
+
+def published(settings: Settings) -> Published:
+    """Returns the TensorFlow release converted to PyTorch."""
+    return Published(
+        f"{RELEASE}/vggish-10086976.pth", "Apache 2.0, of the original TensorFlow release"
+    )
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns what the user says: the labels of the YouTube videos it was trained on are no list.
+
+    They are some 3,000 of the machine-generated labels of an early YouTube-8M.
+    """
+    return settings.stated_classes()
 
 
 def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
@@ -87,17 +128,28 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
         nn.Linear(4096, 128), nn.ReLU(inplace=True),
     )  # fmt: skip
     network = nn.ModuleDict({"features": nn.Sequential(*layers), "embeddings": embeddings})
-    unused = ("pproc.pca_eigen_vectors", "pproc.pca_means")
-    weights = fill(network, settings, cache, unused=unused)
+    weights = fill(
+        network,
+        settings,
+        cache,
+        published=published(settings),
+        unused=lambda name: name.startswith("pproc."),
+    )
     if settings.postprocess == "pca-quantised":
-        assert settings.pca_weights is not None
-        where = WeightsSettings(weights=settings.pca_weights, sha256=settings.pca_sha256)
-        path, pca_sha256 = locate(where, cache)
-        state = load_state(path)
-        network.register_buffer("pca_eigen_vectors", state["pca_eigen_vectors"].float())
-        network.register_buffer("pca_means", state["pca_means"].float().reshape(-1))
-        weights = f"{weights}+{pca_sha256}"
-    return network.eval(), weights
+        weights = f"{weights}+{_add_pca(network, settings, cache)}"
+    return network, weights
+
+
+def _add_pca(network: torch.nn.Module, settings: Settings, cache: Path) -> str:
+    """Gives a network the buffers that `quantised` needs; returns the SHA-256 of their file."""
+    path, sha256 = locate(settings.pca_weights or PUBLISHED, settings.pca_sha256, cache, PCA)
+    state = load_state(path)
+    for name, shape in (("pca_eigen_vectors", (128, 128)), ("pca_means", (128,))):
+        value = state.get(name)
+        if value is None or value.numel() != math.prod(shape):
+            raise PipelineError(f"weights {path}: has no {name} of shape {shape}")
+        network.register_buffer(name, value.float().reshape(shape))
+    return sha256
 
 
 def encode(
@@ -135,11 +187,12 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
 def embed_log_mel(network: torch.nn.Module, examples: torch.Tensor) -> torch.Tensor:
     """Returns ``(windows, 128)`` from ``(windows, 96, 64)``: the network without postprocessing."""
     assert isinstance(network, torch.nn.ModuleDict)
-    maps = network["features"](examples[:, None])
+    dtype = network.get_parameter("embeddings.0.weight").dtype
+    maps = network["features"](examples[:, None].to(dtype))
     # TensorFlow, where the weights come from, flattens (height, width, channel).
     flat = maps.permute(0, 2, 3, 1).flatten(1)
     embedded: torch.Tensor = network["embeddings"](flat)
-    return embedded
+    return embedded.float()
 
 
 def quantised(network: torch.nn.Module, embedded: torch.Tensor) -> torch.Tensor:

@@ -51,6 +51,7 @@ def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
     suffix = Path(urlsplit(clip.path_or_url).path).suffix[:10]
     path = folder / (hashlib.sha256(clip.path_or_url.encode()).hexdigest()[:24] + suffix)
     if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             download(clip.path_or_url, path)
         except PipelineError as error:

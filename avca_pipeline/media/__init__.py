@@ -13,7 +13,8 @@ class MediaError(PipelineError):
     The text before the first colon is one of a few fixed reasons, what follows it is detail:
     ``missing file``, ``empty file``, ``not a media file``, ``no video stream``,
     ``no audio stream``, ``damaged``, ``truncated``, ``too large``, ``too long``,
-    ``nothing in segment``, ``download failed``, ``decoder died``.
+    ``nothing in segment``, ``download failed``, ``private``, ``removed``, ``blocked``,
+    ``decoder died``.
     """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from avca_pipeline.media.container import (
     start_s,
 )
 from avca_pipeline.media.resample import resampled
+
+# Sample formats whose 16-bit values are worked out here, many frames at a time.
+DIRECT = ("s16", "s16p", "flt", "fltp")
+GATHERED_S = 0.5
 
 
 def mono_blocks(
@@ -60,38 +64,73 @@ def _native(
     container: Any, stream: Any, start: float | None, end: float | None
 ) -> Iterator[np.ndarray]:
     """Yields mono float64 blocks at the file's own rate, trimmed to the segment by time stamp."""
-    import av
-
     begin_s = start_s(container) + (start or 0.0)
     if start:
         seek(container, stream, begin_s)
-    resampler = av.AudioResampler(format="s16p")
-    wanted = (
-        None if end is None else round((end - (start or 0.0)) * stream.codec_context.sample_rate)
-    )
+    rate_hz = stream.codec_context.sample_rate
+    wanted = None if end is None else round((end - (start or 0.0)) * rate_hz)
     received, taken = 0, 0
     position: int | None = 0 if not start else None  # of the next sample, relative to the segment
-    for frame in decoded(container, stream, after_seek=bool(start)):
+    for time_s, block in _gathered(decoded(container, stream, after_seek=bool(start)), rate_hz):
         if position is None:
-            time_s = frame.time if frame.pts is not None else begin_s
-            position = round((time_s - begin_s) * frame.sample_rate)
-        try:
-            converted = resampler.resample(frame)
-        except ValueError as error:
-            raise MediaError("damaged: the audio format changes within the file") from error
-        for part in converted:
-            mono = (part.to_ndarray().astype(np.float64) / 32768.0).mean(axis=0)
-            received += len(mono)
-            mono, position = mono[max(0, -position) :], position + len(mono)
-            mono = mono if wanted is None else mono[: wanted - taken]
-            taken += len(mono)
-            if len(mono):
-                yield mono
+            position = 0 if time_s is None else round((time_s - begin_s) * rate_hz)
+        received += block.shape[1]
+        kept = block[:, max(0, -position) :]
+        position += block.shape[1]
+        kept = kept if wanted is None else kept[:, : wanted - taken]
+        taken += kept.shape[1]
+        if kept.shape[1]:
+            # Exactly the mean over channels of samples divided by 32768.
+            yield kept.sum(axis=0, dtype=np.float64) / (len(kept) * 32768.0)
         if wanted is not None and taken >= wanted:
             return
     if start is None and end is None and stream.frames:
-        announced = (
-            float((stream.duration or 0) * stream.time_base) * stream.codec_context.sample_rate
-        )
+        announced = float((stream.duration or 0) * stream.time_base) * rate_hz
         if received < MIN_SHARE_OF_ANNOUNCED * announced:
             raise MediaError(f"truncated: {received} of {announced:.0f} audio samples")
+
+
+def _gathered(frames: Iterator[Any], rate_hz: int) -> Iterator[tuple[float | None, np.ndarray]]:
+    """Yields the time stamp and the 16-bit samples, ``(channels, samples)``, of half seconds.
+
+    Frames of compressed sound are short, and arithmetic on each would cost more than decoding.
+    """
+    first: Any = None
+    held: list[np.ndarray] = []
+    time_s, length = None, 0
+    convert = _to_16_bit()
+    for frame in frames:
+        first = first or frame
+        if (frame.sample_rate, frame.format.name, frame.layout.nb_channels) != (
+            first.sample_rate, first.format.name, first.layout.nb_channels
+        ):  # fmt: skip
+            raise MediaError("damaged: the audio format changes within the file")
+        if not held:
+            time_s = frame.time if frame.pts is not None else None
+        held.append(frame.to_ndarray() if frame.format.name in DIRECT else convert(frame))
+        length += frame.samples
+        if length >= GATHERED_S * rate_hz:
+            yield time_s, _channels(held, first)
+            held, length = [], 0
+    if held:
+        yield time_s, _channels(held, first)
+
+
+def _channels(held: list[np.ndarray], frame: Any) -> np.ndarray:
+    samples = np.concatenate(held, axis=1)
+    if frame.format.name in ("flt", "s16"):  # interleaved
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.float32:
+        # What FFmpeg's own conversion does: nearest, halves to even, and clipped.
+        samples = np.rint(samples * np.float32(32768)).clip(-32768, 32767)
+    return samples
+
+
+def _to_16_bit() -> Callable[[Any], np.ndarray]:
+    """Returns a conversion of frames in any other format by FFmpeg."""
+    import av
+
+    resampler = av.AudioResampler(format="s16p")
+    return lambda frame: np.concatenate(
+        [part.to_ndarray() for part in resampler.resample(frame)], axis=1
+    )

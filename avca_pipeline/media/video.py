@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -43,12 +44,7 @@ def frames(
     Raises:
         MediaError: no video, damaged or cut off, over the limits, or nothing between the times.
     """
-    with opened(path) as container:
-        stream = best_stream(container, "video")
-        if stream is None:
-            raise MediaError("no video stream")
-        stream.thread_type = "NONE"  # decode workers are the unit of parallelism
-        check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
+    with _video(path, limits) as (container, stream):
         is_whole = start is None and end is None
         timed = _timed(container, stream, start, limits, is_whole=is_whole)
         if is_whole and container.format.name == "avi" and stream.average_rate == rate_hz:
@@ -58,6 +54,34 @@ def frames(
             last = None if end is None else _round((end - (start or 0.0)) * rate_hz)
             picked = pick(timed, rate_hz, origin_s, last, from_zero=not is_whole)
         yield from _arrays(picked, rate_hz, limits)
+
+
+def native_frames(
+    path: Path, start: float | None, end: float | None, limits: Limits
+) -> Iterator[np.ndarray]:
+    """Yields every frame of a clip once, as `frames` does, whatever the rate of the file."""
+    with _video(path, limits) as (container, stream):
+        timed = _timed(container, stream, start, limits, is_whole=start is None and end is None)
+        begin_s = start_s(container) + (start or 0.0)
+        half = 0.5 / float(_rate(stream))
+        inside = (
+            frame
+            for frame, time_s, _ in timed
+            if start is None or time_s > begin_s - half
+            if end is None or time_s < begin_s + end - (start or 0.0) - half
+        )
+        yield from _arrays(inside, math.ceil(_rate(stream)), limits)
+
+
+def frame_count(
+    path: Path, start: float | None, end: float | None, limits: Limits
+) -> tuple[int, float]:
+    """Returns how many frames a clip has, without decoding it, and how many in a second."""
+    with _video(path, limits) as (container, stream):
+        count = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
+        rate = float(_rate(stream))
+    last = count if end is None else min(count, round(end * rate))
+    return max(0, last - round((start or 0.0) * rate)), rate
 
 
 def pick(
@@ -103,6 +127,22 @@ def pick(
         yield current  # a clip of one short frame still has that frame
 
 
+@contextlib.contextmanager
+def _video(path: Path, limits: Limits) -> Iterator[tuple[Any, Any]]:
+    """Opens a file and yields it with its best video stream."""
+    with opened(path) as container:
+        stream = best_stream(container, "video")
+        if stream is None:
+            raise MediaError("no video stream")
+        stream.thread_type = "NONE"  # decode workers are the unit of parallelism
+        check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
+        yield container, stream
+
+
+def _rate(stream: Any) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
 def check_pixels(width: int, height: int, limits: Limits) -> None:
     """Raises `MediaError` for frames over the limit, before anything is allocated for them."""
     if width * height > limits.max_pixels:
@@ -116,7 +156,7 @@ def _timed(
     begin_s = start_s(container) + (start or 0.0)
     if start:
         seek(container, stream, begin_s)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = _rate(stream)
     count, next_s, retried = 0, None, not start
     iterator = decoded(container, stream, after_seek=bool(start))
     while (frame := next(iterator, None)) is not None:

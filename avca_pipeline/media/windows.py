@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,9 +31,7 @@ def of_frames(frames: Iterable[np.ndarray], length: int) -> Iterator[Window]:
             yield Window(np.stack(held), length)
             held = []
     if held:
-        data = np.zeros((length, *held[0].shape), held[0].dtype)
-        data[: len(held)] = held
-        yield Window(data, len(held))
+        yield _padded(np.stack(held), length)
 
 
 def of_samples(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
@@ -48,4 +47,39 @@ def of_samples(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[
             yield Window(held[:length].copy(), length)
             held, yielded = held[hop:], True
     if not yielded and len(held):
-        yield Window(np.pad(held, (0, length - len(held))), len(held))
+        yield _padded(held, length)
+
+
+def covering(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
+    """Yields windows side by side and, if something is left, one more that ends with the signal.
+
+    A signal shorter than one window is padded with zeros.
+
+    Args:
+        blocks: of frames or samples along the first axis, of any length.
+        length: of a window.
+    """
+    held: np.ndarray | None = None  # the last window's worth and what came after it
+    fresh = 0  # how much of it has been in no window yet
+    for block in blocks:
+        held, fresh = block if held is None else np.concatenate([held, block]), fresh + len(block)
+        while fresh >= length:
+            start = len(held) - fresh
+            yield Window(held[start : start + length].copy(), length)
+            fresh -= length
+        held = held[-(length + fresh) :]
+    if held is None or not fresh:
+        return
+    yield Window(held[-length:], length) if len(held) >= length else _padded(held, length)
+
+
+def in_blocks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
+    """Yields frames stacked along a new first axis, ``length`` at a time and then the rest."""
+    remaining = iter(frames)
+    while held := list(itertools.islice(remaining, length)):
+        yield np.stack(held)
+
+
+def _padded(data: np.ndarray, length: int) -> Window:
+    missing = [(0, length - len(data))] + [(0, 0)] * (data.ndim - 1)
+    return Window(np.pad(data, missing), len(data))

@@ -13,7 +13,9 @@ known about them:
 
 from __future__ import annotations
 
+import csv
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,6 @@ from avca_pipeline.errors import FormatError, PipelineError
 
 DATASETS = "avgzsl_benchmark_datasets"
 ALL_CLASSES = "all_class.txt"
-NAME_COLUMNS = ("original", "manual")
 FOLDERS = {"main": "main_split", "cls": "cls_split"}
 
 STAGES = {
@@ -231,10 +232,23 @@ def _read_lines(file: Path) -> Iterable[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def read_names(file: Path) -> dict[str, str]:
-    """Returns the spaced name of each class (``manual``) by the `class_key` of its ``original``.
+def read_names(path: Path) -> list[tuple[str, str]]:
+    """Returns the original and the manual name of each class.
 
     Raises:
-        FormatError: the CSV is missing, malformed or without these columns.
+        FormatError: not such a CSV, or a name stands in it twice.
     """
-    return {class_key(row["original"]): row["manual"] for row in read_csv(file, NAME_COLUMNS)}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = [(row["original"], row["manual"]) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise FormatError(
+            f"{path}: needs a header with 'original' and 'manual' ({error!r})"
+        ) from error
+    if not rows or not all(isinstance(name, str) for row in rows for name in row):
+        raise FormatError(f"{path}: needs an original and a manual name in every row")
+    for spelling, column in zip(("original", "manual"), zip(*rows, strict=True), strict=True):
+        for name, count in Counter(map(class_key, column)).items():
+            if count > 1:
+                raise FormatError(f"{path}: {spelling} name {name!r} stands there {count} times")
+    return rows

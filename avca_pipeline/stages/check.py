@@ -10,7 +10,7 @@ from typing import Any
 
 from avca_pipeline.artifacts import features
 from avca_pipeline.config import Config, check_inputs
-from avca_pipeline.weights import verify
+from avca_pipeline.weights import is_local, verify
 
 
 def run(config: Config) -> None:
@@ -23,7 +23,7 @@ def run(config: Config) -> None:
     for name in config.used_backbones():
         if name in config.backbones:
             settings: Any = config.backbones[name].settings
-            if not settings.is_random and not settings.is_remote:
+            if settings.sha256 and is_local(settings.weights):
                 verify(Path(settings.weights).expanduser(), settings.sha256)
     for dataset, name in config.used_features():
         for path in sorted(Path(config.results, dataset, "features", name).glob("*.h5")):

@@ -1,17 +1,16 @@
 """Stage ``extract``: turns the clips of a shard into features of one backbone.
 
-Decode workers run ahead of the network and put windows into one bounded queue; windows of
-different clips share a batch; each window's features go back to its clip. Memory is bounded by
-the queue, whatever the length of a clip. Batches always have the same size, the last one is
-filled up, so that a clip's features do not depend on its neighbours.
+Decode workers run ahead of the network; windows of different clips share a batch; each window's
+features go back to its clip. Memory is bounded by the workers' slots, whatever the length of a
+clip. Batches always have the same size, the last one is filled up, so that a clip's features do
+not depend on its neighbours. While a GPU works on a batch the next one is filled.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,27 +23,50 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK
-from avca_pipeline.backbones import ClipMedia
+from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
-from avca_pipeline.media import Limits, MediaError
+from avca_pipeline.media import Limits
 from avca_pipeline.media.windows import Window
+from avca_pipeline.media.workers import Crew, Decoded, Restarted, warm_up
 from avca_pipeline.progress import Progress, say
 
-QUEUED_BATCHES = 2
+BATCHES_AHEAD = 2
 
 
 @dataclass
-class _Clip:
+class Clip:
     """One clip on its way: where its media is, and what has come of it."""
 
     clip_id: str
     media: ClipMedia
+    attempt: int = 0
     total: np.ndarray | None = None
     windows: list[np.ndarray] = field(default_factory=list)
+    num_decoded: int = 0
     num_windows: int = 0
     is_padded: bool = False
     reason: str = ""
+
+    def restart(self) -> None:
+        """Forgets what has been seen of the clip; what is still on its way will not count."""
+        self.attempt += 1
+        self.total, self.num_decoded, self.num_windows = None, 0, 0
+        self.windows.clear()
+
+    def add(self, attempt: int, row: np.ndarray, keep_windows: bool) -> None:
+        """Adds the features of a window that was decoded in an attempt."""
+        if attempt != self.attempt:
+            return
+        if not np.isfinite(row).all():
+            self.reason = "damaged: its features are not finite"
+            return
+        wide = row.astype(np.float64)
+        self.total = wide if self.total is None else self.total + wide
+        self.num_windows += 1
+        if keep_windows:
+            self.windows.append(row)
 
 
 def run(
@@ -82,10 +104,31 @@ def run(
     bounds = checked(LimitsSettings, limits, "limits").limits()
     todo = _usable_clips(clips, table)
     title = f"extract {out.parent.name} {clips.stem}"
+    warm_up(module.LIBRARIES)  # beside the building of the network
+    spec: Spec = module.spec(typed)
+    check_precision(typed.precision, device)
     network, weights = module.build(typed, cache)
-    network = network.to(device)
-    with Progress(title, len(todo), "clips") as progress:
-        _extract(module, typed, network, bounds, todo, device, workers, keep_windows, progress)
+    encoder = Encoder(module, typed, network, device, keep_windows)
+    crew = Crew(
+        functools.partial(_windows, plugin, typed, bounds),
+        [clip.media for clip in todo],
+        spec.window_shape,
+        spec.window_dtype,
+        num_workers=workers,
+        num_slots=BATCHES_AHEAD * encoder.batch_size,
+        libraries=module.LIBRARIES,
+    )
+    with crew, Progress(title, len(todo), "clips") as progress:
+        for item in crew.decoded():
+            clip = todo[item.job]
+            if isinstance(item, Decoded):
+                encoder.put(clip, item.data, item.num_valid)
+            elif isinstance(item, Restarted):
+                clip.restart()
+            else:
+                clip.reason = clip.reason or item.reason
+                progress.advance(note=clip.clip_id)
+        encoder.flush()
     attributes = {
         "backbone": plugin,
         "weights": weights,
@@ -98,126 +141,109 @@ def run(
     say(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
 
 
-def _usable_clips(clips: Path, table: Path) -> list[_Clip]:
+def _usable_clips(clips: Path, table: Path) -> list[Clip]:
     rows = {row.clip_id: row for row in fetched.read(table)}
     return [
-        _Clip(clip.clip_id, ClipMedia(Path(row.path), clip.start_s, clip.end_s))
+        Clip(clip.clip_id, ClipMedia(Path(row.path), clip.start_s, clip.end_s))
         for clip in manifest.read(clips)
         for row in [rows[clip.clip_id]]
         if row.status == OK
     ]
 
 
-def _extract(
-    module: ModuleType,
-    settings: Any,
-    network: torch.nn.Module,
-    limits: Limits,
-    todo: Sequence[_Clip],
-    device: str,
-    workers: int,
-    keep_windows: bool,
-    progress: Progress,
-) -> None:
-    """Decodes and encodes all clips, filling in what has come of each."""
-    size = module.BATCH_WINDOWS[device]
-    batch: list[tuple[_Clip, Window]] = []
+def _windows(plugin: str, settings: Any, limits: Limits, clip: ClipMedia) -> Iterator[Window]:
+    module = registry.load("backbones", plugin)
+    windows: Iterator[Window] = module.windows(settings, clip, limits)
+    return windows
 
-    def flush() -> None:
-        if not batch:
-            return
-        padding = [batch[-1][1]] * (size - len(batch))
-        held = [window for _, window in batch] + padding
-        data = torch.from_numpy(np.stack([window.data for window in held])).to(device)
-        num_valid = torch.tensor([window.num_valid for window in held], device=device)
+
+class Encoder:
+    """Packs windows into batches, runs them through the network, and gives each clip its rows."""
+
+    def __init__(
+        self,
+        module: ModuleType,
+        settings: Any,
+        network: torch.nn.Module,
+        device: str,
+        keep_windows: bool = False,
+    ) -> None:
+        self.module, self.settings, self.keep_windows = module, settings, keep_windows
+        self.device, self.batch_size = device, int(module.BATCH_WINDOWS[device])
+        self.network = network.to(device)
+        spec: Spec = module.spec(settings)
+        # Two of each: while the device reads one, the other is filled.
+        self.buffers = [self._buffer(spec), self._buffer(spec)]
+        self.batch: list[tuple[Clip, int]] = []
+        self.running: tuple[list[tuple[Clip, int]], torch.Tensor] | None = None
+        _set_precision(settings.precision)
+
+    def put(self, clip: Clip, window: np.ndarray, num_valid: int) -> None:
+        """Adds a window, which is copied, and runs the batch if that makes it full."""
+        data, valid = self.buffers[0]
+        data[len(self.batch)] = torch.from_numpy(window)
+        valid[len(self.batch)] = num_valid
+        if not clip.num_decoded:
+            clip.is_padded = num_valid < len(window)
+        clip.num_decoded += 1
+        self.batch.append((clip, clip.attempt))
+        if len(self.batch) == self.batch_size:
+            self._run()
+
+    def flush(self) -> None:
+        """Runs what is left, and waits for all results."""
+        if self.batch:
+            self._run()
+        self._collect()
+
+    def _buffer(self, spec: Spec) -> tuple[torch.Tensor, torch.Tensor]:
+        kind = getattr(torch, spec.window_dtype)
+        pinned = self.device != "cpu"
+        return (
+            torch.zeros((self.batch_size, *spec.window_shape), dtype=kind, pin_memory=pinned),
+            torch.zeros(self.batch_size, dtype=torch.int64, pin_memory=pinned),
+        )
+
+    def _run(self) -> None:
+        data, valid = (t.to(self.device, non_blocking=True) for t in self.buffers[0])
         with torch.inference_mode():
-            encoded = module.encode(settings, network, data, num_valid).float().cpu().numpy()
-        for (clip, window), row in zip(batch, encoded, strict=False):
-            _add(clip, window, row, keep_windows)
-        batch.clear()
+            encoded = self.module.encode(self.settings, self.network, data, valid)
+        batch, self.batch = self.batch, []
+        self._collect()  # of the batch before: the device is already at work on this one
+        self.running = batch, encoded
+        self.buffers.reverse()
 
-    for clip, item in _decoded(module, settings, limits, todo, workers, QUEUED_BATCHES * size):
-        if isinstance(item, Window):
-            batch.append((clip, item))
-            if len(batch) == size:
-                flush()
-            continue
-        clip.reason = str(item) if item else ""
-        progress.advance(note=f"{clip.clip_id}")
-    flush()
-
-
-def _add(clip: _Clip, window: Window, row: np.ndarray, keep_windows: bool) -> None:
-    if not np.isfinite(row).all():
-        clip.reason = "damaged: its features are not finite"
-        return
-    wide = row.astype(np.float64)
-    clip.total = wide if clip.total is None else clip.total + wide
-    clip.is_padded = clip.num_windows == 0 and window.num_valid < len(window.data)
-    clip.num_windows += 1
-    if keep_windows:
-        clip.windows.append(row)
-
-
-def _decoded(
-    module: ModuleType,
-    settings: Any,
-    limits: Limits,
-    todo: Sequence[_Clip],
-    workers: int,
-    capacity: int,
-) -> Iterator[tuple[_Clip, Window | MediaError | None]]:
-    """Yields each clip's windows in order and then an end mark: ``None``, or why it failed."""
-    results: queue.Queue = queue.Queue(capacity)
-    waiting: queue.SimpleQueue = queue.SimpleQueue()
-    for clip in todo:
-        waiting.put(clip)
-    stop = threading.Event()
-
-    def put(item: tuple[_Clip | None, Any]) -> None:
-        while not stop.is_set():
-            try:
-                results.put(item, timeout=0.2)
-            except queue.Full:
-                continue
+    def _collect(self) -> None:
+        if self.running is None:
             return
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                try:
-                    clip = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    for window in module.windows(settings, clip.media, limits):
-                        put((clip, window))
-                        if stop.is_set():
-                            return
-                    put((clip, None))
-                except MediaError as error:
-                    put((clip, error))
-        except BaseException as error:  # a bug of ours: raised again in the main thread
-            put((None, error))
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(max(1, workers))]
-    for thread in threads:
-        thread.start()
-    try:
-        remaining = len(todo)
-        while remaining:
-            clip, item = results.get()
-            if clip is None:
-                raise item
-            remaining -= not isinstance(item, Window)
-            yield clip, item
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+        batch, encoded = self.running
+        self.running = None
+        for (clip, attempt), row in zip(batch, encoded.float().cpu().numpy(), strict=False):
+            clip.add(attempt, row, self.keep_windows)
 
 
-def _gather(todo: Sequence[_Clip], attributes: dict[str, str], keep_windows: bool) -> Features:
+def check_precision(precision: str, device: str) -> None:
+    """Raises `PipelineError` where a precision would be slower than fp32, or not run at all."""
+    if precision != "bf16":
+        return
+    has_bf16 = (
+        torch.cuda.is_bf16_supported()
+        if device == "cuda"
+        else torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+    if not has_bf16:
+        raise PipelineError(
+            f"precision: bf16: this {device} has no instructions for it; use fp32 or another device"
+        )
+
+
+def _set_precision(precision: str) -> None:
+    # torch allows tf32 in convolutions unless told otherwise.
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def _gather(todo: Sequence[Clip], attributes: dict[str, str], keep_windows: bool) -> Features:
     for clip in todo:
         if not clip.reason and clip.total is None:
             clip.reason = "nothing in segment"

@@ -5,7 +5,7 @@ Its files are those of ``extract``, so that no later stage knows the difference.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from avca_pipeline.progress import say
 def run(settings: dict, clips: Path, out: Path) -> None:
     """Writes the features of a shard's clips and which clips have none.
 
+    Names in the files are clip ids, or file names of which the id is the stem.
+
     Args:
         settings: which features.
         clips: the shard's list of clips.
@@ -36,7 +38,7 @@ def run(settings: dict, clips: Path, out: Path) -> None:
     found: dict[str, np.ndarray] = {}
     for path, class_name, names, data in layout.read(typed.path, typed.modality):
         for name, row in zip(names, data, strict=True):
-            clip = listed.get(name)
+            clip = listed.get(name) or listed.get(PurePosixPath(name).stem)
             if clip is not None:
                 _add(found, clip, row, path, class_name)
     clip_ids = sorted(found)

@@ -68,8 +68,7 @@ def _pretraining(
         if part is not None:
             module = registry.load("backbones", part["plugin"])
             settings = checked(module.Settings, part["settings"], f"backbones.{name}")
-            of = getattr(module, "pretraining_classes", None)
-            classes = of(settings) if of else None
+            classes = module.pretraining_classes(settings)
         if classes is None:
             unknown.append(name)
         else:

@@ -47,7 +47,8 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
         PipelineError: gensim is missing, the file is no model, or a name has no vector in it.
     """
     model = _load(settings.path)
-    spelled = read_names(settings.names) if settings.names else {}
+    names = read_names(settings.names) if settings.names else []
+    spelled = {class_key(original): manual for original, manual in names}
     rows = []
     for class_name in class_names:
         name = spelled.get(class_key(class_name), class_name)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import pickle
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from pydantic import model_validator
 
 from avca_pipeline.artifacts.hdf5 import read_strings
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.official.lists import class_key, read_names
 from avca_pipeline.registry import PluginSettings
 
 # All that a pickled dict of arrays refers to, under NumPy's old and new module names.
@@ -90,11 +89,11 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     spelling = _pairs(settings.names, settings.pairing) if settings.names else {}
     loose: dict[str, list[str]] = {}
     for name in table:
-        loose.setdefault(_loosely(name), []).append(name)
+        loose.setdefault(class_key(name), []).append(name)
     rows = []
     for class_name in class_names:
-        name = spelling.get(_loosely(class_name), class_name)
-        found = [name] if name in table else loose.get(_loosely(name), [])
+        name = spelling.get(class_key(class_name), class_name)
+        found = [name] if name in table else loose.get(class_key(name), [])
         if len(found) != 1:
             what = "several vectors" if found else "no vector"
             raise PipelineError(
@@ -106,39 +105,13 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _loosely(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
-
-
-def read_names(path: Path) -> list[tuple[str, str]]:
-    """Returns the original and the manual name of each class.
-
-    Raises:
-        FormatError: not such a CSV, or a name stands in it twice.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [(row["original"], row["manual"]) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise FormatError(
-            f"{path}: needs a header with 'original' and 'manual' ({error!r})"
-        ) from error
-    if not rows or not all(isinstance(name, str) for row in rows for name in row):
-        raise FormatError(f"{path}: needs an original and a manual name in every row")
-    for spelling, column in zip(("original", "manual"), zip(*rows, strict=True), strict=True):
-        for name, count in Counter(map(_loosely, column)).items():
-            if count > 1:
-                raise FormatError(f"{path}: {spelling} name {name!r} stands there {count} times")
-    return rows
-
-
 def _pairs(path: Path, pairing: str) -> dict[str, str]:
     """Returns the manual name whose vector each original name gets."""
     rows = read_names(path)
     if pairing == "official":
         originals, manuals = zip(*rows, strict=True)
         rows = list(zip(sorted(originals), sorted(manuals), strict=True))
-    return {_loosely(original): manual for original, manual in rows}
+    return {class_key(original): manual for original, manual in rows}
 
 
 def _read_npy(path: Path) -> dict[str, Any]:

@@ -37,7 +37,10 @@ NOT_TRAINED = {("avca", "positions")}  # as published
 
 CONTRACTS = {
     "datasets": ("Settings", "inputs", "clips", "locate"),
-    "backbones": ("Settings", "MODALITY", "BATCH_WINDOWS", "windows", "build", "encode"),
+    "backbones": (
+        "Settings", "MODALITY", "BATCH_WINDOWS", "LIBRARIES", "spec", "published",
+        "pretraining_classes", "windows", "build", "encode",
+    ),
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
     "splits": ("Settings", "inputs", "build"),
     "models": (
@@ -82,6 +85,11 @@ def test_backbone(name: str, clip: ClipMedia, tmp_path: Path) -> None:
     assert weights == "random:0"
     assert not network.training
     windows = list(module.windows(settings, clip, LIMITS))
+    spec = module.spec(settings)
+    assert {(w.data.shape, w.data.dtype.name) for w in windows} == {
+        (spec.window_shape, spec.window_dtype)
+    }
+    assert module.pretraining_classes(settings) == ()  # random weights have seen nothing
     data = torch.from_numpy(np.stack([window.data for window in windows]))
     num_valid = torch.tensor([window.num_valid for window in windows])
     with torch.inference_mode():
@@ -94,7 +102,8 @@ def test_backbone(name: str, clip: ClipMedia, tmp_path: Path) -> None:
         )
         again, _ = module.build(settings, tmp_path)
         repeated = module.encode(settings, again, data, num_valid)
-    assert together.shape == (len(windows), together.shape[1])
+    assert together.shape == (len(windows), spec.dim)
+    assert together.dtype == torch.float32
     assert torch.isfinite(together).all()
     assert together.std() > 0
     assert torch.equal(together, repeated)

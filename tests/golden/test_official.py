@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
 import re
 from collections import Counter
@@ -28,10 +29,12 @@ COMPLETE = ("UCF", "ActivityNet")
 BOTH = [(benchmark, which) for benchmark in COMPLETE for which in ("main", "cls")]
 
 
+@functools.cache
 def clips_of(benchmark: str) -> list[manifest.Clip]:
     return dataset.clips(dataset.Settings(path=shared_folder("official"), benchmark=benchmark))
 
 
+@functools.cache
 def built(benchmark: str, which: str) -> tuple[official.Settings, dict[str, Any]]:
     settings = official.Settings(
         path=shared_folder("official"),
@@ -175,7 +178,8 @@ def write_layout(folder: Path, dims: dict[str, int]) -> dict[str, dict[str, np.n
             file.parent.mkdir(parents=True, exist_ok=True)
             with h5py.File(file, "w") as opened:
                 opened["data"] = np.stack([known[clip] for clip in clips[:5]])
-                names = [clip.encode() for clip in clips[:5]]
+                ending = ".avi" if modality == "video" else ""
+                names = [f"{clip}{ending}".encode() for clip in clips[:5]]
                 opened.create_dataset("video_urls", data=names, dtype="S80")
     return written
 

@@ -12,9 +12,20 @@ import pytest
 
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
-from avca_pipeline.backbones import c3d, timm_frames, vggish
+from avca_pipeline.backbones import (
+    ClipMedia,
+    c3d,
+    selavi_audio,
+    selavi_video,
+    timm_frames,
+    torchvision_video,
+    vggish,
+)
+from avca_pipeline.config import LimitsSettings
+from avca_pipeline.media import MediaError
 from avca_pipeline.stages import extract, fetch
 from avca_pipeline.stages import manifest as manifest_stage
+from avca_pipeline.weights import WeightsSettings
 from tests.conftest import shared_folder
 
 # A network of timm that is made for tests.
@@ -80,7 +91,7 @@ def test_every_file_is_a_row(raw: Path, listed: tuple[Path, Path]) -> None:
     }
 
 
-@pytest.mark.parametrize("module", [c3d, vggish], ids=["c3d", "vggish"])
+@pytest.mark.parametrize("module", [c3d, vggish, selavi_audio], ids=lambda m: m.__name__)
 def test_clips_with_the_stream_have_features_and_the_others_a_reason(
     module: ModuleType, raw: Path, listed: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -98,14 +109,70 @@ def test_clips_with_the_stream_have_features_and_the_others_a_reason(
         )
 
 
+@pytest.mark.parametrize(
+    ("module", "settings"), [(timm_frames, FRAMES), (vggish, {})], ids=["timm_frames", "vggish"]
+)
 def test_features_do_not_depend_on_workers_or_batches(
-    listed: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType,
+    settings: dict[str, str],
+    listed: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = extracted(timm_frames, listed, tmp_path / "a.h5", **FRAMES)
-    more_workers = extracted(timm_frames, listed, tmp_path / "b.h5", workers=3, **FRAMES)
+    first = extracted(module, listed, tmp_path / "a.h5", **settings)
+    more_workers = extracted(module, listed, tmp_path / "b.h5", workers=3, **settings)
     np.testing.assert_array_equal(first.features, more_workers.features)
-    monkeypatch.setitem(timm_frames.BATCH_WINDOWS, "cpu", 3)
-    other_batches = extracted(timm_frames, listed, tmp_path / "c.h5", **FRAMES)
+    assert first.rejected == more_workers.rejected
+    monkeypatch.setitem(module.BATCH_WINDOWS, "cpu", 3)
+    other_batches = extracted(module, listed, tmp_path / "c.h5", **settings)
     assert list(first.clip_ids) == list(other_batches.clip_ids)
     scale = np.abs(first.features).max()
     np.testing.assert_allclose(first.features, other_batches.features, atol=1e-5 * scale)
+
+
+VARIANTS = [
+    (module, module.Settings(**values))
+    for module, values in (
+        (c3d, {"preprocessing": "official-script"}),
+        (selavi_video, {}),
+        (selavi_video, {"windows": "official-script"}),
+        (selavi_audio, {"windows": "official-script"}),
+        (torchvision_video, {}),
+        (torchvision_video, {"model": "swin3d_t", "window_frames": 8}),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "settings"),
+    VARIANTS,
+    ids=[
+        f"{m.__name__.rsplit('.', 1)[-1]}-{s.model_dump_json(exclude_unset=True)}"
+        for m, s in VARIANTS
+    ],
+)
+def test_every_clip_has_windows_or_a_reason(
+    module: ModuleType, settings: WeightsSettings, raw: Path
+) -> None:
+    """Every other way of cutting clips into windows, without the networks behind it."""
+    spec, limits = module.spec(settings), LimitsSettings(max_duration_s=60).limits()
+    num_whole = 0
+    for path in sorted(path for path in raw.rglob("*") if path.is_file()):
+        try:
+            windows = list(module.windows(settings, ClipMedia(path), limits))
+        except MediaError as error:
+            reason = str(error).split(":")[0]
+            assert reason in (
+                "empty file",
+                "not a media file",
+                f"no {module.MODALITY} stream",
+                "no video stream",
+            ), path
+            continue
+        assert windows, path
+        for window in windows:
+            assert window.data.shape == spec.window_shape
+            assert window.data.dtype == spec.window_dtype
+            assert np.isfinite(window.data).all()
+        num_whole += len(windows) > 1
+    assert num_whole >= 5

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import io
 import json
 import struct
 import tarfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -112,6 +115,26 @@ def test_an_archive_that_points_outside_is_refused(
         manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    with tarfile.open(tmp_path / "ucf.tar", "w") as archive:
+        link = tarfile.TarInfo("v_Archery_g01_c01.avi")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
+        archive.addfile(link)
+    settings = ucf101.Settings(path=tmp_path / "ucf.tar")
+    with pytest.raises(MediaError, match="damaged: "):
+        ucf101.locate(settings, ucf101.clips(settings)[0], tmp_path / "raw")
+    assert not list((tmp_path / "raw").glob("*"))
+
+
+def test_a_linked_folder_is_looked_into_once(tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere", UCF)
+    (tmp_path / "ucf").mkdir()
+    (tmp_path / "ucf/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "ucf")
+    assert len(ucf101.clips(ucf101.Settings(path=tmp_path / "ucf"))) == 3
 
 
 def test_archives_that_cannot_be_read_clip_by_clip_say_what_to_do(tmp_path: Path) -> None:
@@ -268,3 +291,29 @@ def test_real_media_in_an_archive_are_fetched(tmp_path: Path) -> None:
     assert there.has_video
     assert there.has_audio
     assert Path(there.path).read_bytes() == path.read_bytes()
+
+
+def test_a_table_of_addresses_is_downloaded_and_what_is_not_there_is_a_reason(
+    tmp_path: Path,
+) -> None:
+    """From a real server on this machine, into a folder that is not there yet."""
+    made = demo.Settings(num_classes=4, sources_per_class=1)
+    content = demo.locate(made, demo.clips(made)[0], tmp_path / "served").read_bytes()
+    (tmp_path / "served/clip.mp4").write_bytes(content)
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "served")
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{running.server_port}"
+        rows = [f"a,a,one,{address}/clip.mp4,,", f"b,b,one,{address}/absent.mp4,,"]
+        header = ",".join(manifest.COLUMNS)
+        (tmp_path / "clips.csv").write_text("\n".join([header, *rows]) + "\n")
+        settings = {"path": str(tmp_path / "clips.csv")}
+        clips, out = tmp_path / "clips.csv", tmp_path / "fetched.csv"
+        fetch.run("table", settings, clips, tmp_path / "raw", out)
+        running.shutdown()
+    there, absent = fetched.read(out)
+    assert Path(there.path).read_bytes() == content
+    assert absent.reason.startswith("download failed: ")
+    assert "HTTP 404" in absent.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import http.server
 import io
@@ -11,38 +12,51 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from avca_pipeline import weights
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.weights import WeightsSettings
+from avca_pipeline.weights import Published, WeightsSettings
 
 CONTENT = os.urandom(3 * weights.CHUNK_BYTES + 17)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+BREAKING = ("/breaks", "/no-ranges", "/stalls", "/another-part")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves `CONTENT` in the way that the path asks for."""
 
     requests: list[str]
+    goes_on = threading.Event()
 
     def do_GET(self) -> None:
         Handler.requests.append(self.headers.get("Range", ""))
-        start = int(self.headers["Range"][6:-1]) if "Range" in self.headers else 0
-        if self.path == "/absent":
-            self.send_error(404)
+        is_first, has_range = len(Handler.requests) == 1, "Range" in self.headers
+        start = int(self.headers["Range"][6:-1]) if has_range else 0
+        if self.path == "/absent" or (self.path == "/busy" and is_first):
+            self.send_error(404 if self.path == "/absent" else 503)
             return
-        if self.path == "/busy" and len(Handler.requests) == 1:
-            self.send_error(503)
-            return
-        resumes = start and self.path != "/no-ranges"
-        body = CONTENT[start:] if resumes else CONTENT
-        self.send_response(206 if resumes else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if start and self.path != "/no-ranges":
+            self.send_response(206)
+            shift = 5 if self.path == "/another-part" and len(Handler.requests) == 2 else 0
+            body = CONTENT[start + shift :]
+            self.send_header("Content-Range", f"bytes {start + shift}-{len(CONTENT)}/*")
+        else:
+            self.send_response(200)
+            body = bytes(len(CONTENT)) if self.path == "/wrong" else CONTENT
+        claimed = len(body) // 2 if self.path == "/claims-less" and is_first else len(body)
+        claimed = 2 * len(body) if self.path == "/claims-more" and is_first else claimed
+        self.send_header("Content-Length", str(claimed))
         self.end_headers()
-        breaks = self.path in ("/breaks", "/no-ranges") and len(Handler.requests) < 3
+        breaks = self.path in BREAKING and len(Handler.requests) < 3
         self.wfile.write(body[: len(body) // 2] if breaks else body)
+        if self.path == "/stalls" and is_first:
+            self.wfile.flush()
+            Handler.goes_on.wait(30)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -51,45 +65,111 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(weights.time, "sleep", lambda _: None)
+    monkeypatch.setattr(weights, "TIMEOUT_S", 1.0)
     Handler.requests = []
+    Handler.goes_on.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
+        Handler.goes_on.set()
         running.shutdown()
 
 
-@pytest.mark.parametrize("path", ["/whole", "/breaks", "/no-ranges", "/busy"])
+def located(address: str, cache: Path, sha256: str | None = None) -> tuple[Path, str]:
+    return weights.locate(address, sha256, cache)
+
+
+@pytest.mark.parametrize("path", ["/whole", "/busy", "/claims-more", "/claims-less", *BREAKING])
 def test_download_ends_whole(server: str, path: str, tmp_path: Path) -> None:
-    settings = WeightsSettings(weights=server + path, sha256=SHA256)
-    found, sha256 = weights.locate(settings, tmp_path)
+    if path == "/claims-less":  # nothing but the checksum can tell, and the next try is whole
+        with pytest.raises(PipelineError, match="SHA-256"):
+            located(server + path, tmp_path, SHA256)
+    found, sha256 = located(server + path, tmp_path, SHA256)
     assert sha256 == SHA256
     assert found.read_bytes() == CONTENT
     num_requests = len(Handler.requests)
-    assert weights.locate(settings, tmp_path) == (found, SHA256)
+    assert located(server + path, tmp_path, SHA256) == (found, SHA256)
     assert len(Handler.requests) == num_requests  # kept, not downloaded again
     if path == "/breaks":
         assert any(Handler.requests)  # asked for the rest only
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_what_is_not_there_is_said_at_once(server: str, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="HTTP 404"):
-        weights.locate(WeightsSettings(weights=server + "/absent"), tmp_path)
+def test_several_jobs_download_once(server: str, tmp_path: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: located(server + "/whole", tmp_path, SHA256), range(4)))
+    assert len(set(found)) == 1
     assert len(Handler.requests) == 1
 
 
-def test_wrong_content_is_not_kept(server: str, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=f"SHA-256 is {SHA256}, expected {'0' * 64}"):
-        weights.locate(WeightsSettings(weights=server + "/whole", sha256="0" * 64), tmp_path)
+def test_what_is_not_there_is_said_at_once(server: str, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="HTTP 404"):
+        located(server + "/absent", tmp_path)
+    assert len(Handler.requests) == 1
+
+
+@pytest.mark.parametrize("path", ["/whole", "/wrong"])
+def test_wrong_content_is_not_kept(server: str, path: str, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=f"SHA-256 is [0-9a-f]*, expected {'0' * 64}"):
+        located(server + path, tmp_path, "0" * 64)
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
 
 
+def test_what_is_published_is_told_with_its_licence(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = Published(server + "/whole", "not for sale", SHA256[:8])
+    path, sha256 = weights.locate("published", None, tmp_path, published)
+    assert sha256 == SHA256
+    assert "not for sale" in capsys.readouterr().err
+    path.unlink()
+    weights.pin_of(path).unlink()
+    wrong = Published(server + "/whole", "not for sale", "0" * 8)
+    with pytest.raises(PipelineError, match=f"expected {'0' * 8}"):
+        weights.locate("published", None, tmp_path, wrong)
+    with pytest.raises(PipelineError, match="none are known"):
+        weights.locate("published", None, tmp_path)
+
+
 def test_first_use_is_pinned(server: str, tmp_path: Path) -> None:
-    settings = WeightsSettings(weights=server + "/whole")
-    path, _ = weights.locate(settings, tmp_path)
+    path, _ = located(server + "/whole", tmp_path)
     path.write_bytes(b"changed on disk")
     with pytest.raises(PipelineError, match=f"expected {SHA256}"):
-        weights.locate(settings, tmp_path)
+        located(server + "/whole", tmp_path)
+
+
+def test_a_download_that_is_no_weights_is_neither_kept_nor_pinned(
+    server: str, tmp_path: Path
+) -> None:
+    settings = WeightsSettings(weights=server + "/whole")
+    with pytest.raises(PipelineError, match=r"damaged|more than tensors"):
+        weights.fill(torch.nn.Linear(2, 2), settings, tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PipelineError, match=r"cache: .*file/cache"):
+        located("http://127.0.0.1:9/a", tmp_path / "file" / "cache")
+
+
+def test_numpy_arrays_are_weights_too(tmp_path: Path) -> None:
+    state = {"means": np.arange(3.0), "scale": np.float32(2)}
+    for is_new in (False, True):
+        torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=is_new)
+        found = weights.load_state(tmp_path / "a.pth")
+        assert found["means"].tolist() == [0, 1, 2]
+        assert float(found["scale"]) == 2
+
+
+def test_the_classes_of_the_pretraining(tmp_path: Path) -> None:
+    assert WeightsSettings().stated_classes() == ()
+    assert WeightsSettings(weights="published").stated_classes() is None
+    (tmp_path / "classes.txt").write_text("archery\n\n sea kayaking \n", encoding="utf-8")
+    named = WeightsSettings(weights="a.pth", pretraining_classes=str(tmp_path / "classes.txt"))
+    assert named.stated_classes() == ("archery", "sea kayaking")
+    with pytest.raises(PipelineError, match=r"pretraining_classes: .*absent"):
+        WeightsSettings(pretraining_classes=str(tmp_path / "absent")).stated_classes()
 
 
 def test_state_dicts_of_any_wrapping(tmp_path: Path) -> None:

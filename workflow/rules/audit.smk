@@ -3,21 +3,18 @@ rule audit:
         rows=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         fetched=lambda wildcards: [
             f"{RESULTS}/{wildcards.dataset}/fetched/{shard}.csv"
-            for shard in (shards(wildcards.dataset) if wildcards.dataset in CONFIG.with_media() else [])
+            for shard in shards(wildcards.dataset)
+            if wildcards.dataset in CONFIG.with_media()
         ],
         features=lambda wildcards: [
             path
-            for dataset, backbone in CONFIG.used_features(wildcards.split)
-            if dataset == wildcards.dataset
-            for path in features_of(dataset, backbone)
+            for name in CONFIG.used_with(wildcards.split, wildcards.dataset)
+            for path in features_of(wildcards.dataset, name)
         ],
-        labels=lambda wildcards: sorted(
-            {
-                f"{RESULTS}/{run.dataset}/labels/{run.text_embedding}.h5"
-                for run in CONFIG.runs()
-                if (run.dataset, run.split) == (wildcards.dataset, wildcards.split)
-            }
-        ),
+        labels=lambda wildcards: [
+            f"{RESULTS}/{wildcards.dataset}/labels/{text_embedding}.h5"
+            for text_embedding in CONFIG.text_embeddings_with(wildcards.split, wildcards.dataset)
+        ],
     output:
         f"{RESULTS}/{{dataset}}/audits/{{split}}.json",
     params:

@@ -6,6 +6,7 @@ rule split:
         lists=lambda wildcards: CONFIG.splits[wildcards.split].module.inputs(
             CONFIG.splits[wildcards.split].settings
         ),
+        pretraining=lambda wildcards: CONFIG.pretraining_lists(wildcards.split),
     output:
         table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",

@@ -1,0 +1,154 @@
+"""SeLaVi's audio network: ResNet-9 on a log filter bank, trained on VGGSound without labels.
+
+The audio backbone of the paper's ``main`` features: 512 pooled values for each second, averaged
+over the clip. See `_selavi` for the paper and the licence of the weights.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline.backbones import ClipMedia, Spec, _selavi
+from avca_pipeline.lazy import torch
+from avca_pipeline.media import Limits
+from avca_pipeline.media.audio import mono_blocks
+from avca_pipeline.media.video import frame_count
+from avca_pipeline.media.windows import Window, covering
+from avca_pipeline.weights import Published
+
+MODALITY = "audio"
+BATCH_WINDOWS = {"cpu": 16, "cuda": 128}
+LIBRARIES = ()
+
+RATE_HZ = 44_100
+WINDOW_SAMPLES = 44_100
+FRAME_SAMPLES, HOP_SAMPLES = 882, 441  # 20 ms every 10 ms
+FFT_SIZE = 1024
+NUM_FILTERS = 257
+PRE_EMPHASIS = 0.97
+INT16_SCALE = 32768.0
+MEAN, STD = 1.93, 17.89
+
+
+class Settings(_selavi.Settings):
+    """SeLaVi's audio network."""
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the network takes and gives."""
+    return Spec(512, RATE_HZ, (WINDOW_SAMPLES,), "float64")
+
+
+def published(settings: Settings) -> Published:
+    """Returns the weights of SeLaVi's authors."""
+    return _selavi.PUBLISHED
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns none for the published weights: they were trained without labels."""
+    return () if settings.weights == "published" else settings.stated_classes()
+
+
+def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+    """Yields windows of one second, 44,100 samples in [-1, 1].
+
+    Sound shorter than that is padded with silence. The published windows begin where those of
+    the video do, so that they need a video stream.
+    """
+    blocks = mono_blocks(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
+    if settings.windows == "covering":
+        return covering(blocks, WINDOW_SAMPLES)
+    count, fps = frame_count(clip.path, clip.start_s, clip.end_s, limits)
+    starts = [round(start / fps * RATE_HZ) for start in _selavi.official_starts(count, fps)]
+    return official_windows(blocks, starts or [0])
+
+
+def official_windows(blocks: Iterable[np.ndarray], starts: Iterable[int]) -> Iterator[Window]:
+    """Yields windows that begin at given samples, moved back where they would not end in time."""
+    todo, held, first = deque(starts), np.zeros(0), 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while todo and todo[0] + WINDOW_SAMPLES <= first + len(held):
+            begin = todo.popleft() - first
+            yield Window(held[begin : begin + WINDOW_SAMPLES].copy(), WINDOW_SAMPLES)
+        if not todo:
+            return
+        surplus = max(0, min(todo[0] - first, len(held) - WINDOW_SAMPLES))
+        held, first = held[surplus:], first + surplus
+    for _ in todo:
+        yield from covering([held[-WINDOW_SAMPLES:]], WINDOW_SAMPLES)
+
+
+def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns the network without its classifier and what its parameters are."""
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    network = ResNet(BasicBlock, [1, 1, 1, 1])
+    network.conv1 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    network.fc = torch.nn.Identity()
+    return network, _selavi.fill_part(network, settings, cache, MODALITY)
+
+
+def encode(
+    settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(windows, 512)`` pooled features, float32.
+
+    Args:
+        settings: of this backbone.
+        network: from `build`.
+        data: ``(windows, 44100)`` from `windows`.
+        num_valid: unused: padding is silence.
+    """
+    spectrogram = (log_filterbank(data * INT16_SCALE) - MEAN) / STD
+    features: torch.Tensor = network(spectrogram[:, None].to(next(network.parameters()).dtype))
+    return features.float()
+
+
+def log_filterbank(samples: torch.Tensor, num_filters: int = NUM_FILTERS) -> torch.Tensor:
+    """Returns ``(windows, filters, frames)``: the natural logarithm of filter-bank energies.
+
+    What the library python_speech_features computes: pre-emphasis, frames of 20 ms every 10 ms
+    without a window function and the last one padded, power spectrum, triangular filters between
+    whole FFT bins. Neither librosa nor torchaudio places filters on whole bins, which leaves 54
+    of these empty; an empty one is the logarithm of the smallest step of a double.
+
+    Args:
+        samples: ``(windows, samples)`` at 44.1 kHz, in units of 16-bit samples.
+        num_filters: how many, from 0 to 22,050 Hz.
+    """
+    # In single precision the quiet filters are off by more than 1e-4.
+    samples = samples.double()
+    emphasised = samples.clone()
+    emphasised[:, 1:] -= PRE_EMPHASIS * samples[:, :-1]
+    length = samples.shape[-1]
+    num_frames = 1 + max(0, -(-(length - FRAME_SAMPLES) // HOP_SAMPLES))
+    missing = (num_frames - 1) * HOP_SAMPLES + FRAME_SAMPLES - length
+    frames = torch.nn.functional.pad(emphasised, (0, missing)).unfold(
+        -1, FRAME_SAMPLES, HOP_SAMPLES
+    )
+    power = torch.fft.rfft(frames, FFT_SIZE).abs().square() / FFT_SIZE
+    energies = power @ torch.from_numpy(filter_bank(num_filters)).to(power.device)
+    energies = torch.where(energies == 0, torch.finfo(torch.float64).eps, energies)
+    return energies.log().transpose(1, 2).float()
+
+
+@functools.cache
+def filter_bank(num_filters: int) -> np.ndarray:
+    """Returns ``(513, filters)`` float64: the weight of each FFT bin in each filter."""
+    from librosa import hz_to_mel, mel_to_hz
+
+    highest = hz_to_mel(RATE_HZ / 2, htk=True)
+    edges_hz = mel_to_hz(np.linspace(0, highest, num_filters + 2), htk=True)
+    edges = np.floor((FFT_SIZE + 1) * edges_hz / RATE_HZ)
+    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    bins = np.arange(FFT_SIZE // 2 + 1)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rising = np.where((bins >= low) & (bins < middle), (bins - low) / (middle - low), 0.0)
+        falling = np.where((bins >= middle) & (bins < high), (high - bins) / (high - middle), 0.0)
+    return rising + falling

@@ -1,0 +1,133 @@
+"""SeLaVi's video network: R(2+1)D-18 trained on VGGSound without labels.
+
+The video backbone of the paper's ``main`` features: 512 pooled values for each second of 30
+frames, averaged over the clip. See `_selavi` for the paper and the licence of the weights.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline.backbones import ClipMedia, Spec, _selavi
+from avca_pipeline.lazy import torch
+from avca_pipeline.media import Limits
+from avca_pipeline.media.video import frame_count, frames, native_frames
+from avca_pipeline.media.windows import Window, covering, in_blocks, of_frames
+from avca_pipeline.weights import Published
+
+MODALITY = "video"
+BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
+LIBRARIES = ()
+
+RATE_HZ = 30
+WINDOW_FRAMES = 30
+CROP = 112
+MEAN, STD = 0.45, 0.225
+
+
+class Settings(_selavi.Settings):
+    """SeLaVi's video network."""
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the network takes and gives; single precision, see `cropped`."""
+    return Spec(512, RATE_HZ, (WINDOW_FRAMES, CROP, CROP, 3), "float32")
+
+
+def published(settings: Settings) -> Published:
+    """Returns the weights of SeLaVi's authors."""
+    return _selavi.PUBLISHED
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns none for the published weights: they were trained without labels."""
+    return () if settings.weights == "published" else settings.stated_classes()
+
+
+def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+    """Yields windows of ``(30, 112, 112, 3)`` float32 RGB, 0 to 255.
+
+    Differs from the published script, which puts another random clip in the place of one under
+    two seconds: such a clip has one window, padded if it is under one second.
+    """
+    if settings.windows == "official-script":
+        return _official(clip, limits)
+    picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
+    return covering(in_blocks(map(cropped, picked), WINDOW_FRAMES), WINDOW_FRAMES)
+
+
+def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns the network without its classifier and what its parameters are."""
+    from torchvision.models.video import r2plus1d_18
+
+    network = r2plus1d_18(weights=None)
+    network.fc = torch.nn.Identity()
+    weights = _selavi.fill_part(network, settings, cache, MODALITY)
+    return network.to(memory_format=torch.channels_last_3d), weights
+
+
+def encode(
+    settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(windows, 512)`` features, averaged over time and picture, float32.
+
+    Args:
+        settings: of this backbone.
+        network: from `build`.
+        data: ``(windows, 30, 112, 112, 3)`` from `windows`.
+        num_valid: ``(windows,)``; frames behind that are zero, mean grey, after normalisation.
+    """
+    is_real = torch.arange(data.shape[1], device=data.device) < num_valid[:, None]
+    pixels = normalised(data) * is_real[:, :, None, None, None]
+    dtype = next(network.parameters()).dtype
+    features: torch.Tensor = network(pixels.to(dtype).permute(0, 4, 1, 2, 3))
+    return features.float()
+
+
+def cropped(frame: np.ndarray) -> np.ndarray:
+    """Returns ``(112, 112, 3)`` float32: the short side resized to 112, then the centre.
+
+    Without antialiasing. The published transform converts to floats before it interpolates;
+    rounded back to bytes the pixels would be off by up to half a level. Its normalisation, which
+    comes first there, commutes with both.
+    """
+    height, width = frame.shape[:2]
+    scale = CROP / min(height, width)
+    size = [CROP if side == min(height, width) else int(side * scale) for side in (height, width)]
+    image = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+    image = torch.nn.functional.interpolate(image, size=size, mode="bilinear", align_corners=False)
+    top, left = (-(-(side - CROP) // 2) for side in size)
+    return image[0, :, top : top + CROP, left : left + CROP].permute(1, 2, 0).contiguous().numpy()
+
+
+def normalised(data: torch.Tensor) -> torch.Tensor:
+    """Returns 0 to 255 as the network's input values."""
+    return (data / 255.0 - MEAN) / STD
+
+
+def official_picks(start: int, fps: float) -> np.ndarray:
+    """Returns the numbers of the 30 frames in the published script's window from ``start`` on."""
+    return start + np.linspace(0, fps - 1, WINDOW_FRAMES).astype(int)
+
+
+def _official(clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+    """Yields the published script's windows, which overlap, holding no more than one of them."""
+    count, fps = frame_count(clip.path, clip.start_s, clip.end_s, limits)
+    todo = deque(official_picks(start, fps) for start in _selavi.official_starts(count, fps) or [0])
+    held: dict[int, np.ndarray] = {}
+    has_yielded = False
+    for number, frame in enumerate(native_frames(clip.path, clip.start_s, clip.end_s, limits)):
+        held[number] = cropped(frame)
+        while todo and todo[0][-1] <= number:
+            yield Window(np.stack([held[pick] for pick in todo.popleft()]), WINDOW_FRAMES)
+            has_yielded = True
+        first = todo[0][0] if todo else number + 1
+        held = {pick: value for pick, value in held.items() if pick >= first}
+        if not todo:
+            return
+    if not has_yielded:
+        yield from of_frames((held[pick] for pick in todo[0] if pick in held), WINDOW_FRAMES)

@@ -1,0 +1,162 @@
+"""Any video network of the torchvision library, averaged over windows of a clip.
+
+Input size, mean, standard deviation, dimension and the classes of the pretraining are the
+library's own for the chosen network and weights.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.lazy import torch
+from avca_pipeline.media import Limits
+from avca_pipeline.media.video import frames
+from avca_pipeline.media.windows import Window, covering, in_blocks
+from avca_pipeline.registry import nearest
+from avca_pipeline.weights import Published, WeightsSettings, fill
+
+MODALITY = "video"
+BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
+LIBRARIES = ("torchvision.models.video",)
+
+
+class Settings(WeightsSettings):
+    """A video network of torchvision.
+
+    Attributes:
+        model: the library's name for it.
+        weights_enum: which of the library's weights for it: ``weights: published`` downloads
+            them, and their preprocessing is used with any weights.
+        rate_hz: frames looked at in a second of video; the library evaluated its weights at 15.
+        window_frames: frames in a window.
+    """
+
+    model: str = "r2plus1d_18"
+    weights_enum: str = "DEFAULT"
+    rate_hz: int = Field(default=15, ge=1, le=120)
+    window_frames: int = Field(default=16, ge=1, le=256)
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the chosen network takes and gives."""
+    with torch.device("meta"):
+        network = _library().get_model(settings.model, weights=None)
+    head = [m for m in network.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv3d)][-1]
+    dim = head.in_features if isinstance(head, torch.nn.Linear) else head.in_channels
+    crop = _preset(settings).crop_size
+    shape = (settings.window_frames, crop[0], crop[-1], 3)
+    return Spec(dim, settings.rate_hz, shape, "uint8")
+
+
+def published(settings: Settings) -> Published:
+    """Returns the library's weights, whose file names hold the beginning of their SHA-256."""
+    url = _enum(settings).url
+    prefix = url.rsplit("-", 1)[-1].removesuffix(".pth")
+    return Published(url, "BSD 3-clause, of torchvision; that of the training data apart", prefix)
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns the classes of the library's weights, by its own list."""
+    if settings.weights == "published":
+        return tuple(_enum(settings).meta["categories"])
+    return settings.stated_classes()
+
+
+def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+    """Yields windows of ``(frames, height, width, 3)`` uint8 RGB, the last ending with the clip."""
+    preset, length = _preset(settings), settings.window_frames
+    picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
+    return covering(in_blocks((_cropped(preset, frame) for frame in picked), length), length)
+
+
+def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns the network with its last layer left out and what its parameters are."""
+    network = _library().get_model(settings.model, weights=None)
+    name = [name for name, _ in network.named_children()][-1]
+    assert name in ("fc", "head", "classifier"), name
+    setattr(network, name, torch.nn.Identity())
+    weights = fill(
+        network,
+        settings,
+        cache,
+        published=published(settings),
+        unused=lambda key: key.startswith(f"{name}."),
+    )
+    return network, weights
+
+
+def encode(
+    settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(windows, dim)`` float32 features, before the classifier.
+
+    Args:
+        settings: of this backbone.
+        network: from `build`.
+        data: ``(windows, frames, height, width, 3)`` uint8.
+        num_valid: ``(windows,)``; frames behind that are zero after normalisation.
+    """
+    preset = _preset(settings)
+    mean, std = (data.new_tensor(v, dtype=torch.float32) for v in (preset.mean, preset.std))
+    is_real = torch.arange(data.shape[1], device=data.device) < num_valid[:, None]
+    pixels = (data.float() / 255.0 - mean) / std * is_real[:, :, None, None, None]
+    dtype = next(network.parameters()).dtype
+    features: torch.Tensor = network(pixels.to(dtype).permute(0, 4, 1, 2, 3))
+    return features.float()
+
+
+def _library() -> Any:
+    import torchvision
+
+    return torchvision.models
+
+
+@functools.lru_cache(maxsize=8)
+def _enum_of(model: str, name: str) -> Any:
+    import torchvision.models.video
+
+    known = _library().list_models(module=torchvision.models.video)
+    if model not in known:
+        raise PipelineError(
+            f"torchvision_video.model: torchvision has no video network {model!r}; "
+            f"{nearest(model, known)}"
+        )
+    enum = _library().get_model_weights(model)
+    if name not in enum.__members__:
+        raise PipelineError(
+            f"torchvision_video.weights_enum: {model} has no weights {name!r}; "
+            f"{nearest(name, enum.__members__)}"
+        )
+    return enum[name]
+
+
+def _enum(settings: Settings) -> Any:
+    return _enum_of(settings.model, settings.weights_enum)
+
+
+@functools.lru_cache(maxsize=8)
+def _preset_of(model: str, name: str) -> Any:
+    return _enum_of(model, name).transforms()
+
+
+def _preset(settings: Settings) -> Any:
+    """Returns the library's preprocessing; its sizes, mean and deviation are what is used of it."""
+    return _preset_of(settings.model, settings.weights_enum)
+
+
+def _cropped(preset: Any, frame: np.ndarray) -> np.ndarray:
+    """Returns the uint8 centre of a frame, resized as the library's preprocessing does."""
+    from torchvision.transforms import functional
+
+    image = torch.from_numpy(frame).permute(2, 0, 1)
+    image = functional.resize(image, preset.resize_size, preset.interpolation, antialias=False)
+    image = functional.center_crop(image, preset.crop_size)
+    return image.permute(1, 2, 0).contiguous().numpy()

@@ -1,0 +1,296 @@
+"""Decode workers: processes that turn clips into windows in shared memory.
+
+Every worker has slots of its own for finished windows, and stops when all are full: memory is
+bounded whatever the length of a clip. Workers are processes and not threads because a decoder
+that crashes on a damaged file takes its process with it: then the clip is tried once more in a
+fresh worker and rejected if that dies as well, and the others go on. They talk through one pipe
+each, since a lock shared with a process that dies stays locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import multiprocessing as mp
+import signal
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.lazy import torch
+from avca_pipeline.media import MediaError
+from avca_pipeline.media.windows import Window
+
+# Jobs that a worker holds, so that it goes on while the network keeps the main process busy.
+JOBS_AHEAD = 4
+ATTEMPTS = 2
+# A worker with something to do that has said nothing for this long is taken for dead.
+SILENCE_S = 300.0
+
+# The names of <malloc.h>.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A window of a clip, its data valid until the next item is asked for."""
+
+    job: int
+    data: np.ndarray
+    num_valid: int
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """A clip whose worker died: its windows so far do not count, they will come again."""
+
+    job: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a clip, with the reason if it is rejected."""
+
+    job: int
+    reason: str = ""
+
+
+@dataclass
+class _Worker:
+    process: Any
+    connection: Connection
+    slots: np.ndarray
+    jobs: deque[int] = field(default_factory=deque)
+    is_ready: bool = False
+    heard_s: float = field(default_factory=time.monotonic)
+
+
+def warm_up(libraries: Sequence[str] = ()) -> None:
+    """Starts the process that workers are forked from, and its imports, in the background."""
+    mp.get_context("forkserver").set_forkserver_preload([__name__, "torch", "av", *libraries])
+    forkserver.ensure_running()
+
+
+class Crew:
+    """Workers that decode clips.
+
+    Args:
+        windows: decodes one clip; it and the clips must be picklable.
+        clips: a job is an index into them.
+        shape: of a window.
+        dtype: of a window.
+        num_workers: processes.
+        num_slots: windows that may lie finished, over all workers.
+        libraries: modules to import once for all workers.
+    """
+
+    def __init__(
+        self,
+        windows: Callable[[Any], Iterator[Window]],
+        clips: Sequence[Any],
+        shape: tuple[int, ...],
+        dtype: str,
+        *,
+        num_workers: int,
+        num_slots: int,
+        libraries: Sequence[str] = (),
+    ) -> None:
+        warm_up(libraries)
+        self.windows, self.clips, self.shape, self.dtype = windows, clips, shape, dtype
+        self.num_workers = max(1, min(num_workers, len(clips)))
+        self.own_slots = max(2, -(-num_slots // self.num_workers))
+        self.waiting = deque(range(len(clips)))
+        self.attempts = Counter[int]()
+        self.workers: list[_Worker] = []
+
+    def __enter__(self) -> Crew:
+        try:
+            for _ in range(self.num_workers):
+                self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            _stop(worker)
+
+    def decoded(self) -> Iterator[Decoded | Restarted | Finished]:
+        """Yields the windows of all clips, those of one in order, each clip's before its end.
+
+        Raises:
+            PipelineError: a worker cannot start, or ``windows`` raised one that is no
+                `MediaError`.
+        """
+        remaining = len(self.clips)
+        while remaining:
+            for item in self._round():
+                remaining -= isinstance(item, Finished)
+                yield item
+
+    def _round(self) -> Iterator[Decoded | Restarted | Finished]:
+        """Yields what has come from each worker, after waiting for the first."""
+        busy = [worker for worker in self.workers if worker.jobs]
+        ready = wait([worker.connection for worker in busy], timeout=1.0)
+        for worker in busy:
+            if worker.connection in ready:
+                try:
+                    message = worker.connection.recv()
+                except (EOFError, OSError):
+                    yield from self._bury(worker, _exit(worker))
+                    continue
+                yield from self._understood(worker, message)
+                worker.heard_s = time.monotonic()
+            elif time.monotonic() - worker.heard_s > SILENCE_S and not worker.connection.poll():
+                yield from self._bury(worker, f"silent for {SILENCE_S:.0f} s")
+
+    def _understood(self, worker: _Worker, message: tuple) -> Iterator[Decoded | Finished]:
+        job, slot, value = message
+        if job is None:
+            worker.is_ready = True
+            if value:
+                raise PipelineError(value)
+        elif slot is None:
+            worker.jobs.remove(job)
+            self._hand_out(worker)
+            yield Finished(job, value)
+        else:
+            yield Decoded(job, worker.slots[slot], value)
+            _send(worker, ("free", slot))
+
+    def _start(self) -> None:
+        context = mp.get_context("forkserver")
+        ours, theirs = context.Pipe()
+        size = self.own_slots * math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        buffer = context.RawArray("B", size)
+        layout = (buffer, self.shape, self.dtype, self.own_slots)
+        process = context.Process(target=_work, args=(theirs, self.windows, *layout), daemon=True)
+        process.start()
+        theirs.close()  # so that the end of the worker is the end of the pipe
+        worker = _Worker(process, ours, _slots(*layout))
+        self.workers.append(worker)
+        self._hand_out(worker)
+
+    def _hand_out(self, worker: _Worker) -> None:
+        # Towards the end none may hold what another could begin.
+        waiting = self.waiting
+        while waiting and len(worker.jobs) < min(JOBS_AHEAD, 1 + len(waiting) // self.num_workers):
+            job = waiting.popleft()
+            worker.jobs.append(job)
+            _send(worker, ("clip", (job, self.clips[job])))
+
+    def _bury(self, worker: _Worker, cause: str) -> Iterator[Restarted | Finished]:
+        """Puts a dead worker's clips back, and a new worker in its place."""
+        _stop(worker)
+        self.workers.remove(worker)
+        if not worker.is_ready:
+            raise PipelineError(f"a decode worker cannot start ({cause}); is there enough memory?")
+        lost = list(worker.jobs)
+        self.attempts[lost[0]] += 1
+        if self.attempts[lost[0]] == ATTEMPTS:
+            yield Finished(lost.pop(0), f"decoder died: {cause}")
+        else:
+            yield Restarted(lost[0])
+        self.waiting.extendleft(reversed(lost))
+        if self.waiting:
+            self._start()
+
+
+def _work(
+    connection: Connection,
+    windows: Callable[[Any], Iterator[Window]],
+    buffer: Any,
+    shape: tuple[int, ...],
+    dtype: str,
+    num_slots: int,
+) -> None:
+    """Decodes clips as they come until the other end of the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
+    torch.set_num_threads(1)  # workers are the unit of parallelism
+    keep_memory()
+    slots = _slots(buffer, shape, dtype, num_slots)
+    inbox: dict[str, deque[Any]] = {"free": deque(range(num_slots)), "clip": deque()}
+
+    def tell(*message: Any) -> None:
+        try:
+            connection.send(message)
+        except OSError:
+            raise _Deserted from None
+
+    def take(kind: str) -> Any:
+        while not inbox[kind]:
+            try:
+                received, value = connection.recv()
+            except (EOFError, OSError):
+                raise _Deserted from None
+            inbox[received].append(value)
+        return inbox[kind].popleft()
+
+    with contextlib.suppress(_Deserted):
+        tell(None, None, "")
+        while True:
+            job, clip = take("clip")
+            reason = ""
+            try:
+                for window in windows(clip):
+                    slot = take("free")
+                    slots[slot] = window.data
+                    tell(job, slot, window.num_valid)
+            except MediaError as error:
+                reason = str(error)
+            except PipelineError as error:
+                tell(None, None, str(error))
+            except Exception as error:
+                # A file that surprises the decoder is one rejected clip, not a lost shard.
+                traceback.print_exc()
+                reason = f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
+            tell(job, None, reason)
+
+
+class _Deserted(BaseException):
+    """The main process has closed its end of the pipe: nobody wants what a worker makes."""
+
+
+def keep_memory() -> None:
+    """Has this process keep the memory of one frame for the next.
+
+    By default the C library returns blocks of a frame's size at once, and the system clears them
+    anew for each frame: a third of the time of preparing 720p. Elsewhere than on glibc it does
+    nothing.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            mallopt(parameter, KEPT_BYTES)
+
+
+def _slots(buffer: Any, shape: tuple[int, ...], dtype: str, num_slots: int) -> np.ndarray:
+    return np.frombuffer(buffer, dtype).reshape(num_slots, *shape)
+
+
+def _send(worker: _Worker, message: tuple[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # it is dead, and reading from it will say so
+        worker.connection.send(message)
+
+
+def _exit(worker: _Worker) -> str:
+    worker.process.join(timeout=5)
+    code = worker.process.exitcode
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def _stop(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.join()
+    worker.connection.close()

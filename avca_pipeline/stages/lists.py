@@ -1,0 +1,83 @@
+"""Stage ``lists``: downloads a benchmark's published lists and label embeddings, and checks them.
+
+It is not part of the workflow: lists are obtained once, and the config says where they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+from avca_pipeline import official
+from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.progress import say
+from avca_pipeline.registry import nearest
+from avca_pipeline.weights import download
+
+COMMIT = "2711aeb5d7257ece4c5464fa46d7849a4edf6470"
+ADDRESS = f"https://raw.githubusercontent.com/ExplainableML/AVCA-GZSL/{COMMIT}"
+
+
+def checksums() -> dict[str, dict[str, str | None]]:
+    """Returns for each benchmark its files and their SHA-256, ``None`` where it is not known."""
+    text = resources.files(official).joinpath("checksums.json").read_text(encoding="utf-8")
+    known: dict[str, dict[str, str | None]] = json.loads(text)
+    return known
+
+
+def run(
+    benchmark: str,
+    out: Path,
+    address: str = ADDRESS,
+    known: dict[str, dict[str, str | None]] | None = None,
+) -> None:
+    """Writes the lists of one benchmark below a folder, as a checkout of the repository has them.
+
+    What is there and right is left alone, so that the same command goes on where it broke off. A
+    file whose checksum is not known is pinned on first use, in ``<file>.sha256``.
+
+    Args:
+        benchmark: ``UCF``, ``ActivityNet`` or ``VGGSound``.
+        out: the folder.
+        address: of the repository at its pinned commit, or of a mirror.
+        known: what `checksums` returns.
+
+    Raises:
+        PipelineError: no such benchmark, a failed download, or a file with another checksum.
+    """
+    known = checksums() if known is None else known
+    if benchmark not in known:
+        raise PipelineError(f"no benchmark {benchmark!r}; {nearest(benchmark, known)}")
+    num_pinned = 0
+    for name, published in known[benchmark].items():
+        path = out / name
+        pin = path.with_name(path.name + ".sha256")
+        pinned = pin.read_text(encoding="utf-8").strip() if pin.is_file() else None
+        sha256 = published or pinned
+        if not path.is_file() or (sha256 and _sha256(path) != sha256):
+            _obtain(f"{address}/{name}", path, sha256)
+        if sha256 is None:
+            num_pinned += 1
+            with writing(pin) as temporary:
+                temporary.write_text(_sha256(path) + "\n", encoding="utf-8")
+            say(f"{path}: its checksum is not known, pinned {_sha256(path)} on first use")
+    say(f"lists: {benchmark}: {len(known[benchmark])} files in {out}, {num_pinned} pinned now")
+
+
+def _obtain(url: str, path: Path, sha256: str | None) -> None:
+    arrived = path.with_name(path.name + ".arrived")
+    arrived.parent.mkdir(parents=True, exist_ok=True)
+    download(url, arrived)
+    found = _sha256(arrived)
+    if sha256 not in (None, found):
+        arrived.unlink()
+        raise PipelineError(f"{url}: SHA-256 is {found}, expected {sha256}; not the pinned file")
+    arrived.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

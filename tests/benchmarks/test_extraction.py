@@ -1,0 +1,20 @@
+"""The benchmark itself runs, and its fast path computes what its plain path does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.benchmarks import extraction
+
+
+def test_benchmark(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    small = ["--seconds", "1.28", "--clips", "1", "--repeats", "1", "--workers", "1"]
+    extraction.main([*small, "--formats", "xvid 320x240", "--json", str(out)])
+    figures = json.loads(out.read_text())
+    assert all(value > 0 for value in figures["preparing"]["xvid 320x240"].values())
+    assert set(figures["workers"]["clips_per_s"]) == {"1", "2"}
+    assert figures["networks"]["fp32"]["plain_over_ours"] > 0
+    # Pillow's pixels and ours differ by a level here and there.
+    assert figures["networks"]["fp32"]["c3d_deviation"] < 0.02

@@ -1,0 +1,56 @@
+"""Decodes a clip in a worker, runs the network where that is quick, and says what memory it took.
+
+A script of its own, because the most memory that a process has used never goes down.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline import registry
+from avca_pipeline.backbones import ClipMedia
+from avca_pipeline.media import Limits
+from avca_pipeline.media.workers import Crew, Decoded
+from avca_pipeline.stages.extract import BATCHES_AHEAD, Clip, Encoder
+from tests.benchmarks.extraction import peak_mib
+
+LIMITS = Limits(max_pixels=10**8, max_duration_s=3600)
+FRAMES = {"model": "test_resnet.r160_in1k", "rate_hz": 1}
+
+
+def measured(name: str, media: ClipMedia, values: dict[str, Any], *, encode: bool) -> dict:
+    module = registry.load("backbones", name)
+    settings = module.Settings(**values)
+    network, _ = module.build(settings, Path("unused"))
+    encoder, clip, count = Encoder(module, settings, network, "cpu"), Clip("clip", media), 0
+    crew = Crew(
+        functools.partial(module.windows, settings, limits=LIMITS),
+        [media],
+        module.spec(settings).window_shape,
+        module.spec(settings).window_dtype,
+        num_workers=1,
+        num_slots=BATCHES_AHEAD * encoder.batch_size,
+    )
+    with crew:
+        for item in crew.decoded():
+            if isinstance(item, Decoded):
+                count += 1
+                if encode:
+                    encoder.put(clip, item.data, item.num_valid)
+        encoder.flush()
+        return {"windows": count, "worker_mib": peak_mib(crew.workers[0].process.pid)}
+
+
+if __name__ == "__main__":
+    clip_media = ClipMedia(Path(sys.argv[1]))
+    figures: dict[str, Any] = {
+        "timm_frames": measured("timm_frames", clip_media, FRAMES, encode=True),
+        "vggish": measured("vggish", clip_media, {}, encode=False),
+    }
+    figures["main_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(figures))

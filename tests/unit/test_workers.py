@@ -1,0 +1,99 @@
+"""Decode workers: whatever happens to one, every clip ends with its windows or a reason."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import MediaError, workers
+from avca_pipeline.media.windows import Window
+from avca_pipeline.media.workers import Crew, Decoded, Finished
+
+SHAPE = (3, 2)
+
+
+def windows(folder: Path, clip: str) -> Iterator[Window]:
+    """Yields as many windows as the clip's name says, and then does what it says."""
+    count, action = clip.split()
+    for number in range(int(count)):
+        yield Window(np.full(SHAPE, number, np.uint8), SHAPE[0] - number % 2)
+    if action == "reject":
+        raise MediaError("no video stream")
+    if action == "surprise":
+        raise ValueError("what is this")
+    if action == "give-up":
+        raise PipelineError("no such model")
+    if action == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if action == "die-once" and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if action == "hang":
+        time.sleep(600)
+
+
+def run(
+    folder: Path, clips: list[str], num_workers: int
+) -> tuple[dict[int, list[int]], dict[int, str]]:
+    """Returns each clip's windows and the reasons of those that were rejected."""
+    seen, reasons = defaultdict(list), {}
+    source = functools.partial(windows, folder)
+    crew = Crew(source, clips, SHAPE, "uint8", num_workers=num_workers, num_slots=4)
+    with crew:
+        for item in crew.decoded():
+            if isinstance(item, Decoded):
+                assert item.num_valid == SHAPE[0] - item.data[0, 0] % 2
+                seen[item.job].append(int(item.data[0, 0]))
+            elif isinstance(item, Finished):
+                reasons[item.job] = item.reason
+            else:
+                seen.pop(item.job, None)
+    assert not [w for w in crew.workers if w.process.is_alive()]
+    return seen, reasons
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 5])
+def test_every_clip_ends_once_with_its_windows_in_order(tmp_path: Path, num_workers: int) -> None:
+    clips = [f"{count} end" for count in (3, 0, 40, 1, 7, 2, 2)]
+    seen, reasons = run(tmp_path, clips, num_workers)
+    assert reasons == dict.fromkeys(range(len(clips)), "")
+    assert {job: seen.get(job, []) for job in reasons} == {
+        job: list(range(int(clip.split()[0]))) for job, clip in enumerate(clips)
+    }
+
+
+def test_a_clip_that_fails_costs_no_other(tmp_path: Path) -> None:
+    clips = ["2 end", "1 reject", "3 end", "1 surprise", "2 die", "4 die-once", "5 end"]
+    seen, reasons = run(tmp_path, clips, 2)
+    assert {job: reason for job, reason in reasons.items() if reason} == {
+        1: "no video stream",
+        3: "decoder failed: ValueError: what is this",
+        4: "decoder died: signal 9",
+    }
+    assert (tmp_path / "died").exists()
+    for job in (0, 2, 5, 6):
+        assert seen[job] == list(range(int(clips[job].split()[0])))
+
+
+def test_a_decoder_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SILENCE_S", 2.0)
+    _, reasons = run(tmp_path, ["1 hang", "2 end"], 1)
+    assert reasons == {0: "decoder died: silent for 2 s", 1: ""}
+
+
+def test_a_mistake_in_the_settings_ends_the_stage(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="no such model"):
+        run(tmp_path, ["2 end", "1 give-up", "2 end"], 2)
+
+
+def test_no_clips(tmp_path: Path) -> None:
+    assert run(tmp_path, [], 3) == ({}, {})
