@@ -183,6 +183,17 @@ class Config:
         """Returns the names of the backbones and imported features that the experiment uses."""
         return sorted({name for _, name in self.used_features()})
 
+    def used_with(self, split: str, dataset: str = "") -> list[str]:
+        """Returns the names of the backbones and imported features that a split is used with."""
+        runs = [r for r in self.runs() if r.split == split and r.dataset == (dataset or r.dataset)]
+        sets = [self.feature_sets[run.feature_set] for run in runs]
+        return sorted({name for s in sets for name in (s.video, s.audio)})
+
+    def text_embeddings_with(self, split: str, dataset: str) -> list[str]:
+        """Returns the names of the text embeddings that a dataset's split is used with."""
+        runs = [run for run in self.runs() if (run.split, run.dataset) == (split, dataset)]
+        return sorted({run.text_embedding for run in runs})
+
     def pretraining_lists(self, split: str) -> list[Path]:
         """Returns the files that say which classes the backbones of a split were trained on."""
         parts = _pretrained_backbones(self, split)
@@ -364,7 +375,7 @@ def _pretrained_backbones(config: Config, split: str) -> dict[str, dict[str, Any
     """Returns the backbones that may have seen classes of a split; ``None`` if imported."""
     excluded = getattr(config.splits[split].settings, "exclude_pretraining_of", ())
     parts: dict[str, dict[str, Any] | None] = {}
-    for name in sorted({*excluded, *(used for _, used in config.used_features(split))}):
+    for name in sorted({*excluded, *config.used_with(split)}):
         settings: Any = config.backbones[name].settings if name in config.backbones else None
         if settings is None:
             parts[name] = None
