@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 
-.PHONY: demo test lint lock setup clean
+.PHONY: demo test lint benchmark lock setup clean
 
 demo: setup
 	$(BIN)/snakemake --cores all
@@ -32,6 +32,10 @@ $(VENV)/.complete: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+benchmark: setup
+	$(BIN)/python -m tests.benchmarks.extraction
+	$(BIN)/python -m tests.benchmarks.training
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

@@ -11,7 +11,7 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
-from avca_pipeline.weights import download
+from avca_pipeline.web import download
 
 
 class Settings(PluginSettings):

@@ -107,8 +107,8 @@ class Crew:
     ) -> None:
         warm_up(libraries)
         self.windows, self.clips, self.shape, self.dtype = windows, clips, shape, dtype
-        self.num_workers = max(1, min(num_workers, len(clips)))
-        self.own_slots = max(2, -(-num_slots // self.num_workers))
+        self.num_workers = min(max(1, num_workers), len(clips))
+        self.own_slots = max(2, math.ceil(num_slots / max(1, self.num_workers)))
         self.waiting = deque(range(len(clips)))
         self.attempts = Counter[int]()
         self.workers: list[_Worker] = []

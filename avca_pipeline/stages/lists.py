@@ -15,7 +15,7 @@ from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
 from avca_pipeline.registry import nearest
-from avca_pipeline.weights import download
+from avca_pipeline.web import download
 
 COMMIT = "2711aeb5d7257ece4c5464fa46d7849a4edf6470"
 ADDRESS = f"https://raw.githubusercontent.com/ExplainableML/AVCA-GZSL/{COMMIT}"

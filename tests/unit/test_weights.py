@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import weights
+from avca_pipeline import web, weights
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.weights import Published, WeightsSettings
 
-CONTENT = os.urandom(3 * weights.CHUNK_BYTES + 17)
+CONTENT = os.urandom(3 * web.CHUNK_BYTES + 17)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -64,8 +64,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(weights.time, "sleep", lambda _: None)
-    monkeypatch.setattr(weights, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(web.time, "sleep", lambda _: None)
+    monkeypatch.setattr(web, "TIMEOUT_S", 1.0)
     Handler.requests = []
     Handler.goes_on.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
