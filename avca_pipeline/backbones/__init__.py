@@ -21,8 +21,6 @@ A backbone is one file here with
     ``(windows, dim)`` features of a batch of windows on the network's device, float32;
 ``BATCH_WINDOWS``
     how many windows fill a batch on a CPU and on a GPU;
-``LIBRARIES``
-    slow imports of ``windows`` besides torch, to be done once for all decode workers.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from avca_pipeline.weights import Published, WeightsSettings, fill
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 8, "cuda": 64}
-LIBRARIES = ()
 
 RATE_HZ = 25
 WINDOW_FRAMES = 16

@@ -23,7 +23,6 @@ from avca_pipeline.weights import Published
 
 MODALITY = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 128}
-LIBRARIES = ()
 
 RATE_HZ = 44_100
 WINDOW_SAMPLES = 44_100

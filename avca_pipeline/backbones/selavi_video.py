@@ -21,7 +21,6 @@ from avca_pipeline.weights import Published
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
-LIBRARIES = ()
 
 RATE_HZ = 30
 WINDOW_FRAMES = 30

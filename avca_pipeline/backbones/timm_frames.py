@@ -26,7 +26,6 @@ from avca_pipeline.weights import PUBLISHED, WeightsSettings, fill, ready, state
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
-LIBRARIES = ("timm",)
 
 
 class Settings(WeightsSettings):

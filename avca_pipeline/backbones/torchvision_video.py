@@ -25,7 +25,6 @@ from avca_pipeline.weights import Published, WeightsSettings, fill
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
-LIBRARIES = ("torchvision.models.video",)
 
 
 class Settings(WeightsSettings):

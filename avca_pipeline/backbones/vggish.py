@@ -33,7 +33,6 @@ from avca_pipeline.weights import (
 
 MODALITY = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
-LIBRARIES = ()
 
 RATE_HZ = 16_000
 FRAME_SAMPLES = 400  # 25 ms

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import math
 import multiprocessing as mp
 import signal
@@ -19,7 +20,6 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -75,14 +75,11 @@ class _Worker:
     heard_s: float = field(default_factory=time.monotonic)
 
 
-def warm_up(libraries: Sequence[str] = ()) -> None:
-    """Starts the process that workers are forked from, and its imports, in the background."""
-    mp.get_context("forkserver").set_forkserver_preload([__name__, "torch", "av", *libraries])
-    forkserver.ensure_running()
-
-
 class Crew:
     """Workers that decode clips.
+
+    They are forked, so that they share what is imported already and start at once; begin before
+    a GPU is in use.
 
     Args:
         windows: decodes one clip; it and the clips must be picklable.
@@ -91,7 +88,6 @@ class Crew:
         dtype: of a window.
         num_workers: processes.
         num_slots: windows that may lie finished, over all workers.
-        libraries: modules to import once for all workers.
     """
 
     def __init__(
@@ -103,9 +99,7 @@ class Crew:
         *,
         num_workers: int,
         num_slots: int,
-        libraries: Sequence[str] = (),
     ) -> None:
-        warm_up(libraries)
         self.windows, self.clips, self.shape, self.dtype = windows, clips, shape, dtype
         self.num_workers = min(max(1, num_workers), len(clips))
         self.own_slots = max(2, math.ceil(num_slots / max(1, self.num_workers)))
@@ -114,6 +108,8 @@ class Crew:
         self.workers: list[_Worker] = []
 
     def __enter__(self) -> Crew:
+        for library in ("av", "torch"):  # once for all workers
+            importlib.import_module(library)
         try:
             for _ in range(self.num_workers):
                 self._start()
@@ -170,12 +166,15 @@ class Crew:
             _send(worker, ("free", slot))
 
     def _start(self) -> None:
-        context = mp.get_context("forkserver")
+        context = mp.get_context("fork")
         ours, theirs = context.Pipe()
         size = self.own_slots * math.prod(self.shape) * np.dtype(self.dtype).itemsize
         buffer = context.RawArray("B", size)
         layout = (buffer, self.shape, self.dtype, self.own_slots)
-        process = context.Process(target=_work, args=(theirs, self.windows, *layout), daemon=True)
+        # A copy of our end in a worker would keep it waiting after the end of this process.
+        not_its = [ours, *(worker.connection for worker in self.workers)]
+        arguments = (theirs, not_its, self.windows, *layout)
+        process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
         worker = _Worker(process, ours, _slots(*layout))
@@ -209,6 +208,7 @@ class Crew:
 
 def _work(
     connection: Connection,
+    not_its: Sequence[Connection],
     windows: Callable[[Any], Iterator[Window]],
     buffer: Any,
     shape: tuple[int, ...],
@@ -217,6 +217,8 @@ def _work(
 ) -> None:
     """Decodes clips as they come until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
+    for other in not_its:
+        other.close()
     torch.set_num_threads(1)  # workers are the unit of parallelism
     keep_memory()
     slots = _slots(buffer, shape, dtype, num_slots)

@@ -29,7 +29,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.windows import Window
-from avca_pipeline.media.workers import Crew, Decoded, Restarted, warm_up
+from avca_pipeline.media.workers import Crew, Decoded, Restarted
 from avca_pipeline.progress import Progress, say
 
 BATCHES_AHEAD = 2
@@ -104,21 +104,20 @@ def run(
     bounds = checked(LimitsSettings, limits, "limits").limits()
     todo = _usable_clips(clips, table)
     title = f"extract {out.parent.name} {clips.stem}"
-    warm_up(module.LIBRARIES)  # beside the building of the network
     spec: Spec = module.spec(typed)
     check_precision(typed.precision, device)
-    network, weights = module.build(typed, cache)
-    encoder = Encoder(module, typed, network, device, keep_windows)
     crew = Crew(
         functools.partial(_windows, plugin, typed, bounds),
         [clip.media for clip in todo],
         spec.window_shape,
         spec.window_dtype,
         num_workers=workers,
-        num_slots=BATCHES_AHEAD * encoder.batch_size,
-        libraries=module.LIBRARIES,
+        num_slots=BATCHES_AHEAD * module.BATCH_WINDOWS[device],
     )
     with crew, Progress(title, len(todo), "clips") as progress:
+        # The workers are at work by now.
+        network, weights = module.build(typed, cache)
+        encoder = Encoder(module, typed, network, device, keep_windows)
         for item in crew.decoded():
             clip = todo[item.job]
             if isinstance(item, Decoded):

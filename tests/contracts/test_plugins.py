@@ -38,7 +38,7 @@ NOT_TRAINED = {("avca", "positions")}  # as published
 CONTRACTS = {
     "datasets": ("Settings", "inputs", "clips", "locate"),
     "backbones": (
-        "Settings", "MODALITY", "BATCH_WINDOWS", "LIBRARIES", "spec", "published",
+        "Settings", "MODALITY", "BATCH_WINDOWS", "spec", "published",
         "pretraining_classes", "windows", "build", "encode",
     ),
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
