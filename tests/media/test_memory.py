@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.conftest import REPOSITORY
 
-RATE_HZ, AUDIO_HZ = 5, 8_000
+RATE_HZ, AUDIO_HZ = 5, 16_000
 
 
 def write(path: Path, seconds: int) -> Path:
