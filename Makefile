@@ -5,13 +5,22 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 
-.PHONY: demo test lint benchmark lock setup clean
+.PHONY: demo test cluster lint benchmark lock setup clean
 
 demo: setup
 	$(BIN)/snakemake --cores all
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What tests/cluster needs beside Slurm itself. Not in .venv proper: every start of Snakemake
+# imports every plugin that it finds.
+cluster: $(VENV)/cluster/.complete
+
+$(VENV)/cluster/.complete: $(VENV)/.complete tests/cluster/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/cluster --require-hashes \
+	  -r tests/cluster/requirements.lock
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .
@@ -42,6 +51,9 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	  --generate-hashes --upgrade \
 	  --extra dev --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
+	  --generate-hashes --upgrade --custom-compile-command "make lock" \
+	  tests/cluster/requirements.in --output-file tests/cluster/requirements.lock
 	$(BIN)/python envs/update.py
 
 clean:
