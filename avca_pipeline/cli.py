@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline import __version__
+from avca_pipeline import __version__, gpus
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import logging_to, say
 
@@ -142,9 +142,13 @@ def _inputs(o: argparse.Namespace) -> dict[str, list[Path]]:
 
 
 def _device(o: argparse.Namespace) -> str:
-    """Returns ``cuda`` where there is one, after giving torch as many threads as were allotted."""
+    """Returns ``cuda`` where there is one, after giving torch its threads and its GPU."""
     from avca_pipeline.lazy import torch
 
+    names = [] if o.device == "cpu" else gpus.visible()
+    if names:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.take(names, o.jobs_per_gpu)
+        say(f"avca {o.command}: on {os.environ['CUDA_VISIBLE_DEVICES']}")
     if o.threads:
         torch.set_num_threads(o.threads)
     if o.device == "auto":
@@ -189,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         if device:
             sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
             sub.add_argument("--threads", type=int, help="CPU threads (default: all)")
+            sub.add_argument("--jobs-per-gpu", type=int, default=1, help="that may share one")
         sub.add_argument("--log", type=Path, help="file to write the lines to as well")
         return sub
 

@@ -142,6 +142,7 @@ class Config:
 
     results: str
     cache: str
+    jobs_per_gpu: int
     limits: LimitsSettings
     download: DownloadSettings
     datasets: dict[str, Entry]
@@ -235,6 +236,7 @@ def parse(raw: Any) -> Config:
     known = (
         "results",
         "cache",
+        "jobs_per_gpu",
         "limits",
         "download",
         "imported",
@@ -253,6 +255,7 @@ def parse(raw: Any) -> Config:
     config = Config(
         results=_text(raw, "results", "results"),
         cache=_text(raw, "cache", "~/.cache/avca_pipeline"),
+        jobs_per_gpu=_count(raw.get("jobs_per_gpu", 1), "jobs_per_gpu"),
         limits=checked(LimitsSettings, raw.get("limits", {}), "limits"),
         download=checked(DownloadSettings, raw.get("download", {}), "download"),
         datasets=datasets,
@@ -425,6 +428,12 @@ def _text(raw: dict[str, Any], key: str, default: str) -> str:
     return value
 
 
+def _count(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 99_999:
+        raise PipelineError(f"{where}: expected a whole number from 1 on, found {value!r}")
+    return value
+
+
 def _entry(folder: str, name: str, raw: Any) -> Entry:
     """Returns a plugin entry; the plugin is the one of the same name unless ``plugin`` says so."""
     raw = dict(raw) if isinstance(raw, Mapping) else raw
@@ -449,16 +458,13 @@ def _datasets(section: Any) -> tuple[dict[str, Entry], dict[str, int], dict[str,
     for name, value in _named({"datasets": section}, "datasets"):
         rest = dict(value) if isinstance(value, Mapping) else value
         number = rest.pop("num_shards", 1) if isinstance(rest, dict) else 1
-        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 99_999:
-            raise PipelineError(
-                f"datasets.{name}.num_shards: expected a whole number from 1 on, found {number!r}"
-            )
         share = rest.pop("max_missing", MAX_MISSING) if isinstance(rest, dict) else MAX_MISSING
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PipelineError(
                 f"datasets.{name}.max_missing: expected a share from 0 to 1, found {share!r}"
             )
-        num_shards[name], max_missing[name] = number, float(share)
+        num_shards[name] = _count(number, f"datasets.{name}.num_shards")
+        max_missing[name] = float(share)
         entries[name] = _entry("datasets", name, rest)
     return entries, num_shards, max_missing
 

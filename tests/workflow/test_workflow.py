@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -108,6 +109,20 @@ def test_a_change_reruns_what_depends_on_it(
 def test_a_comment_reruns_nothing(folder: Path) -> None:
     text = "# a comment\n" + yaml.safe_dump(dict(reversed(tiny().items()))) + "# another\n"
     assert planned(folder, text) == {}
+
+
+@pytest.mark.parametrize(("jobs_per_gpu", "threads"), [(1, 4), (2, 2)])
+def test_jobs_on_several_gpus_share_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs_per_gpu: int, threads: int
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-a)'\necho 'GPU 1: A (UUID: GPU-b)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    config = tiny(jobs_per_gpu=jobs_per_gpu)
+    done = snakemake(tmp_path / "run", config, "--dry-run", "--cores", "8")
+    extracts = re.findall(r"^rule extract:\n(?: +.*\n)*? +threads: (\d+)$", done.stdout, re.M)
+    assert extracts == [str(threads)] * 4, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("rule", ["extract", "train"])

@@ -8,6 +8,7 @@ import sys
 from os import environ
 
 from avca_pipeline import config as avca_config
+from avca_pipeline import gpus
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import layout
@@ -65,6 +66,24 @@ wildcard_constraints:
     model="[^/]+",
     seed=r"\d+",
     candidate="[^/]+",
+
+
+def gpu_places():
+    """Returns how many jobs may use this machine's GPUs at a time; 0 if it has none.
+
+    Jobs choose among them by themselves. On a cluster its scheduler hands them out.
+    """
+    if workflow.nodes is not None or not workflow.is_main_process:
+        return 0
+    if "gpu" not in workflow.global_resources:
+        places = len(gpus.visible()) * CONFIG.jobs_per_gpu
+        if not places:
+            return 0
+        workflow.register_resource("gpu", places)
+    return workflow.global_resources["gpu"].value
+
+
+GPU_PLACES = gpu_places()
 
 
 def settings(stage, name="", **more):

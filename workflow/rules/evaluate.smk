@@ -18,10 +18,11 @@ rule evaluate:
     threads: 1
     resources:
         gpu=1,
+        jobs_per_gpu=CONFIG.jobs_per_gpu,
     conda:
         "../../envs/avca.yaml"
     shell:
         f"exec avca evaluate --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
         " --checkpoint {input.checkpoint:q} --selection {input.selection:q}"
         " --out {output.scores:q} --embeddings {output.embeddings:q}"
-        " --threads {threads} --log {log:q}"
+        " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"

@@ -12,9 +12,11 @@ rule extract:
         f"{LOGS}/extract/{{backbone}}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/extract/{{backbone}}/{{shard}}.tsv"
-    threads: workflow.cores
+    # Jobs on different GPUs share the cores, which decode.
+    threads: max(1, workflow.cores // max(1, GPU_PLACES))
     resources:
         gpu=1,
+        jobs_per_gpu=CONFIG.jobs_per_gpu,
         # No parameter: where downloads are kept changes no result.
         weights_cache=CONFIG.cache,
     conda:
@@ -22,4 +24,4 @@ rule extract:
     shell:
         "exec avca extract --settings {params.settings:q} --clips {input.clips:q}"
         " --fetched {input.fetched:q} --out {output:q} --cache {resources.weights_cache:q}"
-        " --threads {threads} --log {log:q}"
+        " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"

@@ -15,12 +15,13 @@ rule train_stage1:
     threads: 1
     resources:
         gpu=1,
+        jobs_per_gpu=CONFIG.jobs_per_gpu,
     conda:
         "../../envs/avca.yaml"
     shell:
         f"exec avca train --stage 1 --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
         " --out {output.checkpoint:q} --history {output.history:q} --resume {params.resume:q}"
-        " --threads {threads} --log {log:q}"
+        " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
 
 
 rule train_stage2:
@@ -39,9 +40,11 @@ rule train_stage2:
     threads: 1
     resources:
         gpu=1,
+        jobs_per_gpu=CONFIG.jobs_per_gpu,
     conda:
         "../../envs/avca.yaml"
     shell:
         f"exec avca train --stage 2 --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
         " --selection {input.selection:q} --out {output.checkpoint:q} --history {output.history:q}"
-        " --resume {params.resume:q} --threads {threads} --log {log:q}"
+        " --resume {params.resume:q} --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu}"
+        " --log {log:q}"
