@@ -67,9 +67,9 @@ def snakemake(
     )
 
 
-def planned(folder: Path, config: dict[str, Any] | str | None) -> dict[str, int]:
+def planned(folder: Path, config: dict[str, Any] | str | None, *arguments: str) -> dict[str, int]:
     """Returns how many jobs of each rule a dry run announces."""
-    done = snakemake(folder, config, "--dry-run")
+    done = snakemake(folder, config, "--dry-run", *arguments)
     assert done.returncode == 0, done.stderr
     table = re.search(r"^job +count\n-+ +-+\n((?:\w+ +\d+\n)+)", done.stdout + done.stderr, re.M)
     if table is None:

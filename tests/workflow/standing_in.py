@@ -1,0 +1,100 @@
+"""A dataset as large as one likes, whose long stages are stood in for by a script of no duration.
+
+What is left is what Snakemake costs, and the question which jobs it runs. Listing and splitting
+clips is real.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline.artifacts import features
+from tests.workflow.driving import command
+
+# The workflow looks for `avca` beside its Python; only this name of it is another one.
+PYTHON = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
+STAND_IN = """\
+#!/bin/sh
+case $1 in manifest|split) exec {avca} "$@" ;; esac
+stage=$1
+while [ $# -gt 0 ]; do
+  case $1 in
+    --out) if [ $stage = extract ]; then cp {features} "$2"; else : > "$2"; fi ;;
+    --table|--history|--embeddings|--log) : > "$2" ;;
+  esac
+  shift
+done
+"""
+COLUMNS = ("clip_id", "source_id", "class_name", "path_or_url", "start_s", "end_s")
+
+
+def write_clips(folder: Path, first: int, last: int) -> None:
+    """Adds clips to the table of the dataset."""
+    table = folder / "clips.csv"
+    is_new = not table.exists()
+    with open(table, "a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(COLUMNS)
+        for number in range(first, last):
+            name = f"clip{number:06d}"
+            writer.writerow((name, f"video-{name}", f"class {number % 309}", f"{name}.mp4", "", ""))
+
+
+def config(num_shards: int, **sections: Any) -> dict[str, Any]:
+    """Returns a config for the table of clips, with the paper's backbones."""
+    names = {"video": "c3d", "audio": "vggish"}
+    return {
+        "datasets": {"large": {"plugin": "table", "path": "clips.csv", "num_shards": num_shards}},
+        "backbones": {"c3d": {}, "vggish": {}},
+        "feature_sets": {"both": names},
+        "text_embeddings": {"hashed": {}},
+        "splits": {"built": {}},
+        "models": {"avca": {"search": {"learning_rate": [0.001, 0.002]}}},
+        "experiment": {
+            "datasets": ["large"], "feature_sets": ["both"], "text_embeddings": ["hashed"],
+            "splits": ["built"], "models": ["avca"], "seeds": [0, 1, 2],
+        },
+    } | sections  # fmt: skip
+
+
+def stand_in(folder: Path) -> Path:
+    """Writes the script that stands in for ``avca``; returns what the Python beside it is called."""
+    nothing = folder / "nothing.h5"
+    no_numbers = np.zeros(0, np.int64)
+    features.write(
+        nothing, features.Features([], np.zeros((0, 0), np.float32), no_numbers, no_numbers > 0)
+    )
+    script = folder / "bin" / "avca"
+    script.parent.mkdir()
+    real = shutil.which("avca", path=str(Path(sys.executable).parent))
+    script.write_text(STAND_IN.format(avca=real, features=nothing))
+    script.chmod(0o755)
+    return script.with_name("python")
+
+
+def run(folder: Path, python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Snakemake in ``folder`` with the stand-in."""
+    _, _, _, *rest = command(folder, *arguments)
+    return subprocess.run(
+        [sys.executable, "-c", PYTHON, str(python), *rest],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Returns how many jobs of each rule were run."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", done.stdout + done.stderr, re.M)
+    return {rule: count for rule, count in Counter(names).items() if rule != "all"}
