@@ -45,6 +45,7 @@ $(VENV)/.complete: requirements.lock pyproject.toml
 benchmark: setup
 	$(BIN)/python -m tests.benchmarks.extraction
 	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks.scale
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

@@ -68,7 +68,7 @@ def config(num_shards: int, **sections: Any) -> dict[str, Any]:
 
 
 def stand_in(folder: Path) -> Path:
-    """Writes the script that stands in for ``avca``; returns what the Python beside it is called."""
+    """Writes the script that stands in for ``avca``; returns the name of a Python beside it."""
     nothing = folder / "nothing.h5"
     no_numbers = np.zeros(0, np.int64)
     features.write(
@@ -82,19 +82,45 @@ def stand_in(folder: Path) -> Path:
     return script.with_name("python")
 
 
-def run(folder: Path, python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs Snakemake in ``folder`` with the stand-in."""
+def whole_table() -> dict[str, Any]:
+    """Returns what makes a config of `config` the paper's whole table."""
+    models = ("avca", "ale", "sje", "devise", "apn", "fvaegan", "cjme", "avgzslnet")
+    backbones = ("c3d", "vggish", "selavi_video", "selavi_audio")
+    return {
+        "backbones": {name: {} for name in backbones},
+        "feature_sets": {
+            "c3d-vggish": {"video": "c3d", "audio": "vggish"},
+            "selavi": {"video": "selavi_video", "audio": "selavi_audio"},
+        },
+        "models": {name: {} for name in models},
+        "experiment": {
+            "datasets": ["large"], "feature_sets": ["c3d-vggish", "selavi"],
+            "text_embeddings": ["hashed"], "splits": ["built"], "models": list(models),
+            "seeds": [0, 1, 2, 3, 4],
+        },
+    }  # fmt: skip
+
+
+def start(folder: Path, python: Path, *arguments: str, output: Any) -> subprocess.Popen[str]:
+    """Starts Snakemake in ``folder`` with the stand-in."""
     _, _, _, *rest = command(folder, *arguments)
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-c", PYTHON, str(python), *rest],
-        capture_output=True,
+        stdout=output,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
 
 
-def ran(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    """Returns how many jobs of each rule were run."""
-    assert done.returncode == 0, done.stdout + done.stderr
-    names = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", done.stdout + done.stderr, re.M)
+def run(folder: Path, python: Path, *arguments: str) -> dict[str, int]:
+    """Runs Snakemake in ``folder`` and returns how many jobs of each rule it ran."""
+    running = start(folder, python, *arguments, output=subprocess.PIPE)
+    output, _ = running.communicate()
+    assert running.returncode == 0, output
+    return ran(output)
+
+
+def ran(output: str) -> dict[str, int]:
+    """Returns how many jobs of each rule were run, as Snakemake says."""
+    names = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", output, re.M)
     return {rule: count for rule, count in Counter(names).items() if rule != "all"}

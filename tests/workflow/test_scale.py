@@ -25,7 +25,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     python = standing_in.stand_in(folder)
     standing_in.write_clips(folder, 0, NUM_CLIPS)
     (folder / "config.yaml").write_text(yaml.safe_dump(standing_in.config(NUM_SHARDS)))
-    assert standing_in.ran(standing_in.run(folder, python)) == {
+    assert standing_in.run(folder, python) == {
         "manifest": 1, "embed": 1, "split": 1, "fetch": NUM_SHARDS, "extract": 2 * NUM_SHARDS,
         **AFTER_FEATURES,
     }  # fmt: skip
@@ -38,11 +38,11 @@ def test_new_clips_run_their_shards_again(finished: tuple[Path, Path]) -> None:
     names = [f"clip{number:06d}" for number in range(NUM_CLIPS, NUM_CLIPS + NUM_NEW)]
     touched = len({shard_of(name, NUM_SHARDS) for name in names})
     assert 1 < touched < NUM_SHARDS
-    assert standing_in.ran(standing_in.run(folder, python)) == {
+    assert standing_in.run(folder, python) == {
         "manifest": 1, "embed": 1, "split": 1, "fetch": touched, "extract": 2 * touched,
         **AFTER_FEATURES,
     }  # fmt: skip
-    assert standing_in.ran(standing_in.run(folder, python)) == {}
+    assert standing_in.run(folder, python) == {}
 
 
 def test_other_machines_run_nothing_again(
