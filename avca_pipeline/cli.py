@@ -7,6 +7,7 @@ fills it in, so that a line pasted from a log runs by itself.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -32,6 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 1
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Not even the log can be written.
+        print(
+            f"avca {options.command}: error: {error.strerror}; make room and run the same again",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

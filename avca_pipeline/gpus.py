@@ -7,7 +7,6 @@ and of a batch system that shows every GPU to every job stay out of each other's
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import subprocess
@@ -15,15 +14,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
+from avca_pipeline import locks
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
 
 LISTED = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 POLL_S = 1.0
-
-_held: list[TextIO] = []
 
 
 def visible(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -84,14 +81,8 @@ def take(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = None
         while True:
             for place in range(jobs_per_gpu):
                 for name in names:
-                    file = open(folder / f"{name}.{place}", "w")  # noqa: SIM115 - open to the end
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        file.close()
-                        continue
-                    _held.append(file)
-                    return name
+                    if locks.hold(folder / f"{name}.{place}"):
+                        return name
             if not has_waited:
                 say(f"all {len(names)} GPUs are in use by other jobs: waiting for a free place")
                 has_waited = True

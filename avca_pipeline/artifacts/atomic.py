@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def writing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise PipelineError(f"{path}: cannot be written ({_reason(error)})") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -53,9 +54,15 @@ def writing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         temporary.replace(path)
     except OSError as error:
-        raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise PipelineError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    """Returns what went wrong in the system's words, which HDF5 hides among its own."""
+    hidden = re.search(r"error message = '([^']*)'", str(error))
+    return error.strerror or (hidden[1] if hidden else " ".join(str(error).split()))
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -1,8 +1,13 @@
-"""Opens HDF5 files of ours: whole, of the right kind and version, or not at all."""
+"""Opens HDF5 files of ours: whole, of the right kind and version, or not at all.
+
+A file's SHA-256 stands in its user block, the room that HDF5 leaves at the beginning: the library
+does not notice a flipped bit in numbers, and may crash on one in the structure.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,21 +15,28 @@ from typing import Any
 from avca_pipeline.artifacts.atomic import check_version, writing
 from avca_pipeline.errors import FormatError
 
+USER_BLOCK_BYTES = 512  # the least that HDF5 allows
+MARK = b"avca sha256 "
+
 
 @contextlib.contextmanager
 def writing_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
     """Yields an `h5py.File` to fill; ``path`` appears once the block has succeeded."""
     import h5py
 
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["kind"] = kind
-        file.attrs["format_version"] = format_version
-        yield file
+    with writing(path) as temporary:
+        with h5py.File(temporary, "w", userblock_size=USER_BLOCK_BYTES) as file:
+            file.attrs["kind"] = kind
+            file.attrs["format_version"] = format_version
+            yield file
+        header = MARK + _digest(temporary) + b"\n"
+        with open(temporary, "r+b") as raw:
+            raw.write(header)
 
 
 @contextlib.contextmanager
 def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
-    """Yields an `h5py.File` to read.
+    """Yields an `h5py.File` to read, after comparing the whole file with its SHA-256.
 
     Raises:
         FormatError: missing, damaged, of another kind or another version; what the block finds
@@ -35,6 +47,11 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
     if not path.is_file():
         raise FormatError(f"{path}: no such file")
     try:
+        with open(path, "rb") as raw:
+            header = raw.read(USER_BLOCK_BYTES)
+        # Without the mark it was written by release 0.1.0, or by another program.
+        if header.startswith(MARK) and header[len(MARK) :].split(b"\n")[0] != _digest(path):
+            raise OSError("its content is not what was written")
         with h5py.File(path, "r") as file:
             found = file.attrs.get("kind")
             if found != kind:
@@ -49,6 +66,13 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
         raise FormatError(
             f"{path}: damaged ({error}); delete the file and run again to rebuild it"
         ) from error
+
+
+def _digest(path: Path) -> bytes:
+    """Returns the SHA-256, in hexadecimal, of all that follows the user block."""
+    with open(path, "rb") as file:
+        file.seek(USER_BLOCK_BYTES)
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
 def write_strings(group: Any, name: str, values: Sequence[str]) -> None:

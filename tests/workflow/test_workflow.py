@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,23 +13,7 @@ import yaml
 
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.datasets import demo
-from tests.workflow.driving import command, planned, results, snakemake, tiny
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the tiny workflow has run to its end."""
-    folder = tmp_path_factory.mktemp("workflow") / "with space"
-    done = snakemake(folder, tiny())
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
-@pytest.fixture
-def folder(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it to change."""
-    shutil.copytree(finished, tmp_path / "copy", symlinks=True)
-    return tmp_path / "copy"
+from tests.workflow.driving import planned, snakemake, tiny
 
 
 def test_everything_is_there_and_accounted_for(finished: Path) -> None:
@@ -123,58 +103,6 @@ def test_jobs_on_several_gpus_share_the_cores(
     done = snakemake(tmp_path / "run", config, "--dry-run", "--cores", "8")
     extracts = re.findall(r"^rule extract:\n(?: +.*\n)*? +threads: (\d+)$", done.stdout, re.M)
     assert extracts == [str(threads)] * 4, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("rule", ["extract", "train"])
-def test_kill_and_run_again(finished: Path, tmp_path: Path, rule: str) -> None:
-    """`kill -9` of Snakemake and all its children in the middle of a stage, then the same again."""
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump(tiny()))
-    done = {"extract": "fetched/00001-of-00002.csv", "train": "splits/built.csv"}[rule]
-    running = subprocess.Popen(
-        command(folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    logs = folder / "results/tiny/logs" / rule
-    deadline = time.monotonic() + 300
-    while not (any(logs.rglob("*.log")) and (folder / "results/tiny" / done).exists()):
-        assert running.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    assert not (folder / "results/report.html").exists()
-
-    again = snakemake(folder, None)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert results(folder) == results(finished)
-
-
-def test_two_runs_at_once_do_not_mix(folder: Path) -> None:
-    """The second one is refused by Snakemake's lock, which outlives no process of ours."""
-    config = tiny()
-    config["models"]["avca"] |= {"epochs": 400}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    first = subprocess.Popen(
-        command(folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    locks = folder / ".snakemake" / "locks"
-    deadline = time.monotonic() + 120
-    while not (locks.exists() and any(locks.iterdir())):
-        assert first.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    second = snakemake(folder, None)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    assert second.returncode == 1
-    assert "lock" in (second.stdout + second.stderr).lower()
 
 
 def a_class_with_one_source(folder: Path) -> dict[str, Any]:

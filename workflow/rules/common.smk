@@ -1,14 +1,14 @@
 """What the rules share: the typed config, and where files are."""
 
-import fcntl
 import os
 import re
 import shutil
 import sys
 from os import environ
+from pathlib import Path
 
 from avca_pipeline import config as avca_config
-from avca_pipeline import gpus
+from avca_pipeline import gpus, locks
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import layout
@@ -30,21 +30,39 @@ def stop_on_user_errors(call, *arguments):
 def forget_stale_lock():
     """Lets a run go on after `kill -9` of Snakemake, whose own lock stays behind then.
 
-    The operating system drops this lock with the process, so whoever gets it knows that no other
-    run is alive in this folder.
+    Whoever gets our lock knows that no other run is alive in this folder. Otherwise Snakemake's
+    lock says what to do.
     """
-    os.makedirs(".snakemake", exist_ok=True)
-    lock = open(".snakemake/alive.lock", "w")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return None  # Snakemake's own lock says what to do
-    shutil.rmtree(".snakemake/locks", ignore_errors=True)
-    return lock
+        os.makedirs(".snakemake", exist_ok=True)
+        is_alone = locks.hold(Path(".snakemake/alive.lock"))
+    except OSError as error:
+        raise PipelineError(
+            f"{os.getcwd()}: cannot be written ({error.strerror}), and Snakemake has to; "
+            "name a folder of yours with --directory"
+        ) from error
+    if is_alone:
+        shutil.rmtree(".snakemake/locks", ignore_errors=True)
+
+
+def stop_unless_alone():
+    """Keeps others away from these results, who may have been started in another folder."""
+    try:
+        os.makedirs(RESULTS, exist_ok=True)
+        is_alone = locks.hold(Path(RESULTS, ".lock"))
+    except OSError as error:
+        raise PipelineError(
+            f"results: {RESULTS}: cannot be written ({error.strerror}); name another folder"
+        ) from error
+    if not is_alone:
+        raise PipelineError(
+            f"results: {RESULTS}: another run is at work there; wait for its end, or name "
+            "another folder"
+        )
 
 
 if workflow.is_main_process and not workflow.dryrun:
-    ALIVE_LOCK = forget_stale_lock()
+    stop_on_user_errors(forget_stale_lock)
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
 stop_on_user_errors(avca_config.check_inputs, CONFIG)

@@ -1,0 +1,71 @@
+"""A features file that was damaged on disk is found out when it is read, never taken as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.errors import FormatError
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Features]:
+    path = tmp_path_factory.mktemp("features") / "00000-of-00001.h5"
+    value = Features(
+        clip_ids=[f"clip {number}" for number in range(20)],
+        features=np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32),
+        num_windows=np.full(20, 2),
+        is_padded=np.zeros(20, bool),
+        rejected={"clip 20": "no video stream"},
+        attributes={"backbone": "c3d", "weights": "random:0", "preprocessing": "{}"},
+        windows=np.random.default_rng(1).normal(size=(40, 30)).astype(np.float32),
+    )
+    features.write(path, value)
+    return path.read_bytes(), features.read(path)
+
+
+def same(one: Features, other: Features) -> bool:
+    return (
+        list(one.clip_ids) == list(other.clip_ids)
+        and one.rejected == other.rejected
+        and one.attributes == other.attributes
+        and all(
+            np.array_equal(getattr(one, name), getattr(other, name))
+            for name in ("features", "num_windows", "is_padded", "windows")
+        )
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_flipped_bit_is_found_or_harmless(
+    written: tuple[bytes, Features], tmp_path: Path, seed: int
+) -> None:
+    content, value = written
+    drawn = np.random.default_rng(seed)
+    path = tmp_path / "damaged.h5"
+    found = 0
+    for position in drawn.integers(len(content), size=100):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(drawn.integers(8))
+        path.write_bytes(damaged)
+        try:
+            assert same(features.read(path), value), f"bit flipped in byte {position}"
+        except FormatError as error:
+            assert str(path) in str(error)  # noqa: PT017 - which of the two it is, is left open
+            found += 1
+    assert found
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
+def test_a_file_cut_off_is_found(
+    written: tuple[bytes, Features], tmp_path: Path, share: float
+) -> None:
+    content, _ = written
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(FormatError, match=r"damaged\.h5: damaged .*delete the file and run again"):
+        features.read(path)
