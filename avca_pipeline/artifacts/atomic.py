@@ -62,7 +62,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
 def _reason(error: OSError) -> str:
     """Returns what went wrong in the system's words, which HDF5 hides among its own."""
     hidden = re.search(r"error message = '([^']*)'", str(error))
-    return error.strerror or (hidden[1] if hidden else " ".join(str(error).split()))
+    return hidden[1] if hidden else " ".join((error.strerror or str(error)).split())
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
