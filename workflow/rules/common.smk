@@ -8,7 +8,7 @@ from os import environ
 from pathlib import Path
 
 from avca_pipeline import config as avca_config
-from avca_pipeline import gpus, locks
+from avca_pipeline import gpus, locks, slurm
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import layout
@@ -30,8 +30,8 @@ def stop_on_user_errors(call, *arguments):
 def forget_stale_lock():
     """Lets a run go on after `kill -9` of Snakemake, whose own lock stays behind then.
 
-    Whoever gets our lock knows that no other run is alive in this folder. Otherwise Snakemake's
-    lock says what to do.
+    Whoever gets our lock knows that no other run is alive in this folder: then it is true.
+    Otherwise Snakemake's lock says what to do.
     """
     try:
         os.makedirs(".snakemake", exist_ok=True)
@@ -43,6 +43,7 @@ def forget_stale_lock():
         ) from error
     if is_alone:
         shutil.rmtree(".snakemake/locks", ignore_errors=True)
+    return is_alone
 
 
 def stop_unless_alone():
@@ -61,8 +62,16 @@ def stop_unless_alone():
         )
 
 
+def before_the_first_job():
+    """Sees that nobody else is at work here, and that nothing is known to fail."""
+    stop_unless_alone()
+    if IS_ALONE:
+        slurm.cancel_orphans(Path(".snakemake/log"))
+    check.run(CONFIG)
+
+
 if workflow.is_main_process and not workflow.dryrun:
-    stop_on_user_errors(forget_stale_lock)
+    IS_ALONE = stop_on_user_errors(forget_stale_lock)
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
 stop_on_user_errors(avca_config.check_inputs, CONFIG)
@@ -102,6 +111,11 @@ def gpu_places():
 
 
 GPU_PLACES = gpu_places()
+
+
+def all_cores(wildcards):
+    """Returns the cores of this machine; on a cluster it is for the profile to say more than one."""
+    return workflow.cores if workflow.nodes is None else 1
 
 
 def settings(stage, name="", **more):

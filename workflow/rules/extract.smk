@@ -13,7 +13,7 @@ rule extract:
     benchmark:
         f"{BENCHMARKS}/extract/{{backbone}}/{{shard}}.tsv"
     # Jobs on different GPUs share the cores, which decode.
-    threads: max(1, workflow.cores // max(1, GPU_PLACES))
+    threads: lambda wildcards: max(1, all_cores(wildcards) // max(1, GPU_PLACES))
     resources:
         gpu=1,
         jobs_per_gpu=CONFIG.jobs_per_gpu,

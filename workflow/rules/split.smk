@@ -17,7 +17,7 @@ rule split:
     benchmark:
         f"{BENCHMARKS}/split/{{split}}.tsv"
     priority: 20
-    threads: workflow.cores
+    threads: all_cores
     conda:
         "../../envs/avca.yaml"
     shell:
