@@ -2,6 +2,7 @@ rule extract:
     input:
         clips=shard_list,
         fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+        **MEDIA,
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
@@ -12,7 +13,7 @@ rule extract:
         f"{LOGS}/extract/{{backbone}}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/extract/{{backbone}}/{{shard}}.tsv"
-    threads: workflow.cores
+    threads: lambda wildcards: workflow.cores
     resources:
         gpu=1,
         # No parameter: where downloads are kept changes no result.
@@ -22,4 +23,5 @@ rule extract:
     shell:
         "exec avca extract --settings {params.settings:q} --clips {input.clips:q}"
         " --fetched {input.fetched:q} --out {output:q} --cache {resources.weights_cache:q}"
+        f"{' --media {input.media:q}' if MEDIA else ''}"
         " --threads {threads} --log {log:q}"

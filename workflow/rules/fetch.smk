@@ -2,7 +2,8 @@ rule fetch:
     input:
         clips=shard_list,
     output:
-        f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+        table=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+        **MEDIA,
     params:
         settings=lambda wildcards: settings("fetch", wildcards.dataset),
         raw=f"{RESULTS}/{{dataset}}/raw",
@@ -18,4 +19,5 @@ rule fetch:
         "../../envs/avca.yaml"
     shell:
         "exec avca fetch --settings {params.settings:q} --clips {input.clips:q}"
-        " --raw {params.raw:q} --out {output:q} --download {resources.download:q} --log {log:q}"
+        " --raw {params.raw:q} --out {output.table:q} --download {resources.download:q}"
+        f"{' --pack {output.media:q}' if MEDIA else ''} --log {{log:q}}"

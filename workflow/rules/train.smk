@@ -30,7 +30,7 @@ rule train_stage2:
         checkpoint=f"{RUN}/stage2.pt",
         history=f"{RUN}/stage2.history.json",
     params:
-        settings=train_settings,
+        settings=lambda wildcards: train_settings(wildcards),
         resume=f"{RUN}/resume/stage2.pt",
     log:
         f"{LOGS}/train/{RUN_NAME}/stage2.log",
