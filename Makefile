@@ -54,6 +54,9 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
 	  --generate-hashes --upgrade --custom-compile-command "make lock" \
 	  tests/cluster/requirements.in --output-file tests/cluster/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
+	  --generate-hashes --upgrade --custom-compile-command "make lock" \
+	  envs/container.in --output-file envs/container.lock
 	$(BIN)/python envs/update.py
 
 clean:
