@@ -189,3 +189,29 @@ def test_a_second_run_does_nothing(cluster: Cluster) -> None:
     done = cluster.snakemake("--dry-run")
     assert done.returncode == 0, done.stderr
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_kubernetes_profile_fits_the_rules(cluster: Cluster, tmp_path: Path) -> None:
+    """All of it but the options of the executor's plugin, which is not among the test's."""
+    profile = yaml.safe_load((REPOSITORY / "workflow/profiles/kubernetes/config.yaml").read_text())
+    rest = {key: value for key, value in profile.items() if not key.startswith("kubernetes-")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(rest))
+    done = cluster.snakemake("--dry-run", "--forceall", "--workflow-profile", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    block = r"^(?:rule|checkpoint|localrule) (\w+):\n(?: .*\n)*? +resources: (.*)$"
+    planned = {
+        rule: dict(one.split("=", 1) for one in text.split(", "))
+        for rule, text in re.findall(block, done.stdout, re.MULTILINE)
+    }
+    assert {"manifest", "fetch", "extract", "train_stage1", "report"} <= set(planned)
+    named = profile["set-resources"]
+    assert set(named) | set(profile["set-threads"]) <= set(planned)
+    # A pod that asks for a GPU must say whose, and is given none without limits.
+    assert {rule for rule, given in planned.items() if "gpu" in given} == {
+        rule for rule, given in named.items() if "gpu" in given
+    }
+    for rule, given in planned.items():
+        assert (given["gpu_manufacturer"], given["scale"]) == ("nvidia", "0"), rule
+        for name, amount in {**profile["default-resources"], **named.get(rule, {})}.items():
+            if name in ("mem_mb", "disk_mb"):
+                assert amount == f"attempt * {given[name]}", (rule, name)
