@@ -110,6 +110,13 @@ def test_a_comment_reruns_nothing(folder: Path) -> None:
     assert planned(folder, text) == {}
 
 
+def test_another_machine_reruns_nothing(finished: Path) -> None:
+    """What a job is given decides no result."""
+    options = ["--cores", "3", "--default-resources", "mem_mb=5000", "tmpdir='/var/tmp'"]
+    done = snakemake(finished, None, "--dry-run", *options)
+    assert "Nothing to be done" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("rule", ["extract", "train"])
 def test_kill_and_run_again(finished: Path, tmp_path: Path, rule: str) -> None:
     """`kill -9` of Snakemake and all its children in the middle of a stage, then the same again."""

@@ -18,6 +18,6 @@ rule fetch:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca fetch --settings {params.settings:q} --clips {input.clips:q}"
-        " --raw {params.raw:q} --out {output.table:q} --download {resources.download:q}"
-        f"{' --pack {output.media:q}' if MEDIA else ''} --log {{log:q}}"
+        "exec avca fetch --settings {params.settings:q} --clips {input.clips:q} --raw {params.raw:q}"
+        f" --out {'{output.table:q} --pack {output.media:q}' if MEDIA else '{output:q}'}"
+        " --download {resources.download:q} --log {log:q}"
