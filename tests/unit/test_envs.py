@@ -76,7 +76,7 @@ def test_container_recipe() -> None:
     assert len(installed) == 4
     for part in installed:
         assert ("--require-hashes" in part) != ("--no-build-isolation /tmp/avca" in part), part
-    assert commands.index("USER avca") < len(commands) - 1
+    assert commands.index("USER 1000") < len(commands) - 1
     assert commands[-1].startswith("CMD ")
 
 
