@@ -50,11 +50,14 @@ benchmark: setup
 # After a change of the dependencies in pyproject.toml.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	  --generate-hashes --upgrade \
+	  --generate-hashes --upgrade --constraint envs/container.in \
 	  --extra dev --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
 	  --generate-hashes --upgrade --custom-compile-command "make lock" \
 	  tests/cluster/requirements.in --output-file tests/cluster/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
+	  --generate-hashes --upgrade --custom-compile-command "make lock" \
+	  envs/container.in --output-file envs/container.lock
 	$(BIN)/python envs/update.py
 
 clean:

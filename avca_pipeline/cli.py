@@ -56,7 +56,9 @@ def _manifest(o: argparse.Namespace) -> None:
 
 def _fetch(o: argparse.Namespace) -> None:
     given = o.settings
-    _stage("fetch").run(given["plugin"], given["settings"], o.clips, o.raw, o.out, o.download)
+    _stage("fetch").run(
+        given["plugin"], given["settings"], o.clips, o.raw, o.out, o.download, o.pack
+    )
 
 
 def _extract(o: argparse.Namespace) -> None:
@@ -70,6 +72,7 @@ def _extract(o: argparse.Namespace) -> None:
         cache=o.cache,
         device=_device(o),
         workers=max(1, (o.threads or os.cpu_count() or 1) - 1),
+        media=o.media,
         keep_windows=o.keep_windows,
     )
 
@@ -216,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     command("manifest", _manifest, "list the clips of a dataset", "out shards")
     sub = command("fetch", _fetch, "have every clip's media here, or a reason", "clips raw out")
     sub.add_argument("--download", type=_json, help="JSON: how, where clips are downloaded")
+    sub.add_argument("--pack", type=Path, help="archive to write of the media put into --raw")
     sub = command(
         "extract",
         _extract,
@@ -223,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         "clips fetched out cache",
         device=True,
     )
+    sub.add_argument("--media", type=Path, help="archive that fetch packed, on another machine")
     sub.add_argument("--keep-windows", action="store_true", help="keep every window's features")
     command("import", _import, "take over features that were made elsewhere", "clips out")
     command("embed", _embed, "give every class name a vector", "clips out")

@@ -1,4 +1,4 @@
-"""Finds clips by name in folders and archives, whatever folders are in them.
+"""Finds clips by name in folders and archives, whatever folders are in them, and packs clips.
 
 Nothing in an archive decides where it is unpacked to: a member is written under a name of ours,
 and an archive with a member that points outside is refused as a whole.
@@ -12,8 +12,9 @@ import hashlib
 import os
 import shutil
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -72,11 +73,56 @@ def take(item: Item, folder: Path) -> Path:
     path = folder / (digest + PurePosixPath(item.name).suffix.lower()[:10])
     if not path.is_file():
         try:
-            with writing(path) as temporary, _member(item) as member, open(temporary, "wb") as out:
-                shutil.copyfileobj(member, out, 1 << 20)
+            with writing(path) as temporary, _opened(item.place) as archive:
+                _unpack(archive, item.name, temporary)
         except BROKEN as error:
             raise MediaError(f"damaged: {item.place.name} has {item.name} but {error}") from error
     return path
+
+
+def pack(files: Mapping[str, Path], out: Path) -> None:
+    """Writes an archive of files, each under the name given; equal files make equal archives.
+
+    Raises:
+        PipelineError: a file cannot be read, or the archive cannot be written.
+    """
+    with writing(out) as temporary, tarfile.open(temporary, "w") as archive:
+        for name, path in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = path.stat().st_size
+            with open(path, "rb") as file:
+                archive.addfile(member, file)
+
+
+@contextlib.contextmanager
+def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
+    """Yields where the files of an archive made by `pack` are, by name; they are gone afterwards.
+
+    Args:
+        place: the archive.
+        folder: in which there is room for a temporary one.
+
+    Raises:
+        FormatError: it is damaged, or has a member that points out of it.
+        PipelineError: the folder cannot be written to or the disk is full.
+    """
+    _in_archive(place)  # refuses the whole if a member points outside
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=folder)
+    except OSError as error:
+        raise PipelineError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    files: dict[str, Path] = {}
+    with temporary as inside:
+        try:
+            with _opened(place) as archive:
+                for number, member in enumerate(archive.getmembers()):
+                    path = Path(inside, f"{number}{PurePosixPath(member.name).suffix}")
+                    _unpack(archive, member, path)
+                    files[member.name] = path
+        except BROKEN as error:
+            raise FormatError(f"{place}: cannot be unpacked into {folder} ({error})") from error
+        yield files
 
 
 def _in_folder(place: Path) -> list[str]:
@@ -147,14 +193,13 @@ def _rarfile(place: Path) -> Any:
     return rarfile
 
 
-@contextlib.contextmanager
-def _member(item: Item) -> Iterator[IO[bytes]]:
-    with _opened(item.place) as archive:
-        if item.place.suffix.lower() == ".tar":
-            member = archive.extractfile(item.name)
-            if member is None:
-                raise OSError("it is no file")
-        else:
-            member = archive.open(item.name)
-        with member:
-            yield member
+def _unpack(archive: Any, member: Any, path: Path) -> None:
+    """Writes a member of an opened archive to a path."""
+    if isinstance(archive, tarfile.TarFile):
+        source: IO[bytes] | None = archive.extractfile(member)
+        if source is None:
+            raise OSError("it is no file")
+    else:
+        source = archive.open(member)
+    with source, open(path, "wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)

@@ -30,6 +30,11 @@ class FetchedClip:
     sample_rate_hz: int | None = None
     sha256: str = ""
 
+    @property
+    def name(self) -> str:
+        """What its media is called in an archive, on whatever machine that is unpacked."""
+        return self.sha256 + Path(self.path).suffix
+
 
 COLUMNS = tuple(field.name for field in fields(FetchedClip))
 

@@ -8,10 +8,11 @@ not depend on its neighbours. While a GPU works on a batch the next one is fille
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline import registry
+from avca_pipeline import library, registry
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK
@@ -80,6 +81,7 @@ def run(
     cache: Path,
     device: str,
     workers: int,
+    media: Path | None = None,
     keep_windows: bool = False,
 ) -> None:
     """Writes the features of a shard's usable clips and why the others have none.
@@ -94,40 +96,45 @@ def run(
         cache: where downloaded weights are kept.
         device: ``cpu`` or ``cuda``.
         workers: how many clips are decoded at a time.
+        media: archive that ``fetch`` packed on a machine whose disk this one does not see.
         keep_windows: keep the features of every window, not only their mean.
 
     Raises:
-        PipelineError: the weights are missing, wrong or damaged, or a table is.
+        PipelineError: the weights are missing, wrong or damaged, or a table or the archive is.
     """
     module = registry.load("backbones", plugin)
     typed = checked(module.Settings, settings, f"backbones ({plugin})")
     bounds = checked(LimitsSettings, limits, "limits").limits()
-    todo = _usable_clips(clips, table)
     title = f"extract {out.parent.name} {clips.stem}"
     spec: Spec = module.spec(typed)
     check_precision(typed.precision, device)
-    crew = Crew(
-        functools.partial(_windows, plugin, typed, bounds),
-        [clip.media for clip in todo],
-        spec.window_shape,
-        spec.window_dtype,
-        num_workers=workers,
-        num_slots=BATCHES_AHEAD * module.BATCH_WINDOWS[device],
-    )
-    with crew, Progress(title, len(todo), "clips") as progress:
-        # The workers are at work by now.
-        network, weights = module.build(typed, cache)
-        encoder = Encoder(module, typed, network, device, keep_windows)
-        for item in crew.decoded():
-            clip = todo[item.job]
-            if isinstance(item, Decoded):
-                encoder.put(clip, item.data, item.num_valid)
-            elif isinstance(item, Restarted):
-                clip.restart()
-            else:
-                clip.reason = clip.reason or item.reason
-                progress.advance(note=clip.clip_id)
-        encoder.flush()
+    unpacking: contextlib.AbstractContextManager[dict[str, Path]] = contextlib.nullcontext({})
+    if media is not None:
+        unpacking = library.unpacked(media, out.parent)
+    with unpacking as moved:
+        todo = _usable_clips(clips, table, moved)
+        crew = Crew(
+            functools.partial(_windows, plugin, typed, bounds),
+            [clip.media for clip in todo],
+            spec.window_shape,
+            spec.window_dtype,
+            num_workers=workers,
+            num_slots=BATCHES_AHEAD * module.BATCH_WINDOWS[device],
+        )
+        with crew, Progress(title, len(todo), "clips") as progress:
+            # The workers are at work by now.
+            network, weights = module.build(typed, cache)
+            encoder = Encoder(module, typed, network, device, keep_windows)
+            for item in crew.decoded():
+                clip = todo[item.job]
+                if isinstance(item, Decoded):
+                    encoder.put(clip, item.data, item.num_valid)
+                elif isinstance(item, Restarted):
+                    clip.restart()
+                else:
+                    clip.reason = clip.reason or item.reason
+                    progress.advance(note=clip.clip_id)
+            encoder.flush()
     attributes = {
         "backbone": plugin,
         "weights": weights,
@@ -140,10 +147,13 @@ def run(
     say(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
 
 
-def _usable_clips(clips: Path, table: Path) -> list[Clip]:
+def _usable_clips(clips: Path, table: Path, moved: Mapping[str, Path]) -> list[Clip]:
     rows = {row.clip_id: row for row in fetched.read(table)}
     return [
-        Clip(clip.clip_id, ClipMedia(Path(row.path), clip.start_s, clip.end_s))
+        Clip(
+            clip.clip_id,
+            ClipMedia(moved.get(row.name, Path(row.path)), clip.start_s, clip.end_s),
+        )
         for clip in manifest.read(clips)
         for row in [rows[clip.clip_id]]
         if row.status == OK

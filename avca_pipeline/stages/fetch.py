@@ -6,7 +6,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from avca_pipeline import registry
+from avca_pipeline import library, registry
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
@@ -25,6 +25,7 @@ def run(
     raw: Path,
     out: Path,
     network: dict | None = None,
+    pack: Path | None = None,
 ) -> None:
     """Writes one row for each clip of a shard, in the order of the list.
 
@@ -35,6 +36,7 @@ def run(
         raw: where media that are not here yet are put.
         out: the table.
         network: settings of downloads, which change no result.
+        pack: archive of what is in ``raw``, for machines that do not see this one's disk.
     """
     module = registry.load("datasets", plugin)
     typed = checked(module.Settings, settings, f"datasets ({plugin})")
@@ -67,6 +69,9 @@ def run(
         for done in pool.map(row, listed):
             rows.append(done)
             progress.advance()
+    if pack is not None:
+        media = {row.name: Path(row.path) for row in rows if row.status == OK}
+        library.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
     fetched.write(out, rows)
     rejected = sum(row.status == REJECTED for row in rows)
     say(f"{title}: {len(rows) - rejected} clips usable, {rejected} rejected")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import http.server
 import io
@@ -167,6 +168,87 @@ def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"damaged: ucf\.zip has"):
         ucf101.locate(settings, clip, tmp_path / "raw")
     assert not list((tmp_path / "raw").glob("*"))
+
+
+def test_what_is_packed_is_unpacked_and_gone_afterwards(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "raw", {"a.mp4": b"one", "b": b""})
+    library.pack({"first.mp4": folder / "a.mp4", "second": folder / "b"}, tmp_path / "1.tar")
+    (folder / "a.mp4").touch()
+    library.pack({"second": folder / "b", "first.mp4": folder / "a.mp4"}, tmp_path / "2.tar")
+    assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+    with library.unpacked(tmp_path / "1.tar", tmp_path / "features") as files:
+        assert {n: path.read_bytes() for n, path in files.items()} == {
+            "first.mp4": b"one",
+            "second": b"",
+        }
+        assert files["first.mp4"].suffix == ".mp4"
+        assert all(tmp_path / "features" in path.parents for path in files.values())
+    assert not list((tmp_path / "features").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a.mp4": b"", "../b.mp4": b"x"}, "points out of the archive; refused"),
+        ({"a.mp4": b"", "/b.mp4": b"x"}, "points out of the archive; refused"),
+        (None, "cannot be read as an archive"),
+    ],
+)
+def test_a_hostile_or_damaged_pack_leaves_nothing(
+    content: dict[str, bytes] | None, message: str, tmp_path: Path
+) -> None:
+    path = write_tar(tmp_path / "pack", content or {})
+    if content is None:
+        path.write_bytes(b"no archive at all" * 100)
+    (tmp_path / "features").mkdir()
+    before = sorted(tmp_path.parent.rglob("*"))
+    with (
+        pytest.raises(PipelineError, match=message),
+        library.unpacked(path, tmp_path / "features"),
+    ):
+        pass
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_a_link_in_a_pack_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    with tarfile.open(tmp_path / "pack.tar", "w") as archive:
+        link = tarfile.TarInfo("a.mp4")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
+        archive.addfile(link)
+    with (
+        pytest.raises(PipelineError, match=r"pack\.tar: cannot be unpacked"),
+        library.unpacked(tmp_path / "pack.tar", tmp_path / "features"),
+    ):
+        pass
+    assert not list((tmp_path / "features").iterdir())
+
+
+def test_only_what_fetch_got_itself_is_packed(tmp_path: Path) -> None:
+    """A file that the config names is where it is for every job; and the same file goes once."""
+    clip = demo.clips(demo.Settings(num_classes=4, sources_per_class=1))[0]
+    settings = {"num_classes": 4, "sources_per_class": 1}
+    twice = [clip, dataclasses.replace(clip, clip_id="again", end_s=0.5)]
+    manifest.write(tmp_path / "clips.csv", twice)
+    raw, pack = tmp_path / "raw", tmp_path / "pack.tar"
+    arguments = (tmp_path / "clips.csv", raw, tmp_path / "fetched.csv")
+    fetch.run("demo", settings, *arguments, pack=pack)
+    rows = fetched.read(tmp_path / "fetched.csv")
+    assert [row.status for row in rows] == [fetched.OK, fetched.OK]
+    with library.unpacked(pack, tmp_path) as files:
+        assert {name: path.read_bytes() for name, path in files.items()} == {
+            rows[0].name: Path(rows[0].path).read_bytes()
+        }
+    (tmp_path / "mine").mkdir()
+    Path(rows[0].path).rename(tmp_path / "mine" / clip.path_or_url)
+    manifest.write(
+        tmp_path / "clips.csv",
+        [dataclasses.replace(one, path_or_url=f"mine/{one.path_or_url}") for one in twice],
+    )
+    fetch.run("table", {"path": str(tmp_path / "clips.csv")}, *arguments, pack=pack)
+    assert {row.status for row in fetched.read(tmp_path / "fetched.csv")} == {fetched.OK}
+    with library.unpacked(pack, tmp_path) as files:
+        assert files == {}
 
 
 ANNOTATIONS = {

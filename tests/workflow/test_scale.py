@@ -48,7 +48,7 @@ def test_new_clips_run_their_shards_again(finished: tuple[Path, Path]) -> None:
 def test_other_machines_run_nothing_again(
     finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More cores, GPUs, several jobs on each, another cache, other downloads."""
+    """More cores, GPUs, several jobs on each, memory, another cache, other downloads."""
     folder, _ = finished
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-a)'\n")
@@ -56,4 +56,5 @@ def test_other_machines_run_nothing_again(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     download = {"workers": 7, "pause_s": 1}
     other = standing_in.config(NUM_SHARDS, jobs_per_gpu=3, cache="elsewhere", download=download)
-    assert planned(folder, other, "--cores", "7") == {}
+    options = ["--cores", "7", "--default-resources", "mem_mb=5000", "tmpdir='/var/tmp'"]
+    assert planned(folder, other, *options) == {}

@@ -7,6 +7,8 @@ import sys
 from os import environ
 from pathlib import Path
 
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+
 from avca_pipeline import config as avca_config
 from avca_pipeline import gpus, locks, slurm
 from avca_pipeline.artifacts.manifest import shard_names
@@ -74,13 +76,18 @@ if workflow.is_main_process and not workflow.dryrun:
     IS_ALONE = stop_on_user_errors(forget_stale_lock)
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
-stop_on_user_errors(avca_config.check_inputs, CONFIG)
+if workflow.is_main_process:
+    stop_on_user_errors(avca_config.check_inputs, CONFIG)
 
 RESULTS = CONFIG.results
 RUN = f"{RESULTS}/{{dataset}}/runs/{{split}}/{{feature_set}}/{{text_embedding}}/{{model}}/seed{{seed}}"
 LOGS = f"{RESULTS}/{{dataset}}/logs"
 BENCHMARKS = f"{RESULTS}/{{dataset}}/benchmarks"
 RUN_NAME = "{split}/{feature_set}/{text_embedding}/{model}/seed{seed}"
+
+IS_SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+# Where jobs do not see each other's disks, what fetch puts on its own travels with its table.
+MEDIA = {} if IS_SHARED else {"media": f"{RESULTS}/{{dataset}}/media/{{shard}}.tar"}
 
 
 wildcard_constraints:
@@ -123,6 +130,17 @@ def settings(stage, name="", **more):
     return avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more)
 
 
+def own_files(find, *arguments):
+    """Returns inputs that no rule makes and the config names.
+
+    They are where Snakemake runs. Where no file system is shared it runs the jobs that read them
+    itself, because they are marked as local; a job elsewhere must not look for them.
+    """
+    if IS_SHARED or workflow.is_main_process:
+        return local(stop_on_user_errors(find, *arguments))
+    return []
+
+
 def one_of(names):
     """Returns a pattern for one of these names; for none of anything if there are no names."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -137,7 +155,9 @@ def manifest(wildcards):
 
 
 def shard_list(wildcards):
-    return f"{checkpoints.manifest.get(dataset=wildcards.dataset).output.shards}/{wildcards.shard}.csv"
+    # Not made of the checkpoint's output: in object storage that is the path of a local copy.
+    checkpoints.manifest.get(dataset=wildcards.dataset)
+    return f"{RESULTS}/{wildcards.dataset}/shards/{wildcards.shard}.csv"
 
 
 def features_of(dataset, backbone):

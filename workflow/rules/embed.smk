@@ -1,8 +1,9 @@
 rule embed:
     input:
         clips=manifest,
-        vectors=lambda wildcards: CONFIG.text_embeddings[wildcards.text_embedding].module.inputs(
-            CONFIG.text_embeddings[wildcards.text_embedding].settings
+        vectors=lambda wildcards: own_files(
+            CONFIG.text_embeddings[wildcards.text_embedding].module.inputs,
+            CONFIG.text_embeddings[wildcards.text_embedding].settings,
         ),
     output:
         f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",

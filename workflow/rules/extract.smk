@@ -2,6 +2,7 @@ rule extract:
     input:
         clips=shard_list,
         fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+        **MEDIA,
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
@@ -24,4 +25,5 @@ rule extract:
     shell:
         "exec avca extract --settings {params.settings:q} --clips {input.clips:q}"
         " --fetched {input.fetched:q} --out {output:q} --cache {resources.weights_cache:q}"
+        f"{' --media {input.media:q}' if MEDIA else ''}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"

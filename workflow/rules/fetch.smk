@@ -2,7 +2,8 @@ rule fetch:
     input:
         clips=shard_list,
     output:
-        f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+        table=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+        **MEDIA,
     params:
         settings=lambda wildcards: settings("fetch", wildcards.dataset),
         raw=f"{RESULTS}/{{dataset}}/raw",
@@ -17,5 +18,6 @@ rule fetch:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca fetch --settings {params.settings:q} --clips {input.clips:q}"
-        " --raw {params.raw:q} --out {output:q} --download {resources.download:q} --log {log:q}"
+        "exec avca fetch --settings {params.settings:q} --clips {input.clips:q} --raw {params.raw:q}"
+        f" --out {'{output.table:q} --pack {output.media:q}' if MEDIA else '{output:q}'}"
+        " --download {resources.download:q} --log {log:q}"

@@ -1,8 +1,10 @@
 rule import:
     input:
         clips=shard_list,
-        folders=lambda wildcards: layout.stage_folders(
-            CONFIG.imported[wildcards.backbone].path, CONFIG.imported[wildcards.backbone].modality
+        folders=lambda wildcards: own_files(
+            layout.stage_folders,
+            CONFIG.imported[wildcards.backbone].path,
+            CONFIG.imported[wildcards.backbone].modality,
         ),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",

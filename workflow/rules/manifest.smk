@@ -1,6 +1,6 @@
 checkpoint manifest:
     input:
-        lambda wildcards: stop_on_user_errors(
+        lambda wildcards: own_files(
             CONFIG.datasets[wildcards.dataset].module.inputs,
             CONFIG.datasets[wildcards.dataset].settings,
         ),

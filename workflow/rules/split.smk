@@ -3,10 +3,10 @@
 rule split:
     input:
         clips=manifest,
-        lists=lambda wildcards: CONFIG.splits[wildcards.split].module.inputs(
-            CONFIG.splits[wildcards.split].settings
+        lists=lambda wildcards: own_files(
+            CONFIG.splits[wildcards.split].module.inputs, CONFIG.splits[wildcards.split].settings
         ),
-        pretraining=lambda wildcards: CONFIG.pretraining_lists(wildcards.split),
+        pretraining=lambda wildcards: own_files(CONFIG.pretraining_lists, wildcards.split),
     output:
         table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",

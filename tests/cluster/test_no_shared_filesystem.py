@@ -1,0 +1,217 @@
+"""The tiny workflow on machines that share no disk, only a storage that files are sent to.
+
+What Kubernetes does with object storage, `machines.py` does with folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avca_pipeline.artifacts import fetched, manifest
+from avca_pipeline.datasets import demo
+from tests.cluster import machines
+from tests.cluster.conftest import absent
+from tests.conftest import REPOSITORY
+from tests.workflow.driving import results, snakemake, tiny
+
+# What jobs leave on their own disk, by rule: downloads, and the state of an interrupted training.
+SCRATCH = {
+    "fetch": r"results/tiny/raw/.*",
+    "train_stage1": r"results/tiny/runs/.*/resume/.*",
+    "train_stage2": r"results/tiny/runs/.*/resume/.*",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A finished run, and the means to start another."""
+
+    checkout: Path
+    storage: Path
+    jobs: Path
+    environment: dict[str, str]
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        run = f"{sys.executable} {machines.__file__}"
+        return subprocess.run(
+            [
+                sys.executable, "-m", "snakemake", "--executor", "cluster-generic", "--jobs", "4",
+                "--cluster-generic-submit-cmd", f"{run} submit {self.jobs}",
+                "--cluster-generic-status-cmd", f"{run} status",
+                "--shared-fs-usage", "none", "--job-deploy-sources",
+                "--default-storage-provider", "fs",
+                "--default-storage-prefix", str(self.storage),
+                "--set-threads", "extract=2", "split=1", "--seconds-between-status-checks", "1",
+                *arguments,
+            ],
+            cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=600,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A table of clips whose media a server here has."""
+    folder = tmp_path_factory.mktemp("media")
+    settings = demo.Settings(num_classes=6, sources_per_class=3)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        clips = []
+        for clip in demo.clips(settings):
+            path = demo.locate(settings, clip, folder)
+            clips.append(dataclasses.replace(clip, path_or_url=f"{address}/{path.name}"))
+        manifest.write(folder / "clips.csv", clips)
+        yield folder / "clips.csv"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    """The tiny config for that table, which lies beside the config and nowhere else."""
+    changed = tiny(datasets={"tiny": {"plugin": "table", "path": "clips.csv"}})
+    changed["models"]["avca"]["search"] = {"learning_rate": [0.001]}
+    return changed
+
+
+@pytest.fixture(scope="module")
+def here(config: dict[str, Any], table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a plain run on this machine."""
+    folder = tmp_path_factory.mktemp("here")
+    shutil.copy(table, folder)
+    done = snakemake(folder, config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    config: dict[str, Any],
+    table: Path,
+    plugins: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Cluster:
+    """The same run on machines that share nothing, in a git checkout as Snakemake wants it."""
+    for program in ("git", "rsync"):
+        if shutil.which(program) is None:
+            absent(f"{program} is not installed: apt-get install {program}")
+    folder = tmp_path_factory.mktemp("cluster")
+    checkout, jobs, only = folder / "checkout", folder / "jobs", folder / "plugins"
+    for part in ("workflow", "envs"):
+        shutil.copytree(REPOSITORY / part, checkout / part)
+    (checkout / "config.yaml").write_text(yaml.safe_dump(config))
+    for command in (["git", "init", "--quiet"], ["git", "add", "."]):
+        subprocess.run(command, cwd=checkout, check=True)
+    shutil.copy(table, checkout)  # not part of the checkout: jobs do not get it
+    jobs.mkdir()
+    only.mkdir()
+    for path in plugins.iterdir():  # every plugin costs every job two imports
+        if not path.name.startswith("snakemake_executor_plugin_slurm"):
+            (only / path.name).symlink_to(path)
+    paths = [str(only), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
+    made = Cluster(checkout, folder / "storage", jobs, environment)
+    done = made.snakemake()
+    logs = "".join(path.read_text() for path in jobs.glob("*.log"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    return made
+
+
+def test_results_are_those_of_one_machine(here: Path, cluster: Cluster) -> None:
+    expected = results(here)
+    assert expected
+    assert results(cluster.storage) == expected
+    assert "<table" in (cluster.storage / "results/report.html").read_text()
+
+
+def test_media_travel_with_their_table(here: Path, cluster: Cluster) -> None:
+    """Its paths are of a disk that is gone; the archive has every file that was usable, once."""
+    shard = "00000-of-00001"
+    rows = fetched.read(cluster.storage / f"results/tiny/fetched/{shard}.csv")
+    assert rows == fetched.read(here / f"results/tiny/fetched/{shard}.csv")
+    with tarfile.open(cluster.storage / f"results/tiny/media/{shard}.tar") as archive:
+        names = archive.getnames()
+    assert sorted(names) == sorted({row.name for row in rows if row.status == fetched.OK})
+    assert not (here / "results/tiny/media").exists()
+
+
+def test_jobs_saw_only_what_they_declared(cluster: Cluster) -> None:
+    sources = {
+        str(path.relative_to(cluster.checkout))
+        for path in cluster.checkout.rglob("*")
+        if path.name != "clips.csv"
+    }
+    rules = []
+    for ended in sorted(cluster.jobs.glob("*.json")):
+        script = ended.with_suffix(".sh").read_text()
+        job = json.loads(re.findall(r"^# properties = (.*)$", script, re.MULTILINE)[0])
+        rules.append(job["rule"])
+        declared = job["input"] + job["output"] + job["log"]
+        for name in json.loads(ended.read_text())["files"]:
+            is_declared = any(name == path or name.startswith(f"{path}/") for path in declared)
+            is_housekeeping = name.startswith(".snakemake/") and "/results/" not in name
+            is_benchmark = "/results/tiny/benchmarks/" in name or "/results/benchmarks/" in name
+            is_scratch = re.fullmatch(SCRATCH.get(job["rule"], "(?!)"), name)
+            assert (
+                name in sources or is_declared or is_housekeeping or is_benchmark or is_scratch
+            ), (job["rule"], name)
+    # What reads the user's own files runs where they are.
+    assert "manifest" not in rules
+    assert set(rules) == {
+        "fetch", "extract", "embed", "split", "audit", "train_stage1", "select", "train_stage2",
+        "evaluate", "report",
+    }  # fmt: skip
+    assert not (cluster.checkout / "results").exists()
+
+
+def test_a_second_run_does_nothing(cluster: Cluster) -> None:
+    done = cluster.snakemake("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_kubernetes_profile_fits_the_rules(cluster: Cluster, tmp_path: Path) -> None:
+    """All of it but the options of the executor's plugin, which is not among the test's."""
+    profile = yaml.safe_load((REPOSITORY / "workflow/profiles/kubernetes/config.yaml").read_text())
+    rest = {key: value for key, value in profile.items() if not key.startswith("kubernetes-")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(rest))
+    done = cluster.snakemake("--dry-run", "--forceall", "--workflow-profile", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    block = r"^(?:rule|checkpoint|localrule) (\w+):\n(?: .*\n)*? +resources: (.*)$"
+    planned = {
+        rule: dict(one.split("=", 1) for one in text.split(", "))
+        for rule, text in re.findall(block, done.stdout, re.MULTILINE)
+    }
+    assert {"manifest", "fetch", "extract", "train_stage1", "report"} <= set(planned)
+    named = profile["set-resources"]
+    assert set(named) | set(profile["set-threads"]) <= set(planned)
+    # A pod that asks for a GPU must say whose, and is given none without limits.
+    assert {rule for rule, given in planned.items() if "gpu" in given} == {
+        rule for rule, given in named.items() if "gpu" in given
+    }
+    for rule, given in planned.items():
+        assert (given["gpu_manufacturer"], given["scale"]) == ("nvidia", "0"), rule
+        for name, amount in {**profile["default-resources"], **named.get(rule, {})}.items():
+            if name in ("mem_mb", "disk_mb"):
+                assert amount == f"attempt * {given[name]}", (rule, name)
