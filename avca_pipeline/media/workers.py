@@ -82,8 +82,8 @@ class Crew:
     a GPU is in use.
 
     Args:
-        windows: decodes one clip; it and the clips must be picklable.
-        clips: a job is an index into them.
+        windows: decodes one clip.
+        clips: a job is an index into them; each is pickled on its way to a worker.
         shape: of a window.
         dtype: of a window.
         num_workers: processes.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -27,8 +27,6 @@ from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
-from avca_pipeline.media import Limits
-from avca_pipeline.media.windows import Window
 from avca_pipeline.media.workers import Crew, Decoded, Restarted
 from avca_pipeline.progress import Progress, say
 
@@ -107,7 +105,7 @@ def run(
     spec: Spec = module.spec(typed)
     check_precision(typed.precision, device)
     crew = Crew(
-        functools.partial(_windows, plugin, typed, bounds),
+        functools.partial(module.windows, typed, limits=bounds),
         [clip.media for clip in todo],
         spec.window_shape,
         spec.window_dtype,
@@ -148,12 +146,6 @@ def _usable_clips(clips: Path, table: Path) -> list[Clip]:
         for row in [rows[clip.clip_id]]
         if row.status == OK
     ]
-
-
-def _windows(plugin: str, settings: Any, limits: Limits, clip: ClipMedia) -> Iterator[Window]:
-    module = registry.load("backbones", plugin)
-    windows: Iterator[Window] = module.windows(settings, clip, limits)
-    return windows
 
 
 class Encoder:
