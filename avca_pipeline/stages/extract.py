@@ -115,7 +115,7 @@ def run(
     with crew, Progress(title, len(todo), "clips") as progress:
         # The workers are at work by now.
         network, weights = module.build(typed, cache)
-        encoder = Encoder(module, typed, network, device, keep_windows)
+        encoder = Encoder(module, typed, spec, network, device, keep_windows)
         for item in crew.decoded():
             clip = todo[item.job]
             if isinstance(item, Decoded):
@@ -155,6 +155,7 @@ class Encoder:
         self,
         module: ModuleType,
         settings: Any,
+        spec: Spec,
         network: torch.nn.Module,
         device: str,
         keep_windows: bool = False,
@@ -162,7 +163,6 @@ class Encoder:
         self.module, self.settings, self.keep_windows = module, settings, keep_windows
         self.device, self.batch_size = device, int(module.BATCH_WINDOWS[device])
         self.network = network.to(device)
-        spec: Spec = module.spec(settings)
         # Two of each: while the device reads one, the other is filled.
         self.buffers = [self._buffer(spec), self._buffer(spec)]
         self.batch: list[tuple[Clip, int]] = []
