@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field, model_validator
 
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.progress import say
@@ -187,8 +187,7 @@ def verify(path: Path, expected: str | None) -> str:
         PipelineError: it cannot be read, or it is not the expected one.
     """
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         raise PipelineError(f"weights {path}: cannot be read ({error.strerror})") from error
     if not found.startswith(expected or ""):

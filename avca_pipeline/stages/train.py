@@ -9,6 +9,7 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.config import canonical, checked
 from avca_pipeline.lazy import torch
 from avca_pipeline.progress import Progress, say
@@ -170,6 +171,5 @@ def _fingerprint(
     digest.update(canonical([candidate, stage, epochs, str(torch.__version__)]).encode())
     for name in sorted(inputs):
         for path in inputs[name]:
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()
