@@ -1,7 +1,7 @@
 """Slurm jobs that an earlier run left behind.
 
-When the Snakemake that submitted them is killed, Slurm jobs go on, and the next run would submit them
-once more. They are found by their name, which is the run's own: Snakemake's log has it.
+When the Snakemake that submitted them is killed, Slurm jobs go on, and the next run would submit
+them once more. They are found by their name, which is the run's own: Snakemake's log has it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def cancel_orphans(logs: Path) -> None:
 
 
 def _queued(names: set[str]) -> list[str]:
-    """Returns the ids of the jobs of these names that wait or run; none if Slurm does not answer."""
+    """Returns the ids of the jobs of these names; none where no Slurm answers."""
     if not names:
         return []
     listed = subprocess.run(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field, model_validator
 
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.progress import say
@@ -187,8 +187,7 @@ def verify(path: Path, expected: str | None) -> str:
         PipelineError: it cannot be read, or it is not the expected one.
     """
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         raise PipelineError(f"weights {path}: cannot be read ({error.strerror})") from error
     if not found.startswith(expected or ""):
@@ -256,7 +255,6 @@ def fill(
     published: Published | None = None,
     prefix: str = "",
     unused: Callable[[str], bool] = lambda name: False,
-    initialise: Callable[[torch.nn.Module, int], None] | None = None,
 ) -> str:
     """Gives a network its parameters and returns what they are: a SHA-256 or ``random:<seed>``.
 
@@ -268,13 +266,12 @@ def fill(
         prefix: what the file puts before the names of this network's parameters.
         unused: whether a name that the file has and the network does not need is expected, such
             as a classifier's.
-        initialise: fills a network from a seed; `kaiming` by default.
 
     Raises:
         PipelineError: the file is not this network's.
     """
     if settings.is_random:
-        (initialise or kaiming)(network, settings.seed)
+        kaiming(network, settings.seed)
         what = f"random:{settings.seed}"
     else:
         path, what = locate(settings.weights, settings.sha256, cache, published)

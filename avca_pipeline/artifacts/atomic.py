@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import re
@@ -126,6 +127,12 @@ def read_json(path: Path, format_version: int) -> dict[str, Any]:
     found = value.get("format_version") if isinstance(value, dict) else None
     check_version(path, found, format_version)
     return value
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_version(path: Path, found: object, expected: int) -> None:

@@ -21,7 +21,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames
 from avca_pipeline.media.windows import Window, covering, in_blocks
 from avca_pipeline.registry import nearest
-from avca_pipeline.weights import Published, WeightsSettings, fill
+from avca_pipeline.weights import PUBLISHED, Published, WeightsSettings, fill
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
@@ -45,14 +45,9 @@ class Settings(WeightsSettings):
 
 
 def spec(settings: Settings) -> Spec:
-    """Returns what the chosen network takes and gives."""
-    with torch.device("meta"):
-        network = _library().get_model(settings.model, weights=None)
-    head = [m for m in network.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv3d)][-1]
-    dim = head.in_features if isinstance(head, torch.nn.Linear) else head.in_channels
+    """Returns what the chosen network takes."""
     crop = _preset(settings).crop_size
-    shape = (settings.window_frames, crop[0], crop[-1], 3)
-    return Spec(dim, settings.rate_hz, shape, "uint8")
+    return Spec((settings.window_frames, crop[0], crop[-1], 3), "uint8")
 
 
 def published(settings: Settings) -> Published:
@@ -64,7 +59,7 @@ def published(settings: Settings) -> Published:
 
 def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     """Returns the classes of the library's weights, by its own list."""
-    if settings.weights == "published":
+    if settings.weights == PUBLISHED:
         return tuple(_enum(settings).meta["categories"])
     return settings.stated_classes()
 

@@ -19,14 +19,7 @@ from avca_pipeline.splits import AuditLevels, Built, Level, SplitSettings
 
 
 class OfficialLevels(AuditLevels):
-    """The levels for a published split, whose leaks are known and cannot be mended.
-
-    Attributes:
-        sources_in_one_partition: no recording in two partitions.
-        sources_not_trained_on: no clip is evaluated after training on its recording.
-        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
-        media_not_trained_on: no clip is evaluated after training on the same file, by checksum.
-    """
+    """The levels for a published split, whose leaks are known and cannot be mended."""
 
     sources_in_one_partition: Level = "warning"
     sources_not_trained_on: Level = "warning"
@@ -34,24 +27,32 @@ class OfficialLevels(AuditLevels):
     media_not_trained_on: Level = "warning"
 
 
-class Settings(SplitSettings):
-    """A published split.
+class PublishedLists(SplitSettings):
+    """Which of the published lists.
 
     Attributes:
         path: the folder that ``avgzsl_benchmark_datasets`` is in.
         benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or one exported by this package.
         lists: ``main``, or ``cls``, which leaves out the unseen test classes that the supervised
             C3D and VGGish have seen.
-        audit: as of every split, but warnings for what published splits are known to leak.
     """
 
     path: Path
     benchmark: str
     lists: Literal["main", "cls"] = "main"
+
+
+class Settings(PublishedLists):
+    """A published split.
+
+    Attributes:
+        audit: as of every split, but warnings for what published splits are known to leak.
+    """
+
     audit: OfficialLevels = OfficialLevels()
 
 
-def inputs(settings: Settings) -> list[Path]:
+def inputs(settings: PublishedLists) -> list[Path]:
     """Returns the lists."""
     return lists.files(settings.path, settings.benchmark, settings.lists)
 

@@ -7,8 +7,6 @@ clips are the same, but no recording is in two partitions.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import Literal
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
@@ -18,34 +16,22 @@ from avca_pipeline.splits.built import SourceShares, arrange
 
 
 class GroupedLevels(AuditLevels):
-    """The levels for published classes.
-
-    Attributes:
-        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
-    """
+    """The levels for published classes."""
 
     unseen_classes_not_pretrained_on: Level = "warning"
 
 
-class Settings(SourceShares):
+class Settings(SourceShares, official.PublishedLists):
     """A published split made anew within its classes; the default shares are the published ones.
 
     Attributes:
-        path: the folder that ``avgzsl_benchmark_datasets`` is in.
-        benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or one exported by this package.
-        lists: ``main`` or ``cls``.
         audit: as of every split, but unseen classes are as published.
     """
 
-    path: Path
-    benchmark: str
-    lists: Literal["main", "cls"] = "main"
     audit: GroupedLevels = GroupedLevels()
 
 
-def inputs(settings: Settings) -> list[Path]:
-    """Returns the lists."""
-    return lists.files(settings.path, settings.benchmark, settings.lists)
+inputs = official.inputs
 
 
 def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:

@@ -12,7 +12,7 @@ import contextlib
 import functools
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -28,8 +28,6 @@ from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
-from avca_pipeline.media import Limits
-from avca_pipeline.media.windows import Window
 from avca_pipeline.media.workers import Crew, Decoded, Restarted
 from avca_pipeline.progress import Progress, say
 
@@ -114,7 +112,7 @@ def run(
     with unpacking as moved:
         todo = _usable_clips(clips, table, moved)
         crew = Crew(
-            functools.partial(_windows, plugin, typed, bounds),
+            functools.partial(module.windows, typed, limits=bounds),
             [clip.media for clip in todo],
             spec.window_shape,
             spec.window_dtype,
@@ -124,7 +122,7 @@ def run(
         with crew, Progress(title, len(todo), "clips") as progress:
             # The workers are at work by now.
             network, weights = module.build(typed, cache)
-            encoder = Encoder(module, typed, network, device, keep_windows)
+            encoder = Encoder(module, typed, spec, network, device, keep_windows)
             for item in crew.decoded():
                 clip = todo[item.job]
                 if isinstance(item, Decoded):
@@ -160,12 +158,6 @@ def _usable_clips(clips: Path, table: Path, moved: Mapping[str, Path]) -> list[C
     ]
 
 
-def _windows(plugin: str, settings: Any, limits: Limits, clip: ClipMedia) -> Iterator[Window]:
-    module = registry.load("backbones", plugin)
-    windows: Iterator[Window] = module.windows(settings, clip, limits)
-    return windows
-
-
 class Encoder:
     """Packs windows into batches, runs them through the network, and gives each clip its rows."""
 
@@ -173,6 +165,7 @@ class Encoder:
         self,
         module: ModuleType,
         settings: Any,
+        spec: Spec,
         network: torch.nn.Module,
         device: str,
         keep_windows: bool = False,
@@ -180,7 +173,6 @@ class Encoder:
         self.module, self.settings, self.keep_windows = module, settings, keep_windows
         self.device, self.batch_size = device, int(module.BATCH_WINDOWS[device])
         self.network = network.to(device)
-        spec: Spec = module.spec(settings)
         # Two of each: while the device reads one, the other is filled.
         self.buffers = [self._buffer(spec), self._buffer(spec)]
         self.batch: list[tuple[Clip, int]] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from avca_pipeline import library, registry
 from avca_pipeline.artifacts import fetched, manifest
+from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import checked
@@ -57,7 +57,7 @@ def run(
                 module.download(typed, clip, raw, loading)
                 path = module.locate(typed, clip, raw)
             if path not in known:  # several clips may be cut from one file
-                known[path] = probe(path), _sha256(path)
+                known[path] = probe(path), file_sha256(path)
             return _usable(clip, path, *known[path])
         except MediaError as error:
             return FetchedClip(clip.clip_id, REJECTED, reason=str(error))
@@ -95,8 +95,3 @@ def _usable(clip: Clip, path: Path, found: Probe, sha256: str) -> FetchedClip:
         sample_rate_hz=found.sample_rate_hz,
         sha256=sha256,
     )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,13 +5,12 @@ It is not part of the workflow: lists are obtained once, and the config says whe
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib import resources
 from pathlib import Path
 
 from avca_pipeline import official
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
 from avca_pipeline.registry import nearest
@@ -57,27 +56,24 @@ def run(
         pin = path.with_name(path.name + ".sha256")
         pinned = pin.read_text(encoding="utf-8").strip() if pin.is_file() else None
         sha256 = published or pinned
-        if not path.is_file() or (sha256 and _sha256(path) != sha256):
-            _obtain(f"{address}/{name}", path, sha256)
+        found = file_sha256(path) if path.is_file() else None
+        if found is None or sha256 not in (None, found):
+            found = _obtain(f"{address}/{name}", path, sha256)
         if sha256 is None:
             num_pinned += 1
             with writing(pin) as temporary:
-                temporary.write_text(_sha256(path) + "\n", encoding="utf-8")
-            say(f"{path}: its checksum is not known, pinned {_sha256(path)} on first use")
+                temporary.write_text(found + "\n", encoding="utf-8")
+            say(f"{path}: its checksum is not known, pinned {found} on first use")
     say(f"lists: {benchmark}: {len(known[benchmark])} files in {out}, {num_pinned} pinned now")
 
 
-def _obtain(url: str, path: Path, sha256: str | None) -> None:
+def _obtain(url: str, path: Path, sha256: str | None) -> str:
     arrived = path.with_name(path.name + ".arrived")
     arrived.parent.mkdir(parents=True, exist_ok=True)
     download(url, arrived)
-    found = _sha256(arrived)
+    found = file_sha256(arrived)
     if sha256 not in (None, found):
         arrived.unlink()
         raise PipelineError(f"{url}: SHA-256 is {found}, expected {sha256}; not the pinned file")
     arrived.replace(path)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return found

@@ -19,7 +19,7 @@ from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
-from avca_pipeline.training.optimiser import Adam, Plateau
+from avca_pipeline.optimiser import Adam, Plateau
 from avca_pipeline.training.problem import Problem, Scaling
 from avca_pipeline.training.scoring import DeviceClips, on_device, trial, validate
 from avca_pipeline.training.triplets import sampler

@@ -229,8 +229,9 @@ def measured(
 ) -> dict[str, Any]:
     """Runs one backbone over clips as the stage does, and the same network on data in memory."""
     network, _ = module.build(settings, cache)
-    encoder = extract.Encoder(module, settings, network, options.device)
-    spec, size, name = module.spec(settings), encoder.batch_size, module.__name__.split(".")[-1]
+    spec = module.spec(settings)
+    encoder = extract.Encoder(module, settings, spec, network, options.device)
+    size, name = encoder.batch_size, module.__name__.split(".")[-1]
     label = f"{settings.precision}: {name}"
     data = torch.zeros((size, *spec.window_shape), dtype=getattr(torch, spec.window_dtype))
     data, valid = data.to(options.device), torch.full((size,), len(data[0]), device=options.device)

@@ -1,8 +1,8 @@
 """A real Slurm of one node, from Debian's packages, for as long as a test needs it.
 
-The node claims more cores, memory and GPUs than there are, so that the project's own profile can be
-used as it is. Slurm's plugin for job steps looks nowhere but in ``/etc/slurm``, so that is where the
-configuration goes; one that is not from here is left alone.
+The node claims more cores, memory and GPUs than there are, so that the project's own profile can
+be used as it is. Snakemake's plugin hides a configuration elsewhere from job steps, so it goes to
+``/etc/slurm``; one that is not from here is left alone.
 """
 
 from __future__ import annotations

@@ -26,13 +26,14 @@ FRAMES = {"model": "test_resnet.r160_in1k", "rate_hz": 1}
 def measured(name: str, media: ClipMedia, values: dict[str, Any], *, encode: bool) -> dict:
     module = registry.load("backbones", name)
     settings = module.Settings(**values)
+    spec = module.spec(settings)
     network, _ = module.build(settings, Path("unused"))
-    encoder, clip, count = Encoder(module, settings, network, "cpu"), Clip("clip", media), 0
+    encoder, clip, count = Encoder(module, settings, spec, network, "cpu"), Clip("clip", media), 0
     crew = Crew(
         functools.partial(module.windows, settings, limits=LIMITS),
         [media],
-        module.spec(settings).window_shape,
-        module.spec(settings).window_dtype,
+        spec.window_shape,
+        spec.window_dtype,
         num_workers=1,
         num_slots=BATCHES_AHEAD * encoder.batch_size,
     )

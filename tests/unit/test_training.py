@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from avca_pipeline.artifacts.split import PARTITIONS, TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_UNSEEN
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.models import Dims, avca
+from avca_pipeline.optimiser import Adam, Plateau
 from avca_pipeline.training.fit import Fitted, fit, train_epoch
-from avca_pipeline.training.optimiser import Adam, Plateau
 from avca_pipeline.training.problem import Problem, learn_scaling
 from avca_pipeline.training.scoring import on_device
 from avca_pipeline.training.triplets import sampler

@@ -1,4 +1,4 @@
-"""Adam as plain state.
+"""The optimiser as plain state, and its learning-rate schedule.
 
 torch's optimiser classes import its compiler, which takes longer than a short training run;
 the functional form of the same kernel does not.
@@ -6,6 +6,7 @@ the functional form of the same kernel does not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,3 +78,39 @@ class Adam:
         for name in ("means", "squares", "steps"):
             for tensor, value in zip(getattr(self, name), state[name], strict=True):
                 tensor.copy_(value)
+
+
+@dataclass
+class Plateau:
+    """Divides a learning rate by ten once a score has not risen for some epochs.
+
+    The rule of torch's ``ReduceLROnPlateau`` with its defaults: a rise counts from 0.01 % on.
+    """
+
+    patience: int
+    best: float = -math.inf
+    num_flat: int = 0
+
+    FACTOR = 0.1
+    RISE = 1e-4
+    SMALLEST_CHANGE = 1e-8
+
+    def next(self, learning_rate: float, score: float) -> float:
+        """Returns the learning rate for the next epoch."""
+        if score > self.best * (1 + self.RISE):
+            self.best, self.num_flat = score, 0
+        else:
+            self.num_flat += 1
+        if self.num_flat <= self.patience:
+            return learning_rate
+        self.num_flat = 0
+        lower = learning_rate * self.FACTOR
+        return lower if learning_rate - lower > self.SMALLEST_CHANGE else learning_rate
+
+    def state(self) -> dict[str, float]:
+        """Returns all of it as numbers."""
+        return {"best": self.best, "num_flat": self.num_flat}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up where `state` was."""
+        self.best, self.num_flat = state["best"], state["num_flat"]
