@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import sys
+from contextlib import contextmanager, suppress
 from os import environ
 
 from avca_pipeline import config as avca_config
+from avca_pipeline import slurm
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import layout
@@ -26,24 +28,45 @@ def stop_on_user_errors(call, *arguments):
         sys.exit(1)
 
 
-def forget_stale_lock():
-    """Lets a run go on after `kill -9` of Snakemake, whose own lock stays behind then.
+@contextmanager
+def alone():
+    """Yields whether no other run is alive in this folder, and lets none begin meanwhile.
 
-    The operating system drops this lock with the process, so whoever gets it knows that no other
-    run is alive in this folder.
+    Every run holds a share of a lock that the operating system drops with the process, also on
+    `kill -9`; whoever gets all of it is alone. Where files cannot be locked, nobody is.
     """
-    os.makedirs(".snakemake", exist_ok=True)
-    lock = open(".snakemake/alive.lock", "w")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(ALIVE_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_alone = True
     except OSError:
-        return None  # Snakemake's own lock says what to do
-    shutil.rmtree(".snakemake/locks", ignore_errors=True)
-    return lock
+        is_alone = False
+    try:
+        yield is_alone
+    finally:
+        with suppress(OSError):
+            fcntl.flock(ALIVE_LOCK, fcntl.LOCK_SH)
 
 
-if workflow.is_main_process and not workflow.dryrun:
-    ALIVE_LOCK = forget_stale_lock()
+def cancel_orphans():
+    """Cancels what a killed run left in Slurm; called once it is sure that this is no dry run."""
+    if workflow.executor_plugin.name != "slurm" or not workflow.executor_settings.jobname_prefix:
+        return
+    with alone() as is_alone:
+        if is_alone:
+            slurm.cancel_orphans(
+                workflow.executor_settings.jobname_prefix, workflow.workdir_init
+            )
+
+
+if workflow.is_main_process:
+    os.makedirs(".snakemake", exist_ok=True)
+    ALIVE_LOCK = open(".snakemake/alive.lock", "w")
+    with alone() as is_alone:
+        if is_alone:  # Snakemake's own lock stays behind after `kill -9`
+            shutil.rmtree(".snakemake/locks", ignore_errors=True)
+
+# All cores of one machine. On a cluster none are given, and the profile says how many a job gets.
+ALL_CORES = workflow.resource_settings.cores or 1
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
 stop_on_user_errors(avca_config.check_inputs, CONFIG)

@@ -12,7 +12,7 @@ rule extract:
         f"{LOGS}/extract/{{backbone}}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/extract/{{backbone}}/{{shard}}.tsv"
-    threads: workflow.cores
+    threads: ALL_CORES
     resources:
         gpu=1,
         # No parameter: where downloads are kept changes no result.

@@ -17,7 +17,7 @@ rule split:
     benchmark:
         f"{BENCHMARKS}/split/{{split}}.tsv"
     priority: 20
-    threads: workflow.cores
+    threads: ALL_CORES
     conda:
         "../../envs/avca.yaml"
     shell:

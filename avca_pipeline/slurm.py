@@ -1,0 +1,63 @@
+"""Slurm jobs that a killed Snakemake left behind."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.progress import say
+
+WAIT_S = 120
+# The folder comes last: it alone may contain spaces, pipes and whatever else.
+FORMAT = "%A %j %Z"
+RUN_ID = r"_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def cancel_orphans(prefix: str, folder: str) -> None:
+    """Cancels what an earlier run in this folder left in Slurm, and waits until it has ended.
+
+    A resumed run would submit the same jobs again, and two of each would write the same files.
+    Only for a caller that knows that no other run is alive in this folder.
+
+    Raises:
+        PipelineError: Slurm does not answer, or a job does not end.
+    """
+    found = orphans(_call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder)
+    if not found:
+        return
+    say(f"avca: cancelling {len(found)} Slurm job(s) of an earlier run: {' '.join(found)}")
+    _call("scancel", *found)
+    deadline = time.monotonic() + WAIT_S
+    while left := orphans(
+        _call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder
+    ):
+        if time.monotonic() > deadline:
+            raise PipelineError(
+                f"Slurm job(s) {' '.join(left)} of an earlier run in {folder} were cancelled and "
+                f"have not ended within {WAIT_S} s; run again when `squeue --me` lists them no more"
+            )
+        time.sleep(1)
+
+
+def orphans(listing: str, prefix: str, folder: str) -> list[str]:
+    """Returns the ids of the jobs that runs with this job-name prefix submitted in this folder."""
+    name = re.compile(re.escape(prefix) + RUN_ID)
+    found = []
+    for line in listing.splitlines():
+        fields = line.split(" ", 2)
+        if len(fields) == 3 and name.fullmatch(fields[1]) and fields[2] == folder:
+            found.append(fields[0])
+    return found
+
+
+def _call(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().replace("\n", "; ")
+        raise PipelineError(f"{command[0]}: {said}; run again when Slurm answers") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PipelineError(f"{command[0]}: {error}; run again when Slurm answers") from error
+    return done.stdout
