@@ -1,65 +1,63 @@
-"""Slurm jobs that an earlier run left behind.
-
-When the Snakemake that submitted them is killed, Slurm jobs go on, and the next run would submit
-them once more. They are found by their name, which is the run's own: Snakemake's log has it.
-"""
+"""Slurm jobs that a killed Snakemake left behind."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
 
-RUN_ID = re.compile(r"SLURM run ID: (\S+)")
-PATIENCE_S = 120.0
+WAIT_S = 120
+# The folder comes last: it alone may contain spaces, pipes and whatever else.
+FORMAT = "%A %j %Z"
+RUN_ID = r"_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-def cancel_orphans(logs: Path) -> None:
-    """Cancels the Slurm jobs of earlier runs of this folder, and waits until they are gone.
+def cancel_orphans(prefix: str, folder: str) -> None:
+    """Cancels what an earlier run in this folder left in Slurm, and waits until it has ended.
 
-    To be called when no run is alive in this folder.
-
-    Args:
-        logs: where Snakemake keeps its logs.
+    A resumed run would submit the same jobs again, and two of each would write the same files.
+    Only for a caller that knows that no other run is alive in this folder.
 
     Raises:
-        PipelineError: some of them do not end.
+        PipelineError: Slurm does not answer, or a job does not end.
     """
-    if shutil.which("squeue") is None:
+    found = orphans(_call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder)
+    if not found:
         return
-    names = {
-        name
-        for log in logs.glob("*.snakemake.log")
-        for name in RUN_ID.findall(log.read_text(encoding="utf-8", errors="replace"))
-    }
-    left = _queued(names)
-    if not left:
-        return
-    say(f"{len(left)} Slurm jobs of an earlier run are still there: cancelling them")
-    subprocess.run(["scancel", *left], check=False)
-    deadline = time.monotonic() + PATIENCE_S
-    while left := _queued(names):
+    say(f"avca: cancelling {len(found)} Slurm job(s) of an earlier run: {' '.join(found)}")
+    _call("scancel", *found)
+    deadline = time.monotonic() + WAIT_S
+    while left := orphans(
+        _call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder
+    ):
         if time.monotonic() > deadline:
             raise PipelineError(
-                f"Slurm jobs {' '.join(left)} of an earlier run do not end; "
-                "run again when squeue no longer lists them"
+                f"Slurm job(s) {' '.join(left)} of an earlier run in {folder} were cancelled and "
+                f"have not ended within {WAIT_S} s; run again when `squeue --me` lists them no more"
             )
-        time.sleep(1.0)
+        time.sleep(1)
 
 
-def _queued(names: set[str]) -> list[str]:
-    """Returns the ids of the jobs of these names; none where no Slurm answers."""
-    if not names:
-        return []
-    listed = subprocess.run(
-        ["squeue", "--noheader", "--format=%i", f"--name={','.join(sorted(names))}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return listed.stdout.split()
+def orphans(listing: str, prefix: str, folder: str) -> list[str]:
+    """Returns the ids of the jobs that runs with this job-name prefix submitted in this folder."""
+    name = re.compile(re.escape(prefix) + RUN_ID)
+    found = []
+    for line in listing.splitlines():
+        fields = line.split(" ", 2)
+        if len(fields) == 3 and name.fullmatch(fields[1]) and fields[2] == folder:
+            found.append(fields[0])
+    return found
+
+
+def _call(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().replace("\n", "; ")
+        raise PipelineError(f"{command[0]}: {said}; run again when Slurm answers") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PipelineError(f"{command[0]}: {error}; run again when Slurm answers") from error
+    return done.stdout

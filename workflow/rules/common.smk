@@ -67,8 +67,9 @@ def stop_unless_alone():
 def before_the_first_job():
     """Sees that nobody else is at work here, and that nothing is known to fail."""
     stop_unless_alone()
-    if IS_ALONE:
-        slurm.cancel_orphans(Path(".snakemake/log"))
+    prefix = getattr(workflow.executor_settings, "jobname_prefix", "")
+    if prefix and IS_ALONE:
+        slurm.cancel_orphans(prefix, workflow.workdir_init)
     check.run(CONFIG)
 
 
