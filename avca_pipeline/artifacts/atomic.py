@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         PipelineError: the folder cannot be written to or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -47,7 +50,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
     Raises:
         PipelineError: it cannot be written to or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -58,6 +61,35 @@ def writing_folder(path: Path) -> Iterator[Path]:
         raise PipelineError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes temporary files and folders of processes that were killed on this machine."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        owner = re.fullmatch(rf"\..*\.{_machine()}-(\d+)\.tmp", entry.name)
+        if owner is None or _is_alive(int(owner[1])):
+            continue
+        with contextlib.suppress(OSError):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return True
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.tmp")
+
+
+def _machine() -> str:
+    """Returns a short name of this machine: on a shared disk each knows its own processes only."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def _reason(error: OSError) -> str:

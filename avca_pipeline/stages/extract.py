@@ -22,6 +22,7 @@ import numpy as np
 
 from avca_pipeline import library, registry
 from avca_pipeline.artifacts import features, fetched, manifest
+from avca_pipeline.artifacts.atomic import sweep
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK
 from avca_pipeline.backbones import ClipMedia, Spec
@@ -106,6 +107,7 @@ def run(
     title = f"extract {out.parent.name} {clips.stem}"
     spec: Spec = module.spec(typed)
     check_precision(typed.precision, device)
+    sweep(out.parent)
     unpacking: contextlib.AbstractContextManager[dict[str, Path]] = contextlib.nullcontext({})
     if media is not None:
         unpacking = library.unpacked(media, out.parent)

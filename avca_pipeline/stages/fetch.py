@@ -7,7 +7,7 @@ from pathlib import Path
 
 from avca_pipeline import library, registry
 from avca_pipeline.artifacts import fetched, manifest
-from avca_pipeline.artifacts.atomic import file_sha256
+from avca_pipeline.artifacts.atomic import file_sha256, sweep
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import checked
@@ -44,6 +44,8 @@ def run(
     downloads = getattr(typed, "download", False)
     if downloads:
         check_downloads(loading)
+    for folder in (raw, out.parent):
+        sweep(folder)
     listed = manifest.read(clips)
     known: dict[Path, tuple[Probe, str]] = {}
 

@@ -1,15 +1,28 @@
-"""A features file that was damaged on disk is found out when it is read, never taken as it is."""
+"""What is damaged on disk is found out when it is read; what a killed process left is removed."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts import atomic, features
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.errors import FormatError
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from avca_pipeline.artifacts.atomic import writing, writing_folder
+with writing(Path(sys.argv[1], "a.csv")) as file, writing_folder(Path(sys.argv[1], "b")) as folder:
+    file.touch()
+    (folder / "x").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +82,20 @@ def test_a_file_cut_off_is_found(
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(FormatError, match=r"damaged\.h5: damaged .*delete the file and run again"):
         features.read(path)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """But not what another process, alive or on another machine, is writing."""
+    child = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert child.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / ".b.csv.00000000-1.tmp").touch()
+    (tmp_path / "mine.csv").touch()
+    with atomic.writing(tmp_path / "c.csv") as temporary:
+        temporary.touch()
+        atomic.sweep(tmp_path)
+        assert temporary.exists()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".b.csv.00000000-1.tmp", "c.csv", "mine.csv"]
