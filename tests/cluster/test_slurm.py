@@ -33,7 +33,7 @@ def start(folder: Path, plugins: Path, log: Path) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
     with open(log, "ab") as file:
         return subprocess.Popen(
-            COMMAND,
+            ["setpriv", "--pdeathsig", "KILL", *COMMAND],
             cwd=folder,
             stdout=file,
             stderr=subprocess.STDOUT,
