@@ -50,7 +50,7 @@ SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=12 RealMemory=64000 Gres=gpu:2
+NodeName={host} NodeAddr=127.0.0.1 CPUs=20 RealMemory=64000 Gres=gpu:2
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE
 PartitionName=gpu Nodes={host} MaxTime=INFINITE
 """

@@ -15,7 +15,7 @@ import yaml
 
 from tests.cluster import one_node
 from tests.conftest import REPOSITORY
-from tests.workflow.driving import results, snakemake, tiny
+from tests.workflow.driving import results, tiny
 
 GPU_RULES = {"extract", "train_stage1", "train_stage2", "evaluate"}
 # All that differs from a real cluster: no accounting, no waiting for other machines, and a first
@@ -59,8 +59,7 @@ def submit(folder: Path, name: str) -> int:
     )  # fmt: skip
 
 
-def test_retry_kill_orphans_resume(plugins: Path, tmp_path: Path) -> None:
-    assert snakemake(tmp_path / "plain", tiny()).returncode == 0
+def test_retry_kill_orphans_resume(finished: Path, plugins: Path, tmp_path: Path) -> None:
     folder, log = tmp_path / "on slurm", tmp_path / "slurm.log"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(tiny()))
@@ -126,4 +125,4 @@ def test_retry_kill_orphans_resume(plugins: Path, tmp_path: Path) -> None:
         assert job["NumCPUs"] == ("8" if rule(job) == "extract" else "1")
 
     # The end is that of a run on one machine.
-    assert results(folder) == results(tmp_path / "plain")
+    assert results(folder) == results(finished)

@@ -29,23 +29,23 @@ def stop_on_user_errors(call, *arguments):
         sys.exit(1)
 
 
-def forget_stale_lock():
-    """Lets a run go on after `kill -9` of Snakemake, whose own lock stays behind then.
+def join_runs():
+    """Returns this run's share of the lock that all runs in this folder have.
 
-    Whoever gets our lock knows that no other run is alive in this folder: then it is true.
-    Otherwise Snakemake's lock says what to do.
+    Snakemake's own lock stays behind after `kill -9`. Whoever is alone forgets it.
     """
     try:
         os.makedirs(".snakemake", exist_ok=True)
-        is_alone = locks.hold(Path(".snakemake/alive.lock"))
+        share = locks.join(Path(".snakemake/alive.lock"))
     except OSError as error:
         raise PipelineError(
             f"{os.getcwd()}: cannot be written ({error.strerror}), and Snakemake has to; "
             "name a folder of yours with --directory"
         ) from error
-    if is_alone:
-        shutil.rmtree(".snakemake/locks", ignore_errors=True)
-    return is_alone
+    with locks.alone(share) as is_alone:
+        if is_alone:
+            shutil.rmtree(".snakemake/locks", ignore_errors=True)
+    return share
 
 
 def stop_unless_alone():
@@ -68,13 +68,14 @@ def before_the_first_job():
     """Sees that nobody else is at work here, and that nothing is known to fail."""
     stop_unless_alone()
     prefix = getattr(workflow.executor_settings, "jobname_prefix", "")
-    if prefix and IS_ALONE:
-        slurm.cancel_orphans(prefix, workflow.workdir_init)
+    with locks.alone(SHARE) as is_alone:
+        if prefix and is_alone:
+            slurm.cancel_orphans(prefix, workflow.workdir_init)
     check.run(CONFIG)
 
 
-if workflow.is_main_process and not workflow.dryrun:
-    IS_ALONE = stop_on_user_errors(forget_stale_lock)
+if workflow.is_main_process:
+    SHARE = stop_on_user_errors(join_runs)
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
 if workflow.is_main_process:
