@@ -18,15 +18,27 @@ from tests.conftest import REPOSITORY
 from tests.workflow.driving import results, tiny
 
 GPU_RULES = {"extract", "train_stage1", "train_stage2", "evaluate"}
-# All that differs from a real cluster: no accounting, no waiting for other machines, and a first
-# attempt that Slurm kills for its memory.
 COMMAND = [
     sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "workflow/Snakefile"),
-    "--configfile", "config.yaml",
-    "--workflow-profile", str(REPOSITORY / "workflow/profiles/slurm"),
-    "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "5",
-    "--latency-wait", "10", "--set-resources", "embed:mem_mb=40 * attempt ** 4",
+    "--configfile", "config.yaml", "--workflow-profile", "profile",
 ]  # fmt: skip
+
+
+def write_profile(folder: Path) -> None:
+    """Writes the project's own profile with all that differs from a real cluster.
+
+    No accounting, no waiting for other machines, and a first attempt that Slurm kills for its
+    memory.
+    """
+    profile = yaml.safe_load((REPOSITORY / "workflow/profiles/slurm/config.yaml").read_text())
+    profile |= {
+        "slurm-status-command": "squeue",
+        "slurm-init-seconds-before-status-checks": 11,
+        "latency-wait": 10,
+    }
+    profile["set-resources"]["embed"] = {"mem_mb": "40 * attempt ** 4"}
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(profile))
 
 
 def start(folder: Path, plugins: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -63,6 +75,7 @@ def test_retry_kill_orphans_resume(finished: Path, plugins: Path, tmp_path: Path
     folder, log = tmp_path / "on slurm", tmp_path / "slurm.log"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(tiny()))
+    write_profile(folder / "profile")
     with one_node.running(tmp_path / "cluster"):
         theirs = [
             submit(tmp_path / "elsewhere", f"avca_{uuid.uuid4()}"),
