@@ -40,13 +40,7 @@ def run_stage1(
         PipelineError: the inputs do not fit together, or training diverges.
     """
     ((name, candidate),) = settings["candidates"].items()
-    epochs = candidate["epochs"]
-    fitted = _fit(settings, candidate, inputs, 1, epochs, resume, device, out)
-    scores.write(
-        history,
-        {"candidate": name, "best_epoch": fitted.best_epoch, "epochs": fitted.history},
-    )
-    resume.unlink(missing_ok=True)
+    _fit(settings, name, inputs, 1, candidate["epochs"], out, history, resume, device)
 
 
 def run_stage2(
@@ -80,24 +74,22 @@ def run_stage2(
     chosen = scores.read(selection)
     candidate = settings["candidates"][chosen["candidate"]]
     epochs = candidate["epochs"] if candidate.get("chosen_on_test") else chosen["epoch"] + 1
-    fitted = _fit(settings, candidate, inputs, 2, epochs, resume, device, out)
-    scores.write(
-        history,
-        {"candidate": chosen["candidate"], "best_epoch": epochs - 1, "epochs": fitted.history},
-    )
-    resume.unlink(missing_ok=True)
+    _fit(settings, chosen["candidate"], inputs, 2, epochs, out, history, resume, device)
 
 
 def _fit(
     settings: dict[str, Any],
-    candidate: dict[str, Any],
+    name: str,
     inputs: dict[str, Sequence[Path]],
     stage: int,
     epochs: int,
+    out: Path,
+    history: Path,
     resume: Path,
     device: str,
-    out: Path,
-) -> Fitted:
+) -> None:
+    """Fits a candidate; what is kept is the best epoch of stage 1, the last one of stage 2."""
+    candidate = settings["candidates"][name]
     plugin = registry.load("models", settings["plugin"])
     typed = checked(plugin.Settings, candidate, f"models ({settings['plugin']})")
     problem = _problem(inputs)
@@ -121,8 +113,10 @@ def _fit(
         f"train stage {stage}, seed {settings['seed']}: epoch {fitted.best_epoch} of {epochs} has "
         f"the best validation HM, {100 * best['hm']:.1f} %"
     )
-    checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epochs))
-    return fitted
+    epoch = fitted.best_epoch if stage == 1 else epochs - 1
+    checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epoch))
+    scores.write(history, {"candidate": name, "best_epoch": epoch, "epochs": fitted.history})
+    resume.unlink(missing_ok=True)
 
 
 def _problem(inputs: dict[str, Sequence[Path]]) -> Problem:
@@ -141,9 +135,9 @@ def _content(
     scaling: Scaling,
     fitted: Fitted,
     stage: int,
-    epochs: int,
+    epoch: int,
 ) -> dict[str, Any]:
-    """Returns what is needed to use the network again: stage 1's best epoch, stage 2's last."""
+    """Returns what is needed to use the network of an epoch again."""
     return {
         "model": settings["plugin"],
         "settings": canonical(candidate),
@@ -151,7 +145,7 @@ def _content(
         "scaling_kind": settings["scaling"],
         "scaling": {name: torch.from_numpy(value) for name, value in vars(scaling).items()},
         "state": fitted.best_state if stage == 1 else fitted.last_state,
-        "epoch": fitted.best_epoch if stage == 1 else epochs - 1,
+        "epoch": epoch,
         "states": fitted.states if stage == 2 else [],
         "stage": stage,
         "seed": settings["seed"],
