@@ -7,7 +7,7 @@ A backbone is one file here with
 ``Settings``
     a `WeightsSettings` with whatever else changes its features;
 ``spec(settings) -> Spec``
-    what its network takes and gives, without building it;
+    what its network takes;
 ``published(settings) -> Published | None``
     the weights that ``weights: published`` stands for;
 ``pretraining_classes(settings) -> tuple[str, ...] | None``
@@ -40,16 +40,12 @@ class ClipMedia:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a backbone's network takes and gives.
+    """What a backbone's network takes.
 
     Attributes:
-        dim: of its features.
-        rate_hz: frames or samples looked at in a second.
         window_shape: of one window, time first.
         window_dtype: NumPy's name for the type of its elements.
     """
 
-    dim: int
-    rate_hz: int
     window_shape: tuple[int, ...]
     window_dtype: str

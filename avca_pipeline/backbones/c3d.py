@@ -56,8 +56,8 @@ class Settings(WeightsSettings):
 
 
 def spec(settings: Settings) -> Spec:
-    """Returns what the network takes and gives."""
-    return Spec(4096, RATE_HZ, (WINDOW_FRAMES, CROP, CROP, 3), "uint8")
+    """Returns what the network takes."""
+    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "uint8")
 
 
 def published(settings: Settings) -> Published:

@@ -39,8 +39,8 @@ class Settings(_selavi.Settings):
 
 
 def spec(settings: Settings) -> Spec:
-    """Returns what the network takes and gives."""
-    return Spec(512, RATE_HZ, (WINDOW_SAMPLES,), "float64")
+    """Returns what the network takes."""
+    return Spec((WINDOW_SAMPLES,), "float64")
 
 
 def published(settings: Settings) -> Published:

@@ -33,8 +33,8 @@ class Settings(_selavi.Settings):
 
 
 def spec(settings: Settings) -> Spec:
-    """Returns what the network takes and gives; single precision, see `cropped`."""
-    return Spec(512, RATE_HZ, (WINDOW_FRAMES, CROP, CROP, 3), "float32")
+    """Returns what the network takes; single precision, see `cropped`."""
+    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32")
 
 
 def published(settings: Settings) -> Published:

@@ -45,14 +45,9 @@ class Settings(WeightsSettings):
 
 
 def spec(settings: Settings) -> Spec:
-    """Returns what the chosen network takes and gives."""
-    with torch.device("meta"):
-        network = _library().get_model(settings.model, weights=None)
-    head = [m for m in network.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv3d)][-1]
-    dim = head.in_features if isinstance(head, torch.nn.Linear) else head.in_channels
+    """Returns what the chosen network takes."""
     crop = _preset(settings).crop_size
-    shape = (settings.window_frames, crop[0], crop[-1], 3)
-    return Spec(dim, settings.rate_hz, shape, "uint8")
+    return Spec((settings.window_frames, crop[0], crop[-1], 3), "uint8")
 
 
 def published(settings: Settings) -> Published:

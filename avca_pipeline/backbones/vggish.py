@@ -79,8 +79,8 @@ class Settings(WeightsSettings):
 
 
 def spec(settings: Settings) -> Spec:
-    """Returns what the network takes and gives."""
-    return Spec(128, RATE_HZ, (EXAMPLE_SAMPLES,), "float64")
+    """Returns what the network takes."""
+    return Spec((EXAMPLE_SAMPLES,), "float64")
 
 
 def published(settings: Settings) -> Published:
