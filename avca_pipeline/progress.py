@@ -62,10 +62,10 @@ class Progress:
         if kind is None:
             self._line(f"done in {time.monotonic() - self.started:.1f} s")
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Adds finished units; ``note`` is shown behind the bar."""
-        self.done += count
-        self.bar.update(count)
+    def advance(self, note: str = "") -> None:
+        """Adds a finished unit; ``note`` is shown behind the bar."""
+        self.done += 1
+        self.bar.update()
         if note:
             self.bar.set_postfix_str(note)
         if time.monotonic() - self.last_line >= LINE_EVERY_S:

@@ -255,7 +255,6 @@ def fill(
     published: Published | None = None,
     prefix: str = "",
     unused: Callable[[str], bool] = lambda name: False,
-    initialise: Callable[[torch.nn.Module, int], None] | None = None,
 ) -> str:
     """Gives a network its parameters and returns what they are: a SHA-256 or ``random:<seed>``.
 
@@ -267,13 +266,12 @@ def fill(
         prefix: what the file puts before the names of this network's parameters.
         unused: whether a name that the file has and the network does not need is expected, such
             as a classifier's.
-        initialise: fills a network from a seed; `kaiming` by default.
 
     Raises:
         PipelineError: the file is not this network's.
     """
     if settings.is_random:
-        (initialise or kaiming)(network, settings.seed)
+        kaiming(network, settings.seed)
         what = f"random:{settings.seed}"
     else:
         path, what = locate(settings.weights, settings.sha256, cache, published)

@@ -13,7 +13,6 @@ from typing import Literal
 from avca_pipeline.lazy import torch
 from avca_pipeline.weights import Published, WeightsSettings, fill
 
-WINDOW_S = 1.0
 PUBLISHED = Published(
     "https://dl.fbaipublicfiles.com/selavi/selavi_vgg_sound.pth",
     "CC BY-NC 4.0: not for commercial use",

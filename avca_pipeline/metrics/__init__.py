@@ -146,7 +146,6 @@ def search_common_bias(
     several: Iterable[np.ndarray],
     targets: np.ndarray,
     is_unseen: np.ndarray,
-    biases: Sequence[float] | np.ndarray = BIASES,
     *,
     skip_empty: bool = True,
 ) -> float:
@@ -158,7 +157,7 @@ def search_common_bias(
     return float(
         np.mean(
             [
-                search_bias(distance, targets, is_unseen, biases, skip_empty=skip_empty).bias
+                search_bias(distance, targets, is_unseen, skip_empty=skip_empty).bias
                 for distance in several
             ]
         )

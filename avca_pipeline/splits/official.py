@@ -19,14 +19,7 @@ from avca_pipeline.splits import AuditLevels, Built, Level, SplitSettings
 
 
 class OfficialLevels(AuditLevels):
-    """The levels for a published split, whose leaks are known and cannot be mended.
-
-    Attributes:
-        sources_in_one_partition: no recording in two partitions.
-        sources_not_trained_on: no clip is evaluated after training on its recording.
-        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
-        media_not_trained_on: no clip is evaluated after training on the same file, by checksum.
-    """
+    """The levels for a published split, whose leaks are known and cannot be mended."""
 
     sources_in_one_partition: Level = "warning"
     sources_not_trained_on: Level = "warning"

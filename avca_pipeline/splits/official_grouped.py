@@ -16,11 +16,7 @@ from avca_pipeline.splits.built import SourceShares, arrange
 
 
 class GroupedLevels(AuditLevels):
-    """The levels for published classes.
-
-    Attributes:
-        unseen_classes_not_pretrained_on: no unseen class that a used backbone saw with labels.
-    """
+    """The levels for published classes."""
 
     unseen_classes_not_pretrained_on: Level = "warning"
 

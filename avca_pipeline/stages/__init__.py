@@ -1,8 +1,8 @@
 """The stages of the pipeline: each one a rule, a command and a kind of file.
 
-Stages never import each other; they meet in the files of `avca_pipeline.artifacts`. ``VERSION``
-of a stage is raised when a change of its code changes its results, and is part of what makes a
-result stale.
+Stages never import each other; they meet in the files of `avca_pipeline.artifacts`. A stage's
+number is raised when a change of its code changes its results, and is part of what makes a result
+stale.
 """
 
 VERSIONS = {
