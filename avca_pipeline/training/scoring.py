@@ -172,9 +172,15 @@ def _outcome(
     on: Trial,
 ) -> Outcome:
     ready.eval()
-    embedded = embed_clips(plugin, settings, ready, clips.video[on.rows], clips.audio[on.rows])
-    classes = embed_classes(plugin, settings, ready, on.known.text)
+    pairs = zip(
+        clips.video[on.rows].split(EMBED_CLIPS_AT_ONCE),
+        clips.audio[on.rows].split(EMBED_CLIPS_AT_ONCE),
+        strict=True,
+    )
     with torch.inference_mode():
+        parts = [plugin.embed_clips(settings, ready, *pair) for pair in pairs]
+        embedded = torch.cat(parts).cpu().numpy()
+        classes = plugin.embed_classes(settings, ready, on.known.text).cpu().numpy()
         return Outcome(embedded, classes, plugin.distances(settings, ready, embedded, classes))
 
 
@@ -188,33 +194,3 @@ def validate(
     """Returns the scores on validation clips at the bias with the best HM."""
     found = outcome(plugin, settings, network, clips, on)
     return metrics.calibrate(found.distances, on.targets, on.known.is_unseen)
-
-
-def embed_clips(
-    plugin: ModuleType,
-    settings: ModelSettings,
-    network: torch.nn.Module,
-    video: torch.Tensor,
-    audio: torch.Tensor,
-) -> np.ndarray:
-    """Returns ``(clips, dim)``: the embeddings of clips, in eval mode."""
-    network.eval()
-    with torch.inference_mode():
-        parts = [
-            plugin.embed_clips(settings, network, *some)
-            for some in zip(
-                video.split(EMBED_CLIPS_AT_ONCE), audio.split(EMBED_CLIPS_AT_ONCE), strict=True
-            )
-        ]
-        embedded: np.ndarray = torch.cat(parts).cpu().numpy()
-    return embedded
-
-
-def embed_classes(
-    plugin: ModuleType, settings: ModelSettings, network: torch.nn.Module, text: torch.Tensor
-) -> np.ndarray:
-    """Returns ``(classes, dim)``: the embeddings of classes, in eval mode."""
-    network.eval()
-    with torch.inference_mode():
-        embedded: np.ndarray = plugin.embed_classes(settings, network, text).cpu().numpy()
-    return embedded
