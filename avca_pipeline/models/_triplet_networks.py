@@ -1,8 +1,6 @@
-"""What CJME and AVGZSLNet share: a network each for audio, video and text, and triplet losses."""
+"""What CJME and AVGZSLNet share: a network each for audio, video and text."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from pydantic import Field
 
@@ -59,18 +57,3 @@ def two_layers(
     return nn.Sequential(
         nn.Linear(dim_in, hidden), *norm, nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, dim_out)
     )
-
-
-def triplet_loss(
-    settings: TripletSettings, reduction: str = "mean"
-) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Returns the triplet loss of an anchor, a positive and a negative, ``(batch, dim)`` each."""
-
-    def triplet(
-        anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
-    ) -> torch.Tensor:
-        return torch.nn.functional.triplet_margin_loss(
-            anchor, positive, negative, margin=settings.margin, reduction=reduction
-        )
-
-    return triplet

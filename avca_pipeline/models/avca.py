@@ -8,6 +8,7 @@ which a decoder leads back to the text embedding (``rho``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Literal, TypeAlias, cast
 
@@ -180,13 +181,7 @@ def losses(
     The order of the calls is the published one: every call updates batch norms and draws dropout.
     """
     mse = torch.nn.functional.mse_loss
-
-    def triplet(
-        anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
-    ) -> torch.Tensor:
-        return torch.nn.functional.triplet_margin_loss(
-            anchor, positive, negative, margin=settings.margin
-        )
+    triplet = functools.partial(torch.nn.functional.triplet_margin_loss, margin=settings.margin)
 
     def through(part: str, inputs: _ByModality, order: tuple[str, ...]) -> _ByModality:
         return {m: network[f"{m}_{part}"](inputs[m]) for m in order}

@@ -8,6 +8,7 @@ the audio and to the video embedding.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Literal, cast
 
@@ -21,7 +22,6 @@ from avca_pipeline.models._plain import prepared, trainable
 from avca_pipeline.models._triplet_networks import (
     TripletSettings,
     networks,
-    triplet_loss,
     two_layers,
 )
 
@@ -72,7 +72,7 @@ def steps(
 
     The order of the calls is the published one: every call updates batch norms and draws dropout.
     """
-    triplet = triplet_loss(settings)
+    triplet = functools.partial(torch.nn.functional.triplet_margin_loss, margin=settings.margin)
     audio, audio_neg = network["audio"](batch.audio), network["audio"](batch.negative_audio)
     video, video_neg = network["video"](batch.video), network["video"](batch.negative_video)
     text, text_neg = network["text"](batch.text), network["text"](batch.negative_text)

@@ -8,6 +8,7 @@ loss, and which of the two embeddings a clip is classified by.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import cast
 
@@ -18,7 +19,7 @@ from avca_pipeline import metrics
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._plain import prepared, trainable
-from avca_pipeline.models._triplet_networks import TripletSettings, networks, triplet_loss
+from avca_pipeline.models._triplet_networks import TripletSettings, networks
 
 __all__ = [
     "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
@@ -60,7 +61,10 @@ def steps(
     settings: Settings, network: torch.nn.ModuleDict, batch: Batch
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Yields the loss terms of a batch, and their ``total``."""
-    mse, triplet = torch.nn.functional.mse_loss, triplet_loss(settings, reduction="none")
+    mse = torch.nn.functional.mse_loss
+    triplet = functools.partial(
+        torch.nn.functional.triplet_margin_loss, margin=settings.margin, reduction="none"
+    )
     audio, video, text = (
         network[name](getattr(batch, name)) for name in ("audio", "video", "text")
     )
