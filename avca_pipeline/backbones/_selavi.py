@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from avca_pipeline.lazy import torch
-from avca_pipeline.weights import Published, WeightsSettings, fill
-
-PUBLISHED = Published(
-    "https://dl.fbaipublicfiles.com/selavi/selavi_vgg_sound.pth",
-    "CC BY-NC 4.0: not for commercial use",
-)
+from avca_pipeline.weights import PUBLISHED, Published, WeightsSettings, fill
 
 
 class Settings(WeightsSettings):
@@ -29,6 +24,19 @@ class Settings(WeightsSettings):
     """
 
     windows: Literal["covering", "official-script"] = "covering"
+
+
+def published(settings: Settings) -> Published:
+    """Returns the weights of SeLaVi's authors."""
+    return Published(
+        "https://dl.fbaipublicfiles.com/selavi/selavi_vgg_sound.pth",
+        "CC BY-NC 4.0: not for commercial use",
+    )
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns none for the published weights: they were trained without labels."""
+    return () if settings.weights == PUBLISHED else settings.stated_classes()
 
 
 def official_starts(num_frames: int, fps: float) -> list[int]:
@@ -49,7 +57,7 @@ def fill_part(network: torch.nn.Module, settings: Settings, cache: Path, modalit
         network,
         settings,
         cache,
-        published=PUBLISHED,
+        published=published(settings),
         prefix=own,
         unused=lambda name: not name.startswith(own) and bool(others.fullmatch(name)),
     )

@@ -19,7 +19,6 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.video import frame_count
 from avca_pipeline.media.windows import Window, covering
-from avca_pipeline.weights import Published
 
 MODALITY = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 128}
@@ -43,14 +42,8 @@ def spec(settings: Settings) -> Spec:
     return Spec((WINDOW_SAMPLES,), "float64")
 
 
-def published(settings: Settings) -> Published:
-    """Returns the weights of SeLaVi's authors."""
-    return _selavi.PUBLISHED
-
-
-def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
-    """Returns none for the published weights: they were trained without labels."""
-    return () if settings.weights == "published" else settings.stated_classes()
+published = _selavi.published
+pretraining_classes = _selavi.pretraining_classes
 
 
 def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:

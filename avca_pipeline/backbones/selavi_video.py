@@ -17,7 +17,6 @@ from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frame_count, frames, native_frames
 from avca_pipeline.media.windows import Window, covering, in_blocks, of_frames
-from avca_pipeline.weights import Published
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
@@ -37,14 +36,8 @@ def spec(settings: Settings) -> Spec:
     return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32")
 
 
-def published(settings: Settings) -> Published:
-    """Returns the weights of SeLaVi's authors."""
-    return _selavi.PUBLISHED
-
-
-def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
-    """Returns none for the published weights: they were trained without labels."""
-    return () if settings.weights == "published" else settings.stated_classes()
+published = _selavi.published
+pretraining_classes = _selavi.pretraining_classes
 
 
 def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:

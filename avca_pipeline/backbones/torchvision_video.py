@@ -21,7 +21,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames
 from avca_pipeline.media.windows import Window, covering, in_blocks
 from avca_pipeline.registry import nearest
-from avca_pipeline.weights import Published, WeightsSettings, fill
+from avca_pipeline.weights import PUBLISHED, Published, WeightsSettings, fill
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
@@ -59,7 +59,7 @@ def published(settings: Settings) -> Published:
 
 def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     """Returns the classes of the library's weights, by its own list."""
-    if settings.weights == "published":
+    if settings.weights == PUBLISHED:
         return tuple(_enum(settings).meta["categories"])
     return settings.stated_classes()
 
