@@ -78,12 +78,12 @@ class _Worker:
 class Crew:
     """Workers that decode clips.
 
-    They are forked, so that they share what is imported already and start at once; begin before
-    a GPU is in use.
+    They are forked, so that they share what is imported already, and the clips, and start at once;
+    begin before a GPU is in use.
 
     Args:
         windows: decodes one clip.
-        clips: a job is an index into them; each is pickled on its way to a worker.
+        clips: a job is an index into them.
         shape: of a window.
         dtype: of a window.
         num_workers: processes.
@@ -173,7 +173,7 @@ class Crew:
         layout = (buffer, self.shape, self.dtype, self.own_slots)
         # A copy of our end in a worker would keep it waiting after the end of this process.
         not_its = [ours, *(worker.connection for worker in self.workers)]
-        arguments = (theirs, not_its, self.windows, *layout)
+        arguments = (theirs, not_its, self.windows, self.clips, *layout)
         process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
@@ -187,7 +187,7 @@ class Crew:
         while waiting and len(worker.jobs) < min(JOBS_AHEAD, 1 + len(waiting) // self.num_workers):
             job = waiting.popleft()
             worker.jobs.append(job)
-            _send(worker, ("clip", (job, self.clips[job])))
+            _send(worker, ("job", job))
 
     def _bury(self, worker: _Worker, cause: str) -> Iterator[Restarted | Finished]:
         """Puts a dead worker's clips back, and a new worker in its place."""
@@ -210,6 +210,7 @@ def _work(
     connection: Connection,
     not_its: Sequence[Connection],
     windows: Callable[[Any], Iterator[Window]],
+    clips: Sequence[Any],
     buffer: Any,
     shape: tuple[int, ...],
     dtype: str,
@@ -222,7 +223,7 @@ def _work(
     torch.set_num_threads(1)  # workers are the unit of parallelism
     keep_memory()
     slots = _slots(buffer, shape, dtype, num_slots)
-    inbox: dict[str, deque[Any]] = {"free": deque(range(num_slots)), "clip": deque()}
+    inbox: dict[str, deque[int]] = {"free": deque(range(num_slots)), "job": deque()}
 
     def tell(*message: Any) -> None:
         try:
@@ -230,7 +231,7 @@ def _work(
         except OSError:
             raise _Deserted from None
 
-    def take(kind: str) -> Any:
+    def take(kind: str) -> int:
         while not inbox[kind]:
             try:
                 received, value = connection.recv()
@@ -242,10 +243,10 @@ def _work(
     with contextlib.suppress(_Deserted):
         tell(None, None, "")
         while True:
-            job, clip = take("clip")
+            job = take("job")
             reason = ""
             try:
-                for window in windows(clip):
+                for window in windows(clips[job]):
                     slot = take("free")
                     slots[slot] = window.data
                     tell(job, slot, window.num_valid)
@@ -281,7 +282,7 @@ def _slots(buffer: Any, shape: tuple[int, ...], dtype: str, num_slots: int) -> n
     return np.frombuffer(buffer, dtype).reshape(num_slots, *shape)
 
 
-def _send(worker: _Worker, message: tuple[str, Any]) -> None:
+def _send(worker: _Worker, message: tuple[str, int]) -> None:
     with contextlib.suppress(OSError):  # it is dead, and reading from it will say so
         worker.connection.send(message)
 
