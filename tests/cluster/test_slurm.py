@@ -134,7 +134,7 @@ def test_retry_kill_orphans_resume(finished: Path, plugins: Path, tmp_path: Path
             continue
         on_gpu = rule(job) in GPU_RULES
         assert job["Partition"] == ("gpu" if on_gpu else "cpu")
-        assert ("gres/gpu=1" in job["TRES"]) == on_gpu
+        assert job.get("TresPerJob") == ("gres:gpu:1" if on_gpu else None)
         assert job["NumCPUs"] == ("8" if rule(job) == "extract" else "1")
 
     # The end is that of a run on one machine.

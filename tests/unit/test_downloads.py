@@ -257,7 +257,11 @@ def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
         start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in raw.glob("slow*.part")):
+    ended = [raw / "whole_000003.mp4", raw / "404_000003.mp4.failed"]
+    while not (
+        all(path.exists() for path in ended)
+        and any(path.stat().st_size for path in raw.glob("slow*.part"))
+    ):
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
