@@ -11,7 +11,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.workflow.driving import results, tiny
 
-# Names, a config of its own and a folder of its own: all that another workflow may want.
+# Other names for the rules, and a config that is a part of its own.
 OTHER = """\
 configfile: "other.yaml"
 
@@ -21,8 +21,6 @@ module avca:
         {snakefile!r}
     config:
         config["avca"]
-    prefix:
-        {prefix!r}
 
 
 use rule * from avca as avca_*
@@ -31,7 +29,7 @@ use rule * from avca as avca_*
 rule best:
     default_target: True
     input:
-        {table!r},
+        "results/table.csv",
     output:
         "best.txt",
     shell:
@@ -39,16 +37,10 @@ rule best:
 """
 
 
-def write(folder: Path, prefix: str = "") -> None:
-    text = OTHER.format(
-        snakefile=str(REPOSITORY / "workflow" / "Snakefile"),
-        prefix=prefix,
-        table=f"{prefix}/results/table.csv".lstrip("/"),
-    )
-    if not prefix:
-        text = text.replace("    prefix:\n        ''\n", "")
-    (folder / "Snakefile").write_text(text)
-    (folder / "other.yaml").write_text(yaml.safe_dump({"avca": tiny()}))
+def write(folder: Path, **sections: str) -> None:
+    snakefile = str(REPOSITORY / "workflow" / "Snakefile")
+    (folder / "Snakefile").write_text(OTHER.format(snakefile=snakefile))
+    (folder / "other.yaml").write_text(yaml.safe_dump({"avca": tiny(**sections)}))
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -75,18 +67,15 @@ def test_another_workflow_goes_on_from_what_is_there(finished: Path, folder: Pat
 
 
 def test_a_folder_of_its_own(finished: Path, tmp_path: Path) -> None:
-    """Under a prefix all paths move, those that only a job knows too."""
-    write(tmp_path, prefix="inner")
-    features = "inner/results/tiny/features/vggish/00001-of-00002.h5"
-    run(tmp_path, features)
+    """Where another workflow says that our results go, all go, those that only a job knows too."""
+    write(tmp_path, results="inner/results")
+    run(tmp_path, "inner/results/tiny/features/vggish/00001-of-00002.h5")
     made = results(tmp_path / "inner")
     for name, value in made.items():
         assert value == results(finished)[name]
     assert len(made) == 2
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
-        ".snakemake",
-        "inner",
-    ]
+    folders = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert folders == [".snakemake", "inner"]
 
 
 def test_what_the_catalog_asks_for() -> None:
