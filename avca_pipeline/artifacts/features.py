@@ -97,6 +97,8 @@ def read(path: Path) -> Features:
 def read_all(paths: Sequence[Path]) -> Features:
     """Reads all shards of one backbone as one table, in the order of the clip ids.
 
+    The shards are let go one by one as the table fills: both together need little more than one.
+
     Raises:
         FormatError: as `read`; or the shards do not belong together (another dimension, weights
             or preprocessing), or a clip stands in two of them.
@@ -121,20 +123,27 @@ def read_all(paths: Sequence[Path]) -> Features:
         )
     order = np.argsort(clip_ids)
     width = filled[0].features.shape[1] if filled else 0
-
-    def table(name: str, empty: np.ndarray) -> np.ndarray:
-        return np.concatenate([empty, *(getattr(shard, name) for shard in filled)])[order]
-
-    return Features(
+    whole = Features(
         clip_ids=list(clip_ids[order]),
-        features=table("features", np.zeros((0, width), np.float32)),
-        num_windows=table("num_windows", np.zeros(0, np.int64)),
-        is_padded=table("is_padded", np.zeros(0, bool)),
+        features=np.empty((len(order), width), np.float32),
+        num_windows=np.empty(len(order), np.int64),
+        is_padded=np.empty(len(order), bool),
         rejected={
             clip: reason for shard in shards for clip, reason in sorted(shard.rejected.items())
         },
         attributes=dict(shards[0].attributes) if shards else {},
     )
+    row_of = np.argsort(order)
+    end = len(order)
+    shards.clear()
+    while filled:
+        shard = filled.pop()
+        rows = row_of[end - len(shard.clip_ids) : end]
+        end -= len(rows)
+        whole.features[rows] = shard.features
+        whole.num_windows[rows] = shard.num_windows
+        whole.is_padded[rows] = shard.is_padded
+    return whole
 
 
 def check(path: Path) -> None:

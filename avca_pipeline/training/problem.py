@@ -116,11 +116,20 @@ class Scaling:
 
     def video(self, features: np.ndarray) -> np.ndarray:
         """Returns scaled video features, ``(clips, dim)`` float32."""
-        return ((features - self.video_mean) * self.video_factor).astype(np.float32)
+        return _scaled(features, self.video_mean, self.video_factor)
 
     def audio(self, features: np.ndarray) -> np.ndarray:
         """Returns scaled audio features, ``(clips, dim)`` float32."""
-        return ((features - self.audio_mean) * self.audio_factor).astype(np.float32)
+        return _scaled(features, self.audio_mean, self.audio_factor)
+
+
+def _scaled(features: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Returns float32 features, scaled in float64 a block at a time to save memory."""
+    scaled = np.empty(features.shape, np.float32)
+    for start in range(0, len(features), 4096):
+        block = slice(start, start + 4096)
+        scaled[block] = (features[block] - mean) * factor
+    return scaled
 
 
 def learn_scaling(kind: str, problem: Problem, stage: int) -> Scaling:
