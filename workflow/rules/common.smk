@@ -66,7 +66,8 @@ def stop_unless_alone():
 
 def before_the_first_job():
     """Sees that nobody else is at work here, and that nothing is known to fail."""
-    stop_unless_alone()
+    if IS_SHARED:  # else there are no results here
+        stop_unless_alone()
     prefix = getattr(workflow.executor_settings, "jobname_prefix", "")
     with locks.alone(SHARE) as is_alone:
         if prefix and is_alone:
