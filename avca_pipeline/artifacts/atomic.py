@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import hashlib
 import json
 import os
@@ -67,8 +66,9 @@ def sweep(folder: Path) -> None:
     """Removes temporary files and folders of processes that were killed on this machine."""
     if not folder.is_dir():
         return
+    ours = re.compile(rf"\..*\.{_machine()}-(\d+)\.tmp")
     for entry in folder.iterdir():
-        owner = re.fullmatch(rf"\..*\.{_machine()}-(\d+)\.tmp", entry.name)
+        owner = ours.fullmatch(entry.name)
         if owner is None or _is_alive(int(owner[1])):
             continue
         with contextlib.suppress(OSError):
@@ -78,8 +78,10 @@ def sweep(folder: Path) -> None:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except OSError as error:
-        return error.errno == errno.EPERM
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is someone else's
+        return True
     return True
 
 
@@ -161,9 +163,10 @@ def read_json(path: Path, format_version: int) -> dict[str, Any]:
     return value
 
 
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's content, in hexadecimal."""
+def file_sha256(path: Path, start: int = 0) -> str:
+    """Returns the SHA-256 of a file's content from a byte on, in hexadecimal."""
     with open(path, "rb") as file:
+        file.seek(start)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

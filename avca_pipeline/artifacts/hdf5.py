@@ -7,12 +7,11 @@ does not notice a flipped bit in numbers, and may crash on one in the structure.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.atomic import check_version, writing
+from avca_pipeline.artifacts.atomic import check_version, file_sha256, writing
 from avca_pipeline.errors import FormatError
 
 USER_BLOCK_BYTES = 512  # the least that HDF5 allows
@@ -29,9 +28,9 @@ def writing_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
             file.attrs["kind"] = kind
             file.attrs["format_version"] = format_version
             yield file
-        header = MARK + _digest(temporary) + b"\n"
+        mark = _mark(temporary)
         with open(temporary, "r+b") as raw:
-            raw.write(header)
+            raw.write(mark)
 
 
 @contextlib.contextmanager
@@ -50,7 +49,7 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
         with open(path, "rb") as raw:
             header = raw.read(USER_BLOCK_BYTES)
         # Without the mark it was written by release 0.1.0, or by another program.
-        if header.startswith(MARK) and header[len(MARK) :].split(b"\n")[0] != _digest(path):
+        if header.startswith(MARK) and not header.startswith(_mark(path)):
             raise OSError("its content is not what was written")
         with h5py.File(path, "r") as file:
             found = file.attrs.get("kind")
@@ -68,11 +67,9 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
         ) from error
 
 
-def _digest(path: Path) -> bytes:
-    """Returns the SHA-256, in hexadecimal, of all that follows the user block."""
-    with open(path, "rb") as file:
-        file.seek(USER_BLOCK_BYTES)
-        return hashlib.file_digest(file, "sha256").hexdigest().encode()
+def _mark(path: Path) -> bytes:
+    """Returns what the user block says of all that follows it."""
+    return MARK + file_sha256(path, USER_BLOCK_BYTES).encode() + b"\n"
 
 
 def write_strings(group: Any, name: str, values: Sequence[str]) -> None:

@@ -118,12 +118,18 @@ def test_an_archive_that_points_outside_is_refused(
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
-def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"secret")
-    with tarfile.open(tmp_path / "ucf.tar", "w") as archive:
-        link = tarfile.TarInfo("v_Archery_g01_c01.avi")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
+def write_link(path: Path, name: str) -> None:
+    """Writes an archive of a link to a file beside it."""
+    secret = path.with_name("secret")
+    secret.write_bytes(b"secret")
+    with tarfile.open(path, "w") as archive:
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
         archive.addfile(link)
+
+
+def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
+    write_link(tmp_path / "ucf.tar", "v_Archery_g01_c01.avi")
     settings = ucf101.Settings(path=tmp_path / "ucf.tar")
     with pytest.raises(MediaError, match="damaged: "):
         ucf101.locate(settings, ucf101.clips(settings)[0], tmp_path / "raw")
@@ -211,11 +217,7 @@ def test_a_hostile_or_damaged_pack_leaves_nothing(
 
 
 def test_a_link_in_a_pack_leads_nowhere(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"secret")
-    with tarfile.open(tmp_path / "pack.tar", "w") as archive:
-        link = tarfile.TarInfo("a.mp4")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
-        archive.addfile(link)
+    write_link(tmp_path / "pack.tar", "a.mp4")
     with (
         pytest.raises(PipelineError, match=r"pack\.tar: cannot be unpacked"),
         library.unpacked(tmp_path / "pack.tar", tmp_path / "features"),
