@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from avca_pipeline.artifacts import atomic, features
+from avca_pipeline import weights
+from avca_pipeline.artifacts import atomic, checkpoint, features
 from avca_pipeline.artifacts.features import Features
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, PipelineError
 
 KILLED = """
 import os, signal, sys
@@ -71,6 +73,49 @@ def test_a_flipped_bit_is_found_or_harmless(
             assert str(path) in str(error)  # noqa: PT017 - which of the two it is, is left open
             found += 1
     assert found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_flipped_bit_in_a_checkpoint_is_found_or_harmless(tmp_path: Path, seed: int) -> None:
+    drawn = np.random.default_rng(seed)
+    path = tmp_path / "model.pt"
+    value = torch.from_numpy(drawn.normal(size=(20, 30)))
+    checkpoint.write(path, {"state": {"weight": value}, "epoch": 3})
+    content = path.read_bytes()
+    found = 0
+    for position in drawn.integers(len(content), size=100):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(drawn.integers(8))
+        path.write_bytes(damaged)
+        try:
+            assert torch.equal(checkpoint.read(path)["state"]["weight"], value)
+        except FormatError as error:
+            assert str(path) in str(error)  # noqa: PT017 - which of the two it is, is left open
+            found += 1
+    assert found > 80  # The rest is padding, dates and the like.
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damaged_weights_are_refused_in_one_line(tmp_path: Path, seed: int, is_new: bool) -> None:
+    """Whatever is left of the file; that its numbers are the published ones, SHA-256 says."""
+    drawn = np.random.default_rng(seed)
+    path = tmp_path / "weights.pth"
+    state = {"state_dict": {"weight": torch.ones(20, 30), "means": np.arange(4.0)}}
+    torch.save(state, path, _use_new_zipfile_serialization=is_new)
+    content = path.read_bytes()
+    refused = 0
+    for number in range(200):
+        damaged = bytearray(content if number % 2 else drawn.bytes(2000))
+        damaged[int(drawn.integers(len(damaged)))] ^= 1 << int(drawn.integers(8))
+        path.write_bytes(damaged)
+        try:
+            weights.load_state(path)
+        except PipelineError as error:
+            assert str(error).startswith(f"weights {path}: ")  # noqa: PT017 - as above
+            refused += 1
+    assert refused > 100
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])

@@ -20,7 +20,7 @@ from avca_pipeline import web, weights
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.weights import Published, WeightsSettings
 
-CONTENT = os.urandom(3 * web.CHUNK_BYTES + 17)
+CONTENT = np.random.default_rng(0).bytes(3 * web.CHUNK_BYTES + 17)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 

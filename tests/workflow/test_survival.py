@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -42,15 +43,21 @@ def wait_for(condition: Callable[[], Any], running: subprocess.Popen[bytes]) -> 
 
 def stages_in(group: int, name: str) -> list[int]:
     """Returns the processes of a process group that run a stage, itself and not its workers."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,ppid=,args=", "--sort=pid", "-g", str(group)],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    found = [(int(pid), int(parent)) for pid, parent, text in rows if f"/avca {name} " in text]
-    return [pid for pid, parent in found if parent not in [other for other, _ in found]]
+    # Not from `ps`, which cuts its lines where the environment says how wide a terminal is.
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes().decode().split("\0")
+            _, parent, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+            continue
+        is_stage = any(
+            command.endswith("/avca") and argument == name
+            for command, argument in itertools.pairwise(arguments)
+        )
+        if int(its_group) == group and is_stage:
+            parents[int(folder.name)] = int(parent)
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def write(folder: Path, config: dict[str, Any]) -> None:
