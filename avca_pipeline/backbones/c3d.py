@@ -29,7 +29,7 @@ WINDOW_FRAMES = 16
 RESIZE = (128, 171)
 CROP = 112
 CROP_TOP, CROP_LEFT = 8, 30
-SMALL_BYTES = 400_000
+BLOCK_BYTES = 1_000_000
 
 # Mean colour of Sports-1M in the order in which Caffe, and so the published weights, read frames.
 MEAN_BGR = (90.0, 98.0, 102.0)
@@ -127,7 +127,9 @@ def cropped(settings: Settings, picked: Iterator[np.ndarray]) -> Iterator[np.nda
     for block in _alike(picked):
         # A frame that is shown for several ticks is resized once.
         is_new = [index == 0 or block[index - 1] is not frame for index, frame in enumerate(block)]
-        images = np.stack(list(itertools.compress(block, is_new)))
+        different = list(itertools.compress(block, is_new))
+        # Copying a large frame costs as much as resizing it.
+        images = np.stack(different) if len(different) > 1 else different[0][None]
         if settings.preprocessing == "official-script":
             # Negation of bytes wraps as the script's conversion does: 0 stays 0.
             images = np.negative(images)
@@ -144,13 +146,13 @@ def cropped(settings: Settings, picked: Iterator[np.ndarray]) -> Iterator[np.nda
 
 
 def _alike(picked: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """Yields frames of one size together: up to a window of small ones, large ones one by one.
+    """Yields frames of one size together, few enough to stay in a core's cache.
 
-    A call for each small frame costs as much as its resizing; copying large ones costs more.
+    A call for each small frame costs as much as its resizing.
     """
     held: list[np.ndarray] = []
     for frame in picked:
-        is_full = len(held) == WINDOW_FRAMES or frame.nbytes > SMALL_BYTES
+        is_full = len(held) * frame.nbytes >= BLOCK_BYTES
         if held and (is_full or frame.shape != held[0].shape) and frame is not held[-1]:
             yield held
             held = []
