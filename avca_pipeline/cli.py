@@ -81,6 +81,10 @@ def _import(o: argparse.Namespace) -> None:
     _stage("import_").run(o.settings["settings"], o.clips, o.out)
 
 
+def _gather(o: argparse.Namespace) -> None:
+    _stage("gather").run(o.features, o.out)
+
+
 def _embed(o: argparse.Namespace) -> None:
     _stage("embed").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out)
 
@@ -150,8 +154,8 @@ def _check(o: argparse.Namespace) -> None:
     say(f"{o.config}: good")
 
 
-def _inputs(o: argparse.Namespace) -> dict[str, list[Path]]:
-    return {"split": [o.split], "video": o.video, "audio": o.audio, "labels": [o.labels]}
+def _inputs(o: argparse.Namespace) -> dict[str, Path]:
+    return {"split": o.split, "video": o.video, "audio": o.audio, "labels": o.labels}
 
 
 def _device(o: argparse.Namespace) -> str:
@@ -210,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--log", type=Path, help="file to write the lines to as well")
         return sub
 
-    problem, modalities = "split labels", "video audio"
+    problem = "split labels video audio"
     sub = command("check", _check, "check a config and the files it names", settings=False)
     sub.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
     sub = command("lists", _lists, "download a benchmark's lists", "out", settings=False)
@@ -230,6 +234,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--media", type=Path, help="archive that fetch packed, on another machine")
     sub.add_argument("--keep-windows", action="store_true", help="keep every window's features")
     command("import", _import, "take over features that were made elsewhere", "clips out")
+    command(
+        "gather",
+        _gather,
+        "put the features of all shards into one file",
+        "out",
+        "features",
+        settings=False,
+    )
     command("embed", _embed, "give every class name a vector", "clips out")
     command("split", _split, "put every clip into one of five partitions", "clips out audit")
     command(
@@ -244,7 +256,6 @@ def _parser() -> argparse.ArgumentParser:
         _train,
         "fit a candidate (stage 1) or the selected one (stage 2)",
         f"{problem} out history resume",
-        modalities,
         device=True,
     )
     sub.add_argument("--stage", type=int, choices=(1, 2), required=True)
@@ -262,7 +273,6 @@ def _parser() -> argparse.ArgumentParser:
         _evaluate,
         "score the trained network on the test clips",
         f"{problem} checkpoint selection out embeddings",
-        modalities,
         device=True,
     )
     command(
@@ -278,7 +288,6 @@ def _parser() -> argparse.ArgumentParser:
         _export,
         "write split, features and labels in the published layout",
         f"{problem} out",
-        modalities,
     )
     return parser
 

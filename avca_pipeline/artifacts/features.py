@@ -1,4 +1,7 @@
-"""``features/<backbone>/<shard>.h5``: what a backbone saw in each clip of a shard."""
+"""``features/<backbone>/<shard>.h5``: what a backbone saw in each clip of a shard.
+
+All shards together are ``features/<backbone>.h5``, in the same format.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +49,12 @@ class Features:
 
 
 def write(path: Path, value: Features) -> None:
-    """Writes one shard; `read` gives back the same."""
+    """Writes a shard or all of them; `read` gives back the same."""
     with writing_hdf5(path, KIND, FORMAT_VERSION) as file:
         for name, text in sorted(value.attributes.items()):
             file.attrs[name] = text
         write_strings(file, "clip_id", value.clip_ids)
-        file["features"] = value.features.astype(np.float32)
+        file["features"] = np.asarray(value.features, np.float32)
         file["num_windows"] = value.num_windows.astype(np.int64)
         file["is_padded"] = value.is_padded.astype(bool)
         if value.windows is not None:
@@ -63,7 +66,7 @@ def write(path: Path, value: Features) -> None:
 
 
 def read(path: Path) -> Features:
-    """Reads one shard.
+    """Reads a shard or all of them.
 
     Raises:
         FormatError: not a whole features file of this version, or one with NaN or infinity in it.

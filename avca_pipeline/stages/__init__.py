@@ -10,6 +10,7 @@ VERSIONS = {
     "fetch": 1,
     "extract": 1,
     "import": 1,
+    "gather": 1,
     "embed": 1,
     "split": 3,
     "audit": 1,

@@ -26,5 +26,6 @@ def run(config: Config) -> None:
             if settings.sha256 and is_local(settings.weights):
                 verify(Path(settings.weights).expanduser(), settings.sha256)
     for dataset, name in config.used_features():
-        for path in sorted(Path(config.results, dataset, "features", name).glob("*.h5")):
+        folder = Path(config.results, dataset, "features")
+        for path in sorted([*(folder / name).glob("*.h5"), *folder.glob(f"{name}.h5")]):
             features.check(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def run(
     run_of: dict[str, Any],
     trained: Path,
     selection: Path,
-    inputs: dict[str, Sequence[Path]],
+    inputs: dict[str, Path],
     out: Path,
     embeddings_out: Path,
     *,
@@ -52,9 +51,9 @@ def run(
     network = plugin.build(settings, Dims(*content["dims"])).to(device)
     network.load_state_dict(content["state"])
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
-    video, audio = features.read_all(inputs["video"]), features.read_all(inputs["audio"])
-    vectors = labels.read(inputs["labels"][0])
-    problem = assemble(split.read(inputs["split"][0]), video, audio, vectors)
+    video, audio = features.read(inputs["video"]), features.read(inputs["audio"])
+    vectors = labels.read(inputs["labels"])
+    problem = assemble(split.read(inputs["split"]), video, audio, vectors)
 
     clips = on_device(problem, scaling, 2, device)
     test = trial(problem, clips, stage=2)
@@ -108,8 +107,8 @@ def run(
             ],
             "num_missing": problem.num_missing,
             "provenance": {
-                "video": {"name": inputs["video"][0].parent.name, **video.attributes},
-                "audio": {"name": inputs["audio"][0].parent.name, **audio.attributes},
+                "video": {"name": inputs["video"].stem, **video.attributes},
+                "audio": {"name": inputs["audio"].stem, **audio.attributes},
                 "scaling": content["scaling_kind"],
                 "text_embedding": vectors.text_embedding,
                 "model": content["model"],

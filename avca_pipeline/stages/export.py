@@ -6,7 +6,6 @@ the dataset and the split ``official`` and imported features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from avca_pipeline.artifacts import features, labels, split
@@ -17,8 +16,8 @@ from avca_pipeline.progress import say
 def run(
     settings: dict,
     rows: Path,
-    video: Sequence[Path],
-    audio: Sequence[Path],
+    video: Path,
+    audio: Path,
     vectors: Path,
     out: Path,
 ) -> None:
@@ -27,8 +26,8 @@ def run(
     Args:
         settings: name of the benchmark, and whether these are its main or cls lists.
         rows: the split.
-        video: features, all shards.
-        audio: features, all shards.
+        video: features.
+        audio: features.
         vectors: the text embeddings.
         out: the folder.
 
@@ -39,7 +38,7 @@ def run(
         settings["benchmark"],
         settings["lists"],
         split.read(rows),
-        {"audio": features.read_all(audio), "video": features.read_all(video)},
+        {"audio": features.read(audio), "video": features.read(video)},
         labels.read(vectors),
     )
     num_clips = export.write(out, value)

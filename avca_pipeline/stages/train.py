@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from avca_pipeline.training.problem import Problem, Scaling, assemble, learn_sca
 
 def run_stage1(
     settings: dict[str, Any],
-    inputs: dict[str, Sequence[Path]],
+    inputs: dict[str, Path],
     out: Path,
     history: Path,
     *,
@@ -45,7 +44,7 @@ def run_stage1(
 
 def run_stage2(
     settings: dict[str, Any],
-    inputs: dict[str, Sequence[Path]],
+    inputs: dict[str, Path],
     selection: Path,
     out: Path,
     history: Path,
@@ -80,7 +79,7 @@ def run_stage2(
 def _fit(
     settings: dict[str, Any],
     name: str,
-    inputs: dict[str, Sequence[Path]],
+    inputs: dict[str, Path],
     stage: int,
     epochs: int,
     out: Path,
@@ -119,12 +118,12 @@ def _fit(
     resume.unlink(missing_ok=True)
 
 
-def _problem(inputs: dict[str, Sequence[Path]]) -> Problem:
+def _problem(inputs: dict[str, Path]) -> Problem:
     return assemble(
-        split.read(inputs["split"][0]),
-        features.read_all(inputs["video"]),
-        features.read_all(inputs["audio"]),
-        labels.read(inputs["labels"][0]),
+        split.read(inputs["split"]),
+        features.read(inputs["video"]),
+        features.read(inputs["audio"]),
+        labels.read(inputs["labels"]),
     )
 
 
@@ -155,7 +154,7 @@ def _content(
 def _fingerprint(
     settings: dict[str, Any],
     candidate: dict[str, Any],
-    inputs: dict[str, Sequence[Path]],
+    inputs: dict[str, Path],
     stage: int,
     epochs: int,
 ) -> str:
@@ -164,6 +163,5 @@ def _fingerprint(
     digest.update(canonical([settings["plugin"], settings["scaling"], settings["seed"]]).encode())
     digest.update(canonical([candidate, stage, epochs, str(torch.__version__)]).encode())
     for name in sorted(inputs):
-        for path in inputs[name]:
-            digest.update(bytes.fromhex(file_sha256(path)))
+        digest.update(bytes.fromhex(file_sha256(inputs[name])))
     return digest.hexdigest()

@@ -179,8 +179,8 @@ def test_jobs_saw_only_what_they_declared(cluster: Cluster) -> None:
     # What reads the user's own files runs where they are.
     assert "manifest" not in rules
     assert set(rules) == {
-        "fetch", "extract", "embed", "split", "audit", "train_stage1", "select", "train_stage2",
-        "evaluate", "report",
+        "fetch", "extract", "gather", "embed", "split", "audit", "train_stage1", "select",
+        "train_stage2", "evaluate", "report",
     }  # fmt: skip
     assert not (cluster.checkout / "results").exists()
 

@@ -65,8 +65,7 @@ def _write_features(folder: Path, clips: list[manifest.Clip]) -> None:
         table = np.maximum(means + NOISE * generator.standard_normal(means.shape), 0)
         ones = np.ones(len(clips), int)
         value = Features([clip.clip_id for clip in clips], table, ones, ones > 1)
-        (folder / modality).mkdir()
-        features.write(folder / modality / "features.h5", value)
+        features.write(folder / f"{modality}.h5", value)
 
 
 def _run(folder: Path, pairing: str) -> None:
@@ -75,10 +74,10 @@ def _run(folder: Path, pairing: str) -> None:
         "plugin": "avca", "scaling": "none", "seed": 0, "candidates": {"default": SETTINGS},
     }  # fmt: skip
     inputs = {
-        "split": [folder / "split.csv"],
-        "labels": [folder / f"{pairing}.h5"],
-        "video": [folder / "video" / "features.h5"],
-        "audio": [folder / "audio" / "features.h5"],
+        "split": folder / "split.csv",
+        "labels": folder / f"{pairing}.h5",
+        "video": folder / "video.h5",
+        "audio": folder / "audio.h5",
     }
     more = {"resume": out / "resume.pt", "device": "cpu"}
     train.run_stage1(settings, inputs, out / "stage1.pt", out / "history.json", **more)

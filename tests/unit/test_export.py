@@ -40,14 +40,14 @@ def ours(tmp_path: Path) -> dict[str, Any]:
             np.ones(len(kept), np.int64),
             np.zeros(len(kept), bool),
         )
-        features.write(tmp_path / modality / "00000-of-00001.h5", value)
+        features.write(tmp_path / f"our-{modality}.h5", value)
     vectors = Labels(sorted(CLASSES), rng.standard_normal((8, 4), np.float32), "made up")
     labels.write(tmp_path / "labels.h5", vectors)
     split.write(tmp_path / "split.csv", built.build(CLIPS, built.Settings()).clips)
     return {
         "rows": tmp_path / "split.csv",
-        "video": [tmp_path / "video/00000-of-00001.h5"],
-        "audio": [tmp_path / "audio/00000-of-00001.h5"],
+        "video": tmp_path / "our-video.h5",
+        "audio": tmp_path / "our-audio.h5",
         "vectors": tmp_path / "labels.h5",
         "out": tmp_path / "official",
     }
@@ -71,7 +71,7 @@ def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
         path = out / "avgzsl_benchmark_datasets/Mine/features" / f"{which}_features"
         imported = tmp_path / f"{modality}.h5"
         import_.run({"modality": modality, "path": str(path)}, tmp_path / "manifest.csv", imported)
-        found, first = features.read(imported), features.read(ours[modality][0])
+        found, first = features.read(imported), features.read(ours[modality])
         rows = dict(zip(first.clip_ids, first.features, strict=True))
         assert set(found.clip_ids) == {clip.clip_id for clip in clips} - {UNHEARD}
         assert set(found.rejected) == {UNHEARD}

@@ -85,7 +85,7 @@ def results(folder: Path) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     root = folder / "results"
-    for path in sorted(root.rglob("features/*/*.h5")):
+    for path in sorted([*root.rglob("features/*.h5"), *root.rglob("features/*/*.h5")]):
         value = features.read(path)
         found[str(path.relative_to(root))] = (
             list(value.clip_ids), value.features.tobytes(), dict(value.rejected),

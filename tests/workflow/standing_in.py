@@ -28,7 +28,8 @@ case $1 in manifest|split) exec {avca} "$@" ;; esac
 stage=$1
 while [ $# -gt 0 ]; do
   case $1 in
-    --out) if [ $stage = extract ]; then cp {features} "$2"; else : > "$2"; fi ;;
+    --out)
+      case $stage in extract|gather) cp {features} "$2" ;; *) : > "$2" ;; esac ;;
     --table|--history|--embeddings|--log) : > "$2" ;;
   esac
   shift

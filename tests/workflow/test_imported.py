@@ -74,8 +74,8 @@ def test_published_features_to_a_report_and_back(tmp_path: Path) -> None:
     published = publish(tmp_path / "published")
     chosen = config(published)
     expected = {
-        "manifest", "import", "embed", "split", "audit", "train_stage1", "select", "train_stage2",
-        "evaluate", "report",
+        "manifest", "import", "gather", "embed", "split", "audit", "train_stage1", "select",
+        "train_stage2", "evaluate", "report",
     }  # fmt: skip
     assert set(planned(tmp_path / "run", chosen)) <= expected
     done = snakemake(tmp_path / "run", None, "all", "exports")

@@ -14,7 +14,8 @@ from tests.workflow.driving import planned
 
 NUM_SHARDS, NUM_CLIPS, NUM_NEW = 40, 4_000, 10
 AFTER_FEATURES = {
-    "audit": 1, "train_stage1": 6, "select": 3, "train_stage2": 3, "evaluate": 3, "report": 1
+    "gather": 2, "audit": 1, "train_stage1": 6, "select": 3, "train_stage2": 3, "evaluate": 3,
+    "report": 1,
 }  # fmt: skip
 
 

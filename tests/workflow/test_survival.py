@@ -159,14 +159,19 @@ def mount(folder: Path, options: str) -> None:
 
 @pytest.fixture
 def disk(finished: Path, tmp_path: Path) -> Iterator[Path]:
-    """A folder whose results, of which one shard of features is missing, are on a disk of 20 MB."""
+    """A folder whose results are on a disk of 20 MB, without a shard and so its backbone's features.
+
+    A file that is there and would have to be made anew Snakemake finds write-protected by itself.
+    """
     folder = tmp_path / "run"
     no_results = shutil.ignore_patterns("results")
     shutil.copytree(finished, folder, symlinks=True, ignore=no_results)
     (folder / "results").mkdir()
     mount(folder / "results", "size=20m")
     shutil.copytree(finished / "results", folder / "results", symlinks=True, dirs_exist_ok=True)
-    (folder / "results" / SHARD).unlink()
+    shard = folder / "results" / SHARD
+    shard.unlink()
+    shard.parent.with_suffix(".h5").unlink()
     yield folder
     subprocess.run(["umount", "--lazy", str(folder / "results")], check=True)
 

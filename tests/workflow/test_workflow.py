@@ -24,7 +24,7 @@ def test_everything_is_there_and_accounted_for(finished: Path) -> None:
     assert sorted(row.clip_id for row in rows) == sorted(clip.clip_id for clip in listed)
     rejected = {row.clip_id: row.reason for row in rows if row.status == fetched.REJECTED}
     for backbone in ("frames", "vggish"):
-        value = features.read_all(sorted((root / "tiny/features" / backbone).glob("*.h5")))
+        value = features.read(root / f"tiny/features/{backbone}.h5")
         usable = {row.clip_id for row in rows if row.status == fetched.OK}
         assert set(value.clip_ids) | set(value.rejected) == usable
         rejected |= value.rejected
@@ -79,7 +79,10 @@ AFTER_STAGE1 = {"select": 1, "train_stage2": 1, "evaluate": 1, "report": 1}
     [
         (change_learning_rate, {"train_stage1": 1, **AFTER_STAGE1}),
         (change_epochs, {"train_stage1": 2, **AFTER_STAGE1}),
-        (change_backbone, {"extract": 2, "audit": 1, "train_stage1": 2, **AFTER_STAGE1}),
+        (
+            change_backbone,
+            {"extract": 2, "gather": 1, "audit": 1, "train_stage1": 2, **AFTER_STAGE1},
+        ),
         (add_seed, {"train_stage1": 2, **AFTER_STAGE1}),
         (change_cache, {}),
     ],

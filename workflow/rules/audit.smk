@@ -9,7 +9,7 @@ rule audit:
         features=lambda wildcards: [
             path
             for name in CONFIG.used_with(wildcards.split, wildcards.dataset)
-            for path in features_of(wildcards.dataset, name)
+            for path in shards_of_features(wildcards.dataset, name)
         ],
         labels=lambda wildcards: [
             f"{RESULTS}/{wildcards.dataset}/labels/{text_embedding}.h5"

@@ -163,16 +163,20 @@ def shard_list(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/shards/{wildcards.shard}.csv"
 
 
-def features_of(dataset, backbone):
+def shards_of_features(dataset, backbone):
     return [f"{RESULTS}/{dataset}/features/{backbone}/{shard}.h5" for shard in shards(dataset)]
 
 
+def features_of(dataset, backbone):
+    return f"{RESULTS}/{dataset}/features/{backbone}.h5"
+
+
 def features_in_set(modality):
-    def paths(wildcards):
+    def path(wildcards):
         backbone = getattr(CONFIG.feature_sets[wildcards.feature_set], modality)
         return features_of(wildcards.dataset, backbone)
 
-    return paths
+    return path
 
 
 def problem(**more):

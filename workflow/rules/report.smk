@@ -23,7 +23,7 @@ rule report:
         features=[
             path
             for dataset, backbone in CONFIG.used_features()
-            for path in features_of(dataset, backbone)
+            for path in shards_of_features(dataset, backbone)
         ],
     output:
         page=report(
