@@ -159,7 +159,7 @@ def mount(folder: Path, options: str) -> None:
 
 @pytest.fixture
 def disk(finished: Path, tmp_path: Path) -> Iterator[Path]:
-    """A folder whose results are on a disk of 20 MB, without a shard and so its backbone's features.
+    """A folder whose results, but one shard and all of its backbone, are on a disk of 20 MB.
 
     A file that is there and would have to be made anew Snakemake finds write-protected by itself.
     """
