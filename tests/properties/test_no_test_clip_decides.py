@@ -62,9 +62,9 @@ class World:
             for clip in self.clips
         }
 
-    def write(self, folder: Path) -> dict[str, list[Path]]:
+    def write(self, folder: Path) -> dict[str, Path]:
         """Writes what the stages read."""
-        paths = {name: [folder / name] for name in ("split", "labels", "video", "audio")}
+        paths = {name: folder / name for name in ("split", "labels", "video", "audio")}
         split.write(folder / "split", self.clips)
         names = sorted(self.vectors)
         vectors = np.array([self.vectors[name] for name in names])
