@@ -27,5 +27,6 @@ def run(config: Config) -> None:
                 verify(Path(settings.weights).expanduser(), settings.sha256)
     for dataset, name in config.used_features():
         folder = Path(config.results, dataset, "features")
-        for path in sorted([*(folder / name).glob("*.h5"), *folder.glob(f"{name}.h5")]):
-            features.check(path)
+        for path in [*sorted((folder / name).glob("*.h5")), folder / f"{name}.h5"]:
+            if path.exists():
+                features.check(path)

@@ -99,18 +99,16 @@ def preparing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for name, kind in clips.FORMATS.items()
         if name in options.formats
     }
-    plain = {
-        name: cpu(lambda clip=clip: plain_front_end(clip.path)) for name, clip in media.items()
+    figures = {
+        name: {"plain_s": cpu(lambda clip=clip: plain_front_end(clip.path))}
+        for name, clip in media.items()
     }
     torch.set_num_threads(1)
-    figures = {
-        name: {
-            "plain_s": plain[name],
+    for name, clip in media.items():
+        figures[name] |= {
             "plain_on_one_thread_s": cpu(lambda clip=clip: plain_front_end(clip.path)),
             "decode_s": cpu(lambda clip=clip: decoded_frames(clip.path)),
         }
-        for name, clip in media.items()
-    }
     keep_memory()  # as decode workers do
     for name, clip in media.items():
         video = cpu(lambda clip=clip: sum(1 for _ in c3d.windows(VIDEO, clip, LIMITS)))
