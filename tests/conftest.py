@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from filelock import FileLock
@@ -12,19 +13,31 @@ from filelock import FileLock
 REPOSITORY = Path(__file__).parents[1]
 
 
+def absent(message: str) -> NoReturn:
+    """Skips the test because something is not on this machine; in CI that is a failure."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 def shared_folder(*parts: str) -> Path:
-    """Returns a path in the folder of golden data and real clips, or skips the test.
+    """Returns a path in the folder of golden data and real clips, or calls `absent`.
 
     The data are not part of this repository. ``AVCA_SHARED`` says where they are; by default
-    ``../shared`` beside the checkout. In CI their absence is a failure.
+    ``../shared`` beside the checkout.
     """
     path = Path(os.environ.get("AVCA_SHARED", REPOSITORY.parent / "shared")).joinpath(*parts)
     if not path.exists():
-        message = f"{path} is absent: golden data are not part of the repository, set AVCA_SHARED"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        absent(f"{path} is absent: golden data are not part of the repository, set AVCA_SHARED")
     return path
+
+
+def program(name: str) -> str:
+    """Returns the path of a program that a test runs, such as ``ffmpeg``, or calls `absent`."""
+    found = shutil.which(name)
+    if found is None:
+        absent(f"{name} is not installed: apt-get install {name}")
+    return found
 
 
 @pytest.fixture(scope="session")

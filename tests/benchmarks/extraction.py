@@ -31,6 +31,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.workers import Crew, Decoded, keep_memory
 from avca_pipeline.stages import extract
 from tests.benchmarks import clips, reference_path
+from tests.process_memory import own_mib
 
 LIMITS = Limits(8192 * 4320, 3600.0)
 VIDEO = c3d.Settings(preprocessing="official-script")
@@ -291,18 +292,6 @@ def measured(
     if module is c3d:
         say(f"{label}: arithmetic", rate * C3D_GFLOP, "GFLOP/s")
     return figures
-
-
-def peak_mib(pid: int) -> float:
-    """Returns the most memory that a running process has used."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def own_mib(pid: int) -> float:
-    """Returns the memory that a running process shares with no other; workers keep theirs."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
-    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("Private_"))
 
 
 def wall_s(call: Callable[[], Any], device: str, repeats: int) -> float:

@@ -7,14 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
-
-
-def absent(message: str) -> None:
-    """Skips the test because something is not on this machine; in CI that is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
+from tests.conftest import REPOSITORY, absent
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.cluster.conftest import absent
+from tests.conftest import absent
 
 # Slurm's commands look here; the plugin for job steps passes no SLURM_CONF on.
 CONFIG = Path("/etc/slurm/slurm.conf")

@@ -27,8 +27,7 @@ import yaml
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.datasets import demo
 from tests.cluster import machines
-from tests.cluster.conftest import absent
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, program
 from tests.workflow.driving import results, snakemake, tiny
 
 # What jobs leave on their own disk, by rule: downloads, and the state of an interrupted training.
@@ -110,9 +109,8 @@ def cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Cluster:
     """The same run on machines that share nothing, in a git checkout as Snakemake wants it."""
-    for program in ("git", "rsync"):
-        if shutil.which(program) is None:
-            absent(f"{program} is not installed: apt-get install {program}")
+    for name in ("git", "rsync"):
+        program(name)
     folder = tmp_path_factory.mktemp("cluster")
     checkout, jobs, only = folder / "checkout", folder / "jobs", folder / "plugins"
     for part in ("workflow", "envs"):

@@ -22,8 +22,8 @@ from avca_pipeline.optimiser import Adam
 from avca_pipeline.registry import PluginSettings
 from avca_pipeline.training.fit import fit
 from avca_pipeline.training.problem import learn_scaling
+from tests.builders import problem
 from tests.fasttext_model import train
-from tests.unit.test_training import problem
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
 DIMS = Dims(video=12, audio=10, text=14)

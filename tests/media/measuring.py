@@ -17,7 +17,7 @@ from avca_pipeline.backbones import ClipMedia
 from avca_pipeline.media import Limits
 from avca_pipeline.media.workers import Crew, Decoded
 from avca_pipeline.stages.extract import BATCHES_AHEAD, Clip, Encoder
-from tests.benchmarks.extraction import peak_mib
+from tests.process_memory import peak_mib
 
 LIMITS = Limits(max_pixels=10**8, max_duration_s=3600)
 FRAMES = {"model": "test_resnet.r160_in1k", "rate_hz": 1}

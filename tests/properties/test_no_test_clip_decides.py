@@ -14,21 +14,17 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
-from avca_pipeline.artifacts.features import Features
-from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts import checkpoint, scores
 from avca_pipeline.artifacts.split import (
     TEST_SEEN,
     TEST_UNSEEN,
-    TRAIN,
-    VAL_SEEN,
     VAL_UNSEEN,
     SplitClip,
 )
 from avca_pipeline.models import avca
 from avca_pipeline.stages import select, train
+from tests.builders import World
 
-DIM = 6
 CANDIDATES = {
     f"learning_rate={lr}": avca.Settings(
         epochs=2, batches_per_epoch=6, batch_size=8, token_dim=8, embedding_dim=8,
@@ -40,48 +36,11 @@ CANDIDATES = {
 }  # fmt: skip
 
 
-class World:
-    """Clips of five classes, of which ``e`` is seen by no stage, with features and vectors."""
-
-    def __init__(self) -> None:
-        generator = np.random.default_rng(0)
-        partitions = {
-            "a": (TRAIN, VAL_SEEN, TEST_SEEN), "b": (TRAIN, VAL_SEEN, TEST_SEEN),
-            "c": (VAL_UNSEEN, TEST_SEEN), "d": (VAL_UNSEEN,), "e": (TEST_UNSEEN,),
-        }  # fmt: skip
-        self.clips = [
-            SplitClip(f"{name}{partition}{index}", name, f"{name}{index}", partition)
-            for name, possible in partitions.items()
-            for partition in possible
-            for index in range(3)
-        ]
-        self.vectors = {name: generator.standard_normal(3) for name in partitions}
-        centres = {name: generator.standard_normal(DIM) for name in partitions}
-        self.features = {
-            clip.clip_id: centres[clip.class_name] + 0.3 * generator.standard_normal((2, DIM))
-            for clip in self.clips
-        }
-
-    def write(self, folder: Path) -> dict[str, Path]:
-        """Writes what the stages read."""
-        paths = {name: folder / name for name in ("split", "labels", "video", "audio")}
-        split.write(folder / "split", self.clips)
-        names = sorted(self.vectors)
-        vectors = np.array([self.vectors[name] for name in names])
-        labels.write(folder / "labels", Labels(names, vectors, "drawn"))
-        ids = sorted(self.features)
-        for index, name in enumerate(("video", "audio")):
-            table = np.array([self.features[clip][index] for clip in ids])
-            ones = np.ones(len(ids), int)
-            features.write(folder / name, Features(ids, table, ones, ones > 1))
-        return paths
-
-
 def other_features(world: World, generator: np.random.Generator) -> None:
     for clip in world.clips:
         if clip.partition in (TEST_SEEN, TEST_UNSEEN):
             scale = 10.0 ** generator.integers(-3, 6)
-            world.features[clip.clip_id] = scale * generator.standard_normal((2, DIM))
+            world.features[clip.clip_id] = scale * generator.standard_normal((2, World.dim))
 
 
 def other_classes(world: World, generator: np.random.Generator) -> None:
@@ -113,7 +72,7 @@ def more_clips_of_a_new_class(world: World, generator: np.random.Generator) -> N
     for index in range(4):
         clip = SplitClip(f"{name}{index}", name, f"{name}{index}", TEST_UNSEEN)
         world.clips.append(clip)
-        world.features[clip.clip_id] = generator.standard_normal((2, DIM))
+        world.features[clip.clip_id] = generator.standard_normal((2, World.dim))
 
 
 CHANGES = (other_features, other_classes, other_vectors, fewer_clips, more_clips_of_a_new_class)

@@ -16,7 +16,7 @@ from avca_pipeline.models import Batch, Dims, fvaegan
 from avca_pipeline.stages import evaluate, report, select, train
 from avca_pipeline.training.problem import assemble, learn_scaling
 from avca_pipeline.training.scoring import on_device, outcome, trial
-from tests.properties.test_no_test_clip_decides import DIM, World
+from tests.builders import World
 
 EPOCHS = 4
 SETTINGS = fvaegan.Settings(
@@ -82,7 +82,7 @@ def test_no_epoch_does_better(folder: Path) -> None:
     clips = on_device(problem, learn_scaling("none", problem, 2), 2, "cpu")
     test = trial(problem, clips, stage=2)
     found = scores.read(folder / "scores.json")
-    network = fvaegan.build(SETTINGS, Dims(DIM, DIM, problem.text.shape[1]))
+    network = fvaegan.build(SETTINGS, Dims(World.dim, World.dim, problem.text.shape[1]))
     reached = []
     for state in checkpoint.read(folder / "stage2.pt")["states"]:
         network.load_state_dict(state)
@@ -109,8 +109,8 @@ def test_otherwise_nothing_of_it_is_kept(folder: Path, tmp_path: Path) -> None:
 
 
 def test_negative_features_are_refused() -> None:
-    dims = Dims(DIM, DIM, 3)
-    some = [torch.rand(8, dim) for dim in (DIM, DIM, 3) * 2]
+    dims = Dims(World.dim, World.dim, 3)
+    some = [torch.rand(8, dim) for dim in (World.dim, World.dim, 3) * 2]
     for features_of in (0, 1):
         bad = [part - 0.5 if index == features_of else part for index, part in enumerate(some)]
         batch = Batch(*bad, class_text=some[2], label=torch.arange(8))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from avca_pipeline.artifacts.split import PARTITIONS, TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_UNSEEN
+from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.models import Dims, avca
 from avca_pipeline.optimiser import Adam, Plateau
@@ -18,6 +18,7 @@ from avca_pipeline.training.fit import Fitted, fit, train_epoch
 from avca_pipeline.training.problem import Problem, learn_scaling
 from avca_pipeline.training.scoring import on_device
 from avca_pipeline.training.triplets import sampler
+from tests.builders import problem
 
 SETTINGS = avca.Settings(
     epochs=4,
@@ -30,34 +31,6 @@ SETTINGS = avca.Settings(
     heads=2,
     head_dim=8,
 )
-
-
-def problem(seed: int = 0) -> Problem:
-    """Returns six classes with clips in every partition that they may be in."""
-    generator = np.random.default_rng(seed)
-    groups = np.array([TRAIN, TRAIN, TRAIN, VAL_UNSEEN, VAL_UNSEEN, TEST_UNSEEN])
-    rows = [
-        (label, partition)
-        for label, group in enumerate(groups)
-        for partition in PARTITIONS
-        for _ in range(4)
-        if partition == group
-        or (group != TEST_UNSEEN and partition == TEST_SEEN)
-        or (group == TRAIN and partition == "val_seen")
-    ]
-    targets = np.array([label for label, _ in rows])
-    centres = generator.standard_normal((6, 12))
-    return Problem(
-        clip_ids=[str(index) for index in range(len(rows))],
-        video=(centres[targets] + generator.standard_normal((len(rows), 12))).astype(np.float32),
-        audio=(centres[targets] + generator.standard_normal((len(rows), 12))).astype(np.float32),
-        targets=targets,
-        partition=np.array([partition for _, partition in rows]),
-        class_names=[f"class {label}" for label in range(6)],
-        class_group=groups,
-        text=generator.standard_normal((6, 10)).astype(np.float32),
-        num_missing={},
-    )
 
 
 def trained(
