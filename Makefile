@@ -5,13 +5,22 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 
-.PHONY: demo test cluster lint benchmark lock setup clean
+.PHONY: demo test coverage mutants cluster lint benchmark lock setup clean
 
 demo: setup
 	$(BIN)/snakemake --cores all
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Which branches the quick tests take. For reading: nothing is required of the figure.
+coverage: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" \
+	  --cov=avca_pipeline --cov-branch --cov-report=term-missing:skip-covered
+
+# Which small mistakes in the code the tests would not notice; MODULE=metrics for one module.
+mutants: setup
+	$(BIN)/python -m tests.mutants $(MODULE)
 
 # What tests/cluster needs beside Slurm itself. Not in .venv proper: every start of Snakemake
 # imports every plugin that it finds.
@@ -61,4 +70,4 @@ lock: setup
 	$(BIN)/python envs/update.py
 
 clean:
-	rm -rf $(VENV) results .snakemake
+	rm -rf $(VENV) results .snakemake .mutants

@@ -7,15 +7,30 @@ import shutil
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[1]
+IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+# Each test in these folders starts Snakemake.
+SLOW_FOLDERS = ("tests/workflow/", "tests/cluster/")
+
+# New examples on each run here, the same ones on each run in CI. A failure prints the line that
+# repeats it.
+hypothesis.settings.register_profile("avca", print_blob=True, derandomize=IS_CI, deadline=None)
+hypothesis.settings.load_profile("avca")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(REPOSITORY).as_posix().startswith(SLOW_FOLDERS):
+            item.add_marker("slow")
 
 
 def absent(message: str) -> NoReturn:
     """Skips the test because something is not on this machine; in CI that is a failure."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    if IS_CI:
         pytest.fail(message)
     pytest.skip(message)
 
