@@ -15,6 +15,7 @@ FORMAT_VERSION = 1
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Writes a dict of tensors, numbers, texts, lists and dicts."""
+    _assert_readable(content, path.name)
     with writing(path) as temporary:
         torch.save({"format_version": FORMAT_VERSION, **content}, temporary)
 
@@ -40,3 +41,16 @@ def read(path: Path) -> dict[str, Any]:
     found = content.get("format_version") if isinstance(content, dict) else None
     check_version(path, found, FORMAT_VERSION)
     return content
+
+
+def _assert_readable(value: Any, name: str) -> None:
+    """Asserts that `read` will accept what is written: a NumPy number, for one, it refuses."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _assert_readable(item, f"{name}/{key}")
+    elif isinstance(value, list):
+        for item in value:
+            _assert_readable(item, f"{name}[]")
+    else:
+        is_plain = type(value) in (str, int, float, bool, type(None))
+        assert is_plain or isinstance(value, torch.Tensor), f"{name}: {type(value)}"

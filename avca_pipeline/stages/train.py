@@ -104,15 +104,11 @@ def _fit(
             seed=settings["seed"],
             device=device,
             resume=resume,
-            fingerprint=_fingerprint(settings, candidate, inputs, stage, epochs),
+            fingerprint=fingerprint(settings, candidate, inputs, stage, epochs, device),
             report=lambda note: progress.advance(note=note),
         )
-    best = fitted.history[fitted.best_epoch]["val"]
-    say(
-        f"train stage {stage}, seed {settings['seed']}: epoch {fitted.best_epoch} of {epochs} has "
-        f"the best validation HM, {100 * best['hm']:.1f} %"
-    )
     epoch = fitted.best_epoch if stage == 1 else epochs - 1
+    say(f"train stage {stage}, seed {settings['seed']}: {_result(fitted, stage, epochs)}")
     checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epoch))
     scores.write(history, {"candidate": name, "best_epoch": epoch, "epochs": fitted.history})
     resume.unlink(missing_ok=True)
@@ -151,17 +147,31 @@ def _content(
     }
 
 
-def _fingerprint(
+def _result(fitted: Fitted, stage: int, epochs: int) -> str:
+    if stage == 2:
+        return f"{epochs} epochs on the clips of training and validation"
+    hm = fitted.history[fitted.best_epoch]["val"]["hm"]
+    return f"epoch {fitted.best_epoch} of {epochs} has the best validation HM, {100 * hm:.1f} %"
+
+
+def fingerprint(
     settings: dict[str, Any],
     candidate: dict[str, Any],
     inputs: dict[str, Path],
     stage: int,
     epochs: int,
+    device: str,
 ) -> str:
-    """Returns a digest of all that the fit depends on; a resume file of another one is ignored."""
+    """Returns a digest of all that the fit depends on; a resume file of another one is not used.
+
+    That includes the version of this stage, which is among the settings, and the kind of device:
+    a CPU and a GPU round differently.
+    """
+    of_all = {name: value for name, value in settings.items() if name != "candidates"}
     digest = hashlib.sha256()
-    digest.update(canonical([settings["plugin"], settings["scaling"], settings["seed"]]).encode())
-    digest.update(canonical([candidate, stage, epochs, str(torch.__version__)]).encode())
+    digest.update(
+        canonical([of_all, candidate, stage, epochs, device, str(torch.__version__)]).encode()
+    )
     for name in sorted(inputs):
         digest.update(bytes.fromhex(file_sha256(inputs[name])))
     return digest.hexdigest()

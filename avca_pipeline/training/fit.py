@@ -9,39 +9,19 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
-from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
+from avca_pipeline.metrics import GzslScores
 from avca_pipeline.models import Batch, Dims, ModelSettings
 from avca_pipeline.optimiser import Adam, Plateau
 from avca_pipeline.training.problem import Problem, Scaling
+from avca_pipeline.training.resume import Fitted, ResumeFile, State, copy_of
 from avca_pipeline.training.scoring import DeviceClips, on_device, trial, validate
 from avca_pipeline.training.triplets import sampler
-
-
-@dataclass
-class Fitted:
-    """What a stage leaves behind.
-
-    Attributes:
-        history: for each epoch its losses, validation scores, learning rate and time.
-        best_epoch: index of the epoch with the best validation HM; of equal ones the first.
-        best_state: the network's state after that epoch.
-        last_state: the network's state after the last one.
-        states: the network's state after every one, if the model's settings ask for it.
-    """
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int = -1
-    best_state: dict[str, Any] = field(default_factory=dict)
-    last_state: dict[str, Any] = field(default_factory=dict)
-    states: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit(
@@ -62,7 +42,7 @@ def fit(
     """Trains a model from scratch.
 
     The result depends on the seed alone, not on interruptions: after an epoch the whole state is
-    written to ``resume``, and a run that finds one with its own ``fingerprint`` goes on there.
+    written to ``resume``, and a run that finds one with its own ``fingerprint`` continues there.
 
     Args:
         plugin: a module of `avca_pipeline.models`.
@@ -74,7 +54,7 @@ def fit(
         seed: of initialisation, triplets and dropout.
         device: of the network and the data.
         resume: where to keep the state between epochs.
-        resume_every_s: how long after the last time to write it again; writing waits for the disk.
+        resume_every_s: the longest time after which to write it again; see `ResumeFile`.
         fingerprint: of everything that the result depends on.
         report: called after each epoch with a line about it.
 
@@ -86,7 +66,7 @@ def fit(
     triplets = torch.Generator().manual_seed(seed)
     problem = problem.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
     clips = on_device(problem, scaling, stage, device)
-    val = trial(problem, clips, stage=1)
+    val_set = trial(problem, clips, stage=1)
     dims = Dims(problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1])
     network = plugin.build(settings, dims).to(device)
     optimiser = Adam(
@@ -97,12 +77,11 @@ def fit(
     )
     schedule = Plateau(settings.lr_patience)
     fitted = Fitted()
-    state = _State(network, optimiser, schedule, triplets)
-    if resume is not None:
-        _restore(resume, fingerprint, fitted, state)
+    state = State(network, optimiser, schedule, triplets, device)
+    kept = ResumeFile(resume, fingerprint, resume_every_s)
+    kept.restore(fitted, state)
 
     draw = sampler(problem.rows(*TRAINING_PARTITIONS[stage]), problem.targets).draw
-    last_saved = time.monotonic()
     for epoch in range(len(fitted.history), epochs):
         started = time.monotonic()
         positives, negatives = draw(settings.batches_per_epoch, settings.batch_size, triplets)
@@ -113,33 +92,25 @@ def fit(
             raise PipelineError(
                 f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
             )
-        scores = validate(plugin, settings, network, clips, val)
-        lr = optimiser.learning_rate
-        optimiser.learning_rate = schedule.next(lr, scores.hm)
-        fitted.last_state = _copy(network.state_dict())
+        val = _numbers(validate(plugin, settings, network, clips, val_set))
+        lr, hm = optimiser.learning_rate, val["hm"]
+        optimiser.learning_rate = schedule.next(lr, hm)
+        fitted.last_state = copy_of(network)
         if settings.chosen_on_test:
             fitted.states.append(fitted.last_state)
-        if _is_better(scores.hm, fitted):
+        if _is_better(hm, fitted):
             fitted.best_epoch, fitted.best_state = epoch, fitted.last_state
         fitted.history.append(
             {
                 "epoch": epoch,
                 "losses": losses,
-                "val": {
-                    "seen": scores.seen,
-                    "unseen": scores.unseen,
-                    "hm": scores.hm,
-                    "zsl": scores.zsl,
-                    "bias": scores.bias,
-                },
+                "val": val,
                 "learning_rate": lr,
                 "duration_s": round(time.monotonic() - started, 3),
             }
         )
-        if resume is not None and time.monotonic() - last_saved >= resume_every_s:
-            _save(resume, fingerprint, fitted, state)
-            last_saved = time.monotonic()
-        report(f"loss {losses['total']:.3f}, validation HM {100 * scores.hm:.1f} %")
+        kept.save_if_due(fitted, state)
+        report(_note(stage, losses["total"], hm))
     return fitted
 
 
@@ -202,55 +173,12 @@ def _is_better(hm: float, fitted: Fitted) -> bool:
     return bool(hm > fitted.history[fitted.best_epoch]["val"]["hm"])
 
 
-def _copy(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.detach().cpu().clone() for name, value in state.items()}
+def _numbers(scores: GzslScores) -> dict[str, float]:
+    """Returns scores as plain numbers: a NumPy number in a file would need code to be loaded."""
+    names = ("seen", "unseen", "hm", "zsl", "bias")
+    return {name: float(getattr(scores, name)) for name in names}
 
 
-@dataclass(frozen=True)
-class _State:
-    """All that the next epoch depends on, but for the global random state."""
-
-    network: torch.nn.Module
-    optimiser: Adam
-    schedule: Plateau
-    triplets: torch.Generator
-
-
-def _save(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> None:
-    checkpoint.write(
-        path,
-        {
-            "fingerprint": fingerprint,
-            "history": fitted.history,
-            "best_epoch": fitted.best_epoch,
-            "best_state": fitted.best_state,
-            "states": fitted.states,
-            "network": state.network.state_dict(),
-            "optimiser": state.optimiser.state(),
-            "schedule": state.schedule.state(),
-            "triplets": state.triplets.get_state(),
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        },
-    )
-
-
-def _restore(path: Path, fingerprint: str, fitted: Fitted, state: _State) -> None:
-    """Loads the state of an interrupted run of the same fit; anything else is left alone."""
-    try:
-        content = checkpoint.read(path)
-    except FormatError:
-        return
-    if content["fingerprint"] != fingerprint:
-        return
-    fitted.history = content["history"]
-    fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
-    fitted.states = content["states"]
-    state.network.load_state_dict(content["network"])
-    fitted.last_state = _copy(state.network.state_dict())
-    state.optimiser.restore(content["optimiser"])
-    state.schedule.restore(content["schedule"])
-    state.triplets.set_state(content["triplets"])
-    torch.set_rng_state(content["random"])
-    if content["cuda_random"]:
-        torch.cuda.set_rng_state_all(content["cuda_random"])
+def _note(stage: int, loss: float, hm: float) -> str:
+    """Returns what to say of an epoch; stage 2 trains on validation, so its HM would mislead."""
+    return f"loss {loss:.3f}" + (f", validation HM {100 * hm:.1f} %" if stage == 1 else "")

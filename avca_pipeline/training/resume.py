@@ -1,0 +1,133 @@
+"""The state of a training between two epochs, kept in a file so that a killed one continues."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts import checkpoint
+from avca_pipeline.errors import FormatError
+from avca_pipeline.lazy import torch
+from avca_pipeline.optimiser import Adam, Plateau
+from avca_pipeline.progress import say
+
+# Writing the state takes at most this share of the training time.
+SHARE_OF_TIME = 0.05
+
+
+@dataclass
+class Fitted:
+    """What a stage leaves behind.
+
+    Attributes:
+        history: for each epoch its losses, validation scores, learning rate and time.
+        best_epoch: index of the epoch with the best validation HM; of equal ones the first.
+        best_state: the network's state after that epoch.
+        last_state: the network's state after the last one.
+        states: the network's state after every one, if the model's settings ask for it.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_state: dict[str, Any] = field(default_factory=dict)
+    last_state: dict[str, Any] = field(default_factory=dict)
+    states: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next epoch depends on, but for the global random state."""
+
+    network: torch.nn.Module
+    optimiser: Adam
+    schedule: Plateau
+    triplets: torch.Generator
+    device: str
+
+
+@dataclass
+class ResumeFile:
+    """Writes the whole state of a training to a file and reads it back.
+
+    Attributes:
+        path: of the file; without one, nothing is kept.
+        fingerprint: of everything that the result depends on.
+        every_s: the longest time between two writes; where writing is fast it is done more often,
+            as far as `SHARE_OF_TIME` allows.
+    """
+
+    path: Path | None
+    fingerprint: str
+    every_s: float
+    last_saved_s: float = field(default_factory=time.monotonic)
+    cost_s: float = 0.0
+
+    def save_if_due(self, fitted: Fitted, state: State) -> None:
+        """Writes the state, unless the time since the last write is too short for that.
+
+        Raises:
+            PipelineError: the file cannot be written.
+        """
+        started_s = time.monotonic()
+        wait_s = min(self.every_s, self.cost_s / SHARE_OF_TIME)
+        if self.path is None or started_s - self.last_saved_s < wait_s:
+            return
+        checkpoint.write(self.path, _content(self.fingerprint, fitted, state))
+        self.last_saved_s = time.monotonic()
+        self.cost_s = self.last_saved_s - started_s
+
+    def restore(self, fitted: Fitted, state: State) -> None:
+        """Loads the state of an interrupted training of the same fit; says why if it does not."""
+        if self.path is None or not self.path.exists():
+            return
+        try:
+            content = checkpoint.read(self.path)
+        except FormatError as error:
+            say(f"{error}; training starts again at its first epoch")
+            return
+        if content.get("fingerprint") != self.fingerprint:
+            say(
+                f"{self.path}: belongs to another training (its settings, inputs, software or "
+                "device differ); this one starts at its first epoch"
+            )
+            return
+        _apply(content, fitted, state)
+        say(f"{self.path}: training continues after {len(fitted.history)} epochs")
+
+
+def _content(fingerprint: str, fitted: Fitted, state: State) -> dict[str, Any]:
+    return {
+        "fingerprint": fingerprint,
+        "history": fitted.history,
+        "best_epoch": fitted.best_epoch,
+        "best_state": fitted.best_state,
+        "states": fitted.states,
+        "network": state.network.state_dict(),
+        "optimiser": state.optimiser.state(),
+        "schedule": state.schedule.state(),
+        "triplets": state.triplets.get_state(),
+        "random": torch.get_rng_state(),
+        # Asking the others would open a context on every GPU, also for a training on the CPU.
+        "cuda_random": torch.cuda.get_rng_state() if state.device == "cuda" else None,
+    }
+
+
+def _apply(content: dict[str, Any], fitted: Fitted, state: State) -> None:
+    fitted.history = content["history"]
+    fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
+    fitted.states = content["states"]
+    state.network.load_state_dict(content["network"])
+    fitted.last_state = copy_of(state.network)
+    state.optimiser.restore(content["optimiser"])
+    state.schedule.restore(content["schedule"])
+    state.triplets.set_state(content["triplets"])
+    torch.set_rng_state(content["random"])
+    if content["cuda_random"] is not None:
+        torch.cuda.set_rng_state(content["cuda_random"])
+
+
+def copy_of(network: torch.nn.Module) -> dict[str, Any]:
+    """Returns a network's state on the CPU, which further training does not change."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
