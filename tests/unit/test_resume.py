@@ -1,0 +1,267 @@
+"""A training that was interrupted: what is computed again, and that nothing else differs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts import checkpoint, scores
+from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.stages import VERSIONS, train
+from avca_pipeline.training import fit as fitting
+from avca_pipeline.training.fit import Fitted, fit
+from avca_pipeline.training.problem import learn_scaling
+from tests.builders import World, problem
+
+EPOCHS = 4
+SMALL: dict[str, Any] = {
+    "epochs": EPOCHS, "batches_per_epoch": 2, "batch_size": 8, "hidden": 16, "token_dim": 16,
+    "embedding_dim": 8, "encoder_hidden": 16, "projection_hidden": 16, "head_dim": 8,
+    "critic_steps": 1, "synthetic_per_class": 4, "classifier_batch": 8, "lr_patience": 0,
+}  # fmt: skip
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class Epochs:
+    """Counts the epochs that are begun, and ends the training at one of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.num_begun = 0
+        self.ends_at: int | None = None
+        real = fitting.train_epoch
+
+        def counted(*arguments: Any) -> dict[str, float]:
+            self.num_begun += 1
+            if self.num_begun == self.ends_at:
+                raise Killed
+            return real(*arguments)
+
+        monkeypatch.setattr(fitting, "train_epoch", counted)
+
+    def killed_at(self, number: int) -> None:
+        """Ends the training when it begins its ``number``-th epoch, counted from now."""
+        self.num_begun, self.ends_at = 0, number
+
+    def whole(self) -> None:
+        self.num_begun, self.ends_at = 0, None
+
+
+@pytest.fixture
+def epochs(monkeypatch: pytest.MonkeyPatch) -> Epochs:
+    return Epochs(monkeypatch)
+
+
+def settings_of(plugin: ModuleType, **more: Any) -> Any:
+    known = {name: v for name, v in SMALL.items() if name in plugin.Settings.model_fields}
+    return plugin.Settings(**known | more)
+
+
+def fitted(
+    name: str, resume: Path | None = None, fingerprint: str = "the same", **more: Any
+) -> Fitted:
+    """Trains a model on data without negative numbers, which f-VAEGAN cannot make."""
+    plugin, data = registry.load("models", name), problem()
+    data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
+    settings = settings_of(plugin, **more)
+    return fit(
+        plugin, settings, data, learn_scaling("standard" if name == "avca" else "none", data, 1),
+        stage=1, epochs=EPOCHS, seed=3, device="cpu",
+        resume=resume, resume_every_s=0.0, fingerprint=fingerprint,
+    )  # fmt: skip
+
+
+def assert_same(first: Fitted, second: Fitted) -> None:
+    for one, other in zip(first.history, second.history, strict=True):
+        assert {**one, "duration_s": 0} == {**other, "duration_s": 0}
+    assert first.best_epoch == second.best_epoch
+    pairs = [(first.best_state, second.best_state), (first.last_state, second.last_state)]
+    for mine, others in pairs + list(zip(first.states, second.states, strict=True)):
+        assert mine.keys() == others.keys()
+        assert all(torch.equal(mine[name], others[name]) for name in mine)
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_no_epoch_is_computed_twice(name: str, tmp_path: Path, epochs: Epochs) -> None:
+    """But the one in which the training was killed; and every bit is as if it had not been."""
+    whole = fitted(name)
+    resume = tmp_path / "resume.pt"
+    epochs.killed_at(3)
+    with pytest.raises(Killed):
+        fitted(name, resume)
+    epochs.whole()
+    again = fitted(name, resume)
+    assert epochs.num_begun == EPOCHS - 2
+    assert_same(whole, again)
+    fitted(name, resume)
+    assert epochs.num_begun == EPOCHS - 2  # nothing was left to do
+
+
+def test_killed_in_every_epoch(tmp_path: Path, epochs: Epochs) -> None:
+    """Also the states of all epochs are kept, where the settings ask for them."""
+    whole = fitted("avca", chosen_on_test=True)
+    assert len(whole.states) == EPOCHS
+    for _ in range(EPOCHS - 1):
+        epochs.killed_at(2)
+        with pytest.raises(Killed):
+            fitted("avca", tmp_path / "resume.pt", chosen_on_test=True)
+    epochs.whole()
+    assert_same(whole, fitted("avca", tmp_path / "resume.pt", chosen_on_test=True))
+    assert epochs.num_begun == 1
+
+
+def test_of_another_training_nothing_is_used(
+    tmp_path: Path, epochs: Epochs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = fitted("avca")
+    epochs.killed_at(3)
+    with pytest.raises(Killed):
+        fitted("avca", tmp_path / "resume.pt", "another")
+    epochs.whole()
+    capsys.readouterr()
+    assert_same(whole, fitted("avca", tmp_path / "resume.pt"))
+    assert epochs.num_begun == EPOCHS
+    assert "resume.pt: belongs to another training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut off", "zeros", "empty", "another kind"])
+def test_what_cannot_be_read_is_said(
+    tmp_path: Path, epochs: Epochs, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    resume = tmp_path / "resume.pt"
+    whole = fitted("avca", resume)
+    content = bytearray(resume.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    damaged = {"cut off": bytes(content[:1000]), "zeros": bytes(content), "empty": b""}
+    resume.write_bytes(damaged.get(damage, b"PK of another program"))
+    epochs.whole()
+    capsys.readouterr()
+    assert_same(whole, fitted("avca", resume))
+    assert epochs.num_begun == EPOCHS
+    said = capsys.readouterr().err
+    assert f"{resume}: damaged" in said
+    assert "training starts again at its first epoch" in said
+
+
+def test_what_a_checkpoint_could_not_be_read_with_is_not_written(tmp_path: Path) -> None:
+    for value in (np.float64(1), np.zeros(2), {"deep": [np.int64(1)]}, tmp_path):
+        with pytest.raises(AssertionError, match="file"):
+            checkpoint.write(tmp_path / "file.pt", {"value": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_on_the_cpu_asks_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for its random numbers: that would open a context on every GPU there is."""
+
+    def opened(*_: object) -> None:
+        raise AssertionError("a GPU was asked")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", opened)
+    fitted("avca", tmp_path / "resume.pt")
+    fitted("avca", tmp_path / "resume.pt")
+
+
+def stage1(folder: Path, inputs: dict[str, Path], **settings: Any) -> tuple[Path, Path]:
+    """Runs the stage on files; returns its resume file and its history."""
+    candidate = settings_of(registry.load("models", "avca")).model_dump(mode="json")
+    given = {
+        "plugin": "avca", "scaling": "none", "seed": 0, "version": VERSIONS["train"],
+        "candidates": {"default": candidate | settings.pop("candidate", {})}, **settings,
+    }  # fmt: skip
+    resume, history = folder / "resume.pt", folder / "history.json"
+    train.run_stage1(given, inputs, folder / "checkpoint.pt", history, resume=resume, device="cpu")
+    return resume, history
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, epochs: Epochs) -> dict[str, Path]:
+    """The files of a training that was killed after its second epoch and left its state."""
+    inputs = World().write(tmp_path)
+    epochs.killed_at(3)
+    with pytest.raises(Killed):
+        stage1(tmp_path, inputs)
+    assert (tmp_path / "resume.pt").exists()
+    epochs.whole()
+    return inputs
+
+
+def test_the_stage_continues(tmp_path: Path, epochs: Epochs, interrupted: dict[str, Path]) -> None:
+    resume, history = stage1(tmp_path, interrupted)
+    assert EPOCHS - 2 <= epochs.num_begun < EPOCHS  # as its last saved state was after 1 or 2
+    assert not resume.exists()
+    assert [row["epoch"] for row in scores.read(history)["epochs"]] == list(range(EPOCHS))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"version": 10_000}, {"seed": 1}, {"scaling": "standard"}, {"candidate": {"beta1": 0.5}}],
+)
+def test_the_stage_starts_again_with_other_settings(
+    tmp_path: Path, epochs: Epochs, interrupted: dict[str, Path], changed: dict[str, Any]
+) -> None:
+    stage1(tmp_path, interrupted, **changed)
+    assert epochs.num_begun == EPOCHS
+
+
+@pytest.mark.parametrize("name", ["split", "labels", "video", "audio"])
+def test_the_stage_starts_again_with_another_input(
+    tmp_path: Path, epochs: Epochs, interrupted: dict[str, Path], name: str
+) -> None:
+    world = World()
+    if name == "labels":
+        world.vectors = {key: 2 * vector for key, vector in world.vectors.items()}
+    elif name == "split":
+        world.clips = [c for c in world.clips if c.partition != TRAIN or c.clip_id[-1] != "2"]
+    else:
+        row = ("video", "audio").index(name)
+        for clip in world.features:
+            world.features[clip] = world.features[clip].copy()
+            world.features[clip][row] += 1
+    (tmp_path / "other").mkdir()
+    other = world.write(tmp_path / "other")
+    stage1(tmp_path, interrupted | {name: other[name]})
+    assert epochs.num_begun == EPOCHS
+
+
+def test_a_gpu_does_not_continue_what_a_cpu_began(interrupted: dict[str, Path]) -> None:
+    one, other = (
+        train.fingerprint({"seed": 0}, {}, interrupted, 1, EPOCHS, device)
+        for device in ("cpu", "cuda")
+    )
+    assert one != other
+
+
+def test_only_stage_1_speaks_of_validation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stage 2 trains on these clips; their scores would read like a leak."""
+    inputs = World().write(tmp_path)
+    stage1(tmp_path, inputs)
+    assert "best validation HM" in capsys.readouterr().err
+    candidate = settings_of(registry.load("models", "avca")).model_dump(mode="json")
+    given = {"plugin": "avca", "scaling": "none", "seed": 0, "candidates": {"default": candidate}}
+    (tmp_path / "selection.json").write_text(
+        json.dumps({"format_version": 1, "candidate": "default", "epoch": 1})
+    )
+    out = [tmp_path / "stage2.pt", tmp_path / "stage2.json"]
+    train.run_stage2(
+        given, inputs, tmp_path / "selection.json", *out,
+        resume=tmp_path / "resume.pt", device="cpu",
+    )  # fmt: skip
+    said = capsys.readouterr().err
+    assert "train stage 2, seed 0: 2 epochs on the clips of training and validation" in said
+    assert "HM" not in said
+    assert "best" not in said
