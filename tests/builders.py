@@ -72,16 +72,17 @@ class World:
             clip.clip_id: centres[clip.class_name] + 0.3 * generator.standard_normal((2, self.dim))
             for clip in self.clips
         }
+        self.missing: dict[str, set[str]] = {"video": set(), "audio": set()}
 
     def write(self, folder: Path) -> dict[str, Path]:
-        """Writes what the stages read."""
+        """Writes what the stages read, each file in an order of its own."""
         paths = {name: folder / name for name in ("split", "labels", "video", "audio")}
         split.write(folder / "split", self.clips)
-        names = sorted(self.vectors)
+        names = sorted(self.vectors, reverse=True)
         vectors = np.array([self.vectors[name] for name in names])
         labels.write(folder / "labels", Labels(names, vectors, "drawn"))
-        ids = sorted(self.features)
         for index, name in enumerate(("video", "audio")):
+            ids = sorted(set(self.features) - self.missing[name], reverse=name == "audio")
             table = np.array([self.features[clip][index] for clip in ids])
             ones = np.ones(len(ids), int)
             features.write(folder / name, Features(ids, table, ones, ones > 1))

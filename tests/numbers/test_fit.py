@@ -1,0 +1,204 @@
+"""One stage of training, step by step, with a method that answers as it is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avca_pipeline.models import ModelSettings
+from avca_pipeline.training import scoring
+from avca_pipeline.training.fit import Fitted, fit
+from avca_pipeline.training.problem import Problem, learn_scaling
+from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
+from tests.builders import problem
+from tests.numbers.scripted import Network, Scripted
+
+# Of the six classes 0, 1 and 2 are trained on in stage 1, 3 and 4 in stage 2, 5 in none.
+SETTINGS = ModelSettings(
+    epochs=5, batches_per_epoch=3, batch_size=4, learning_rate=0.1, weight_decay=0, lr_patience=0
+)
+TRAINED_ON = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
+
+
+@pytest.fixture
+def data() -> Problem:
+    """Clips that say who they are, see `Scripted`."""
+    made = problem()
+    for features in (made.video, made.audio):
+        features[:, 0] = np.arange(len(features))
+    made.video[:, 1] = made.targets
+    made.text[:, 0] = np.arange(6)
+    return made
+
+
+def fitted(data: Problem, method: Scripted, stage: int = 1, **changes: Any) -> Fitted:
+    settings = SETTINGS.model_copy(update={"epochs": len(method.script), **changes})
+    return fit(
+        method, settings, data, learn_scaling("none", data, stage),
+        stage=stage, epochs=settings.epochs, seed=0, device="cpu",
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def rows_in(data: Problem, *partitions: str) -> set[int]:
+    return {row for row, name in enumerate(data.partition) if name in partitions}
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_stage_trains_on_its_partitions_and_on_nothing_else(data: Problem, stage: int) -> None:
+    method = Scripted(["0"])
+    fitted(data, method, stage, batches_per_epoch=80, batch_size=8)
+    everything = data.only(*TRAINED_ON[2])  # what a row counts in
+    expected = set(everything.video[np.isin(everything.partition, TRAINED_ON[stage]), 0].tolist())
+    classes = [0.0, 1.0, 2.0] if stage == 1 else [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert len(method.batches) == 80
+    for videos in ("video", "negative_video"):
+        drawn = torch.cat([getattr(batch, videos)[:, 0] for batch in method.batches])
+        assert len(drawn) == 640
+        assert set(drawn.tolist()) == expected
+    for batch in method.batches:
+        for sign in ("", "negative_"):
+            video, audio, text = (
+                getattr(batch, f"{sign}{part}") for part in ("video", "audio", "text")
+            )
+            assert torch.equal(video[:, 0], audio[:, 0])  # one clip
+            assert torch.equal(video[:, 1], text[:, 0])  # its own class
+        assert (batch.video[:, 1] != batch.negative_video[:, 1]).all()
+        assert batch.class_text[:, 0].tolist() == classes
+        assert torch.equal(batch.class_text[batch.label], batch.text)
+
+
+def test_networks_train_in_steps_and_nowhere_else(data: Problem) -> None:
+    method = Scripted(["0", "1"])
+    fitted(data, method)
+    assert method.modes == {
+        ("steps", True), ("prepared", False), ("embed_clips", False), ("embed_classes", False)
+    }  # fmt: skip
+    assert (method.dims.video, method.dims.audio, method.dims.text) == (12, 12, 10)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_validation_is_of_stage_1_in_both_stages(
+    data: Problem, stage: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "EMBED_CLIPS_AT_ONCE", 5)  # parts come in order
+    method = Scripted(["0"])
+    fitted(data, method, stage)
+    expected = sorted(rows_in(data, "val_seen", "val_unseen"))
+    assert method.embedded == data.video[expected, 0].astype(int).tolist()
+    (known,) = method.known
+    assert known.text[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert known.is_unseen.tolist() == [False, False, False, True, True]
+    assert set(known.video[known.rows, 0].tolist()) == rows_in(data, "train")
+    assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
+
+
+def test_a_test_knows_what_stage_2_has_trained_on(data: Problem) -> None:
+    method, network = Scripted(["012345"], unseen="5"), Network()
+    clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
+    test = trial(data, clips, stage=2)
+    outcome(method, SETTINGS, network, clips, test)  # type: ignore[arg-type]
+    assert method.embedded == sorted(rows_in(data, "test_seen", "test_unseen"))
+    (known,) = method.known
+    assert known.text[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert known.is_unseen.tolist() == [False] * 5 + [True]
+    assert set(known.video[known.rows, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
+    assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
+    assert test.targets.tolist() == data.targets[sorted(method.embedded)].tolist()
+
+
+# HM 1/2, 0 (with a higher S), 2/3, again 2/3, 0.
+SCRIPT = ("034", "01", "0123", "0123", "34")
+RATES = [0.1, 0.1, 0.01, 0.01, 0.001]
+
+
+def weights(state: dict[str, torch.Tensor]) -> float:
+    return state["weight"].item()
+
+
+def test_the_learning_rate_follows_hm(data: Problem) -> None:
+    found = fitted(data, Scripted(SCRIPT))
+    assert [epoch["learning_rate"] for epoch in found.history] == pytest.approx(RATES)
+    assert [epoch["val"]["hm"] for epoch in found.history] == pytest.approx(
+        [1 / 2, 0, 2 / 3, 2 / 3, 0], abs=1e-12
+    )
+    assert [epoch["val"]["seen"] for epoch in found.history] == pytest.approx(
+        [1 / 3, 2 / 3, 1, 1, 0]
+    )
+    assert [epoch["epoch"] for epoch in found.history] == [0, 1, 2, 3, 4]
+
+
+def test_the_first_of_equal_epochs_is_the_best_and_its_state_is_kept(data: Problem) -> None:
+    """Three batches with two optimiser steps each are an epoch."""
+    found = fitted(data, Scripted(SCRIPT))
+    assert found.best_epoch == 2
+    assert weights(found.best_state) == pytest.approx(-6 * sum(RATES[:3]), abs=1e-5)
+    assert weights(found.last_state) == pytest.approx(-6 * sum(RATES), abs=1e-5)
+    assert found.states == []
+
+
+def test_of_epochs_that_are_all_wrong_the_first_is_the_best(data: Problem) -> None:
+    assert fitted(data, Scripted(["", "", ""])).best_epoch == 0
+
+
+def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: Problem) -> None:
+    found = fitted(data, Scripted(SCRIPT), stage=2, chosen_on_test=True)
+    assert [weights(state) for state in found.states] == pytest.approx(
+        [-6 * sum(RATES[: epoch + 1]) for epoch in range(5)], abs=1e-5
+    )
+
+
+def test_losses_are_means_over_batches_of_sums_over_steps(data: Problem) -> None:
+    found = fitted(data, Scripted(["0"]))
+    before_each_step = [-0.1 * step for step in range(6)]
+    assert found.history[0]["losses"] == pytest.approx(
+        {"total": sum(before_each_step) / 3, "part": 2.0 + 3.0}, abs=1e-5
+    )
+
+
+def chosen(data: Problem, readied: list[list[str]]) -> tuple[int, Any, Any]:
+    """Returns the choice among states whose getting ready gives these answers."""
+    method = Scripted(
+        readied=lambda network: [Network(answers) for answers in readied[int(network.weight)]],
+        unseen="45",
+    )
+    groups = np.array(["train"] * 4 + ["test_unseen"] * 2)
+    partition = np.where(data.partition == "val_unseen", "val_seen", data.partition)
+    partition = np.where(data.targets >= 4, "test_unseen", partition)
+    data = replace(data, class_group=groups, partition=partition)
+    clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
+    states = [Network(weight=float(number)).state_dict() for number in range(len(readied))]
+    test = trial(data, clips, stage=2)
+    return best_on_test(method, SETTINGS, Network(), states, clips, test)  # type: ignore[arg-type]
+
+
+def test_of_epochs_chosen_on_the_test_the_first_best_hm_wins(data: Problem) -> None:
+    epoch, _, reached = chosen(data, [["04"], ["0145"], ["01234"], ["0145"]])
+    assert (epoch, reached.seen, reached.unseen) == (1, 1 / 2, 1.0)
+    assert reached.hm == pytest.approx(2 / 3)
+    assert reached.bias == 0.0
+
+
+def test_while_getting_ready_hm_and_zsl_have_epochs_of_their_own(data: Problem) -> None:
+    """Of equal ones HM has the last and ZSL the first."""
+    epoch, found, reached = chosen(data, [["0", "0145", "01234", "5"]])
+    assert (epoch, reached.seen, reached.unseen) == (0, 1.0, 1 / 2)
+    assert reached.zsl == 1.0
+    assert reached.zsl_per_class[4:].tolist() == [1.0, 1.0]
+    assert found.distances.gzsl.argmin(axis=1).tolist() == [
+        label if str(label) in "01234" else 4 for label in data.targets[found_rows(data)]
+    ]
+    _, _, reached = chosen(data, [["04", "05"]])
+    assert reached.zsl_per_class[4:].tolist() == [1.0, 0.0]
+
+
+def found_rows(data: Problem) -> list[int]:
+    """Returns the test clips of `chosen`: all of the last two classes are in it."""
+    return [
+        row
+        for row, (partition, label) in enumerate(zip(data.partition, data.targets, strict=True))
+        if label >= 4 or partition == "test_seen"
+    ]
