@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import __version__, gpus
+from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import logging_to, say
 
@@ -177,7 +177,7 @@ def _device(o: argparse.Namespace) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
+import unicodedata
+
+MAX_SHOWN = 200
+
 
 class PipelineError(ValueError):
     """A mistake in the config or in a file: one line that names it and says what to do.
@@ -10,6 +15,55 @@ class PipelineError(ValueError):
     else and keep their traceback.
     """
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
 
 class FormatError(PipelineError):
     """A file that is not what its name promises: damaged, of another version, or not ours."""
+
+
+def one_line(text: str) -> str:
+    """Returns a text that any terminal shows as one line, in the order in which it is written.
+
+    Line breaks, control characters and bytes that are no UTF-8 may stand in the name of a file;
+    they are written as escapes. So are the characters that reverse the direction of what follows.
+    """
+    return "".join(_escaped(char) if _breaks_a_line(char) else char for char in text)
+
+
+def shown(value: object) -> str:
+    """Returns a value as Python writes it, cut short.
+
+    A YAML file of a few hundred bytes can stand for a list with a billion entries.
+    """
+    try:
+        text = _short.repr(value)
+    except ValueError:  # Python does not write whole numbers with thousands of digits.
+        return "a number with thousands of digits"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 100
+        self.maxlist = self.maxtuple = self.maxdict = 12
+        self.maxlevel = 3
+
+
+_short = _Short()
+
+
+def _breaks_a_line(char: str) -> bool:
+    is_control = unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+    return is_control or unicodedata.bidirectional(char) in (
+        "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"
+    )  # fmt: skip
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")

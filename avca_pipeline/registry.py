@@ -6,19 +6,49 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, shown
 
 FOLDERS = ("datasets", "backbones", "text_embeddings", "splits", "models")
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What every generator of random numbers takes: torch's, NumPy's and Python's."""
+
+
 class PluginSettings(BaseModel):
-    """Base of every plugin's ``Settings``: unknown keys are errors, values never change."""
+    """Base of every plugin's ``Settings``: unknown keys are errors, values never change.
+
+    A path may begin with ``~``, the home folder.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _whole_paths(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(whole_path(item) if isinstance(item, Path) else item for item in value)
+        return whole_path(value) if isinstance(value, Path) else value
+
+
+def whole_path(path: Path) -> Path:
+    """Returns a user's path with the home folder in the place of ``~``.
+
+    Raises:
+        ValueError: it has a NUL in it, or there is no such home folder.
+    """
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character in it")
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such home folder; write the whole path") from error
 
 
 def names(folder: str) -> list[str]:
@@ -39,12 +69,13 @@ def load(folder: str, name: str) -> ModuleType:
     """
     known = names(folder)
     if name not in known:
-        raise PipelineError(f"{folder}: no plugin {name!r}; {nearest(name, known)}")
+        raise PipelineError(f"{folder}: no plugin {shown(name)}; {nearest(name, known)}")
     return importlib.import_module(f"avca_pipeline.{folder}.{name}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns "did you mean …?" or the list of what is known, to end an error message with."""
     known = sorted(known)
+    name = name[:100]  # Comparing takes time with the square of the length.
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -21,7 +21,7 @@ from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.progress import say
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.registry import PluginSettings, Seed
 from avca_pipeline.web import download
 
 RANDOM = "random"
@@ -60,7 +60,7 @@ class WeightsSettings(PluginSettings):
 
     weights: str = RANDOM
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     pretraining_classes: str | None = None
 

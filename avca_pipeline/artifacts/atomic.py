@@ -108,59 +108,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
         writer.writerows(rows)
 
 
-def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
-    """Reads a CSV by its header line.
-
-    Raises:
-        FormatError: no such file, not UTF-8, a required column is missing, or a line has another
-            number of cells than the header.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [name for name in required if name not in (reader.fieldnames or [])]
-            if missing:
-                raise FormatError(
-                    f"{path}: column {missing[0]!r} is missing; "
-                    f"the header must have {', '.join(required)}"
-                )
-            rows = []
-            for row in reader:
-                if None in row or None in row.values():
-                    raise FormatError(
-                        f"{path}: line {reader.line_num} does not have the header's "
-                        f"{len(reader.fieldnames or [])} cells"
-                    )
-                rows.append(row)
-            return rows
-    except FileNotFoundError:
-        raise FormatError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
-
-
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON that people can read and that never contains NaN."""
     with writing(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def read_json(path: Path, format_version: int) -> dict[str, Any]:
-    """Reads a JSON object and checks its ``format_version``.
-
-    Raises:
-        FormatError: no such file, no JSON object, or another version.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FormatError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path}: cannot be read as JSON ({error})") from error
-    found = value.get("format_version") if isinstance(value, dict) else None
-    check_version(path, found, format_version)
-    return value
 
 
 def file_sha256(path: Path, start: int = 0) -> str:

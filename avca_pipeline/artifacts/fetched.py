@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.atomic import read_csv, write_csv
+from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError
 
 OK, REJECTED = "ok", "rejected"

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from avca_pipeline.artifacts.atomic import read_csv, write_csv
+from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError
 
 COLUMNS = ("clip_id", "source_id", "class_name", "path_or_url", "start_s", "end_s")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.artifacts.atomic import read_json, write_json
+from avca_pipeline.artifacts.atomic import write_json
 from avca_pipeline.artifacts.hdf5 import read_strings, reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.text_files import read_json
 
 FORMAT_VERSION = 1
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.atomic import read_csv, read_json, write_csv, write_json
+from avca_pipeline.artifacts.atomic import write_csv, write_json
+from avca_pipeline.artifacts.text_files import read_csv, read_json
 from avca_pipeline.errors import FormatError
 
 TRAIN, VAL_SEEN, VAL_UNSEEN = "train", "val_seen", "val_unseen"

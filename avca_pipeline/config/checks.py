@@ -13,8 +13,9 @@ from avca_pipeline.registry import nearest
 
 def check_references(config: Config) -> None:
     """Raises `PipelineError` if a name in one section is not in the section that it refers to."""
+    backbones = {name.lower() for name in config.backbones}
     for name in config.imported:
-        if name in config.backbones:
+        if name.lower() in backbones:
             raise PipelineError(f"imported: {name!r} is the name of a backbone too")
     for key in ("datasets", "feature_sets", "text_embeddings", "splits", "models"):
         known = getattr(config, key)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from avca_pipeline import registry
+from avca_pipeline.config import yaml_files
 from avca_pipeline.config.checks import check_references
 from avca_pipeline.config.typed import (
     Config,
@@ -22,10 +24,18 @@ from avca_pipeline.config.typed import (
     LimitsSettings,
 )
 from avca_pipeline.downloads import DownloadSettings
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, shown
 from avca_pipeline.registry import PluginSettings, nearest
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
+MAX_NAME = 100
+ENDINGS = (".csv", ".h5", ".html", ".json", ".log", ".pt", ".tar", ".tsv")
+"""What our own files end in; a name that ends in one could be taken for a file of another name."""
+TAKEN = {"datasets": ("benchmarks", "logs")}
+"""Folders of ours beside those that are named in a section."""
+MAX_CANDIDATE = 200
+MAX_CANDIDATES = 10_000
+MAX_RUNS = 100_000
 MAX_MISSING = 0.3
 """Share of a split's clips that may be missing, unless ``datasets.<name>.max_missing`` differs."""
 
@@ -38,13 +48,7 @@ def load(path: Path) -> Config:
     Raises:
         PipelineError: see `parse`; or the file is missing or no YAML.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PipelineError(
-            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
-        ) from error
-    return parse(raw)
+    return parse(yaml_files.read(path))
 
 
 def parse(raw: Any) -> Config:
@@ -74,8 +78,8 @@ def parse(raw: Any) -> Config:
     datasets, num_shards, max_missing = _datasets(raw["datasets"])
     grids, models = _models(raw["models"])
     config = Config(
-        results=_text(raw, "results", "results"),
-        cache=_text(raw, "cache", "~/.cache/avca_pipeline"),
+        results=_results(raw),
+        cache=_path(raw, "cache", "~/.cache/avca_pipeline"),
         jobs_per_gpu=_count(raw.get("jobs_per_gpu", 1), "jobs_per_gpu"),
         limits=checked(LimitsSettings, raw.get("limits", {}), "limits"),
         download=checked(DownloadSettings, raw.get("download", {}), "download"),
@@ -116,7 +120,7 @@ def checked(kind: type[Model], raw: Any, where: str) -> Model:
         if first["type"] == "missing":
             raise PipelineError(f"{key}: is missing") from error
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(first["input"], dict) else f" (found {first['input']!r})"
+        found = "" if isinstance(first["input"], dict) else f" (found {shown(first['input'])})"
         raise PipelineError(f"{key}: {message}{found}") from error
 
 
@@ -124,10 +128,10 @@ def _mapping(raw: Any, where: str, known: Any) -> dict[str, Any]:
     """Returns ``raw`` as a dict whose keys are all known."""
     raw = {} if raw is None else raw
     if not isinstance(raw, Mapping):
-        raise PipelineError(f"{where}: expected keys and values, found {raw!r}")
+        raise PipelineError(f"{where}: expected keys and values, found {shown(raw)}")
     for key in raw:
         if key not in known:
-            raise PipelineError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
+            raise PipelineError(f"{where}: unknown key {shown(key)}; {nearest(str(key), known)}")
     return dict(raw)
 
 
@@ -137,25 +141,70 @@ def _named(raw: dict[str, Any], key: str, optional: str = "") -> Iterator[tuple[
     if key == optional and section is None:
         return
     if not isinstance(section, Mapping) or not section:
-        raise PipelineError(f"{key}: expected names with their settings, found {section!r}")
+        raise PipelineError(f"{key}: expected names with their settings, found {shown(section)}")
+    spelled: dict[str, str] = {}
     for name, value in section.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        _check_name(key, name)
+        other = spelled.setdefault(name.lower(), name)
+        if other != name:
             raise PipelineError(
-                f"{key}: {name!r} cannot be a name; use letters, digits, '.', '_' and '-'"
+                f"{key}: {other!r} and {name!r} differ in capitals alone, and some file systems "
+                "make no difference between the two; rename one"
             )
         yield name, value
 
 
-def _text(raw: dict[str, Any], key: str, default: str) -> str:
+def _check_name(key: str, name: Any) -> None:
+    """Raises `PipelineError` for what cannot be a part of all paths that it becomes a part of."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PipelineError(
+            f"{key}: {shown(name)} cannot be a name; use letters, digits, '.', '_' and '-', "
+            "a letter or a digit first, and no '.' at the end or beside another"
+        )
+    if len(name) > MAX_NAME:
+        raise PipelineError(f"{key}: {shown(name)} is longer than {MAX_NAME} characters")
+    if name.lower().endswith(ENDINGS) or name.lower() in TAKEN.get(key, ()):
+        raise PipelineError(
+            f"{key}: {name!r} cannot be a name, because files or folders of the results are "
+            "called so; choose another"
+        )
+
+
+def _path(raw: dict[str, Any], key: str, default: str) -> str:
     value = raw.get(key, default)
-    if not isinstance(value, str) or not value.strip() or re.search(r"[{}\s]", value):
-        raise PipelineError(f"{key}: expected a path without spaces and braces, found {value!r}")
+    if not isinstance(value, str) or not value or re.search(r"[{}<>\s\x00-\x1f\x7f]", value):
+        raise PipelineError(
+            f"{key}: expected a path without spaces, braces and angle brackets, "
+            f"found {shown(value)}"
+        )
+    if value.startswith("-"):
+        raise PipelineError(
+            f"{key}: {shown(value)} would be taken for an option; write the whole path"
+        )
+    return value
+
+
+def _results(raw: dict[str, Any]) -> str:
+    """Returns the folder of the results as Snakemake writes it, who compares paths as texts."""
+    value = _path(raw, "results", "results")
+    if value.startswith("~"):
+        raise PipelineError(
+            f"results: {shown(value)}: '~' is another folder for whoever runs this; "
+            "write the whole path"
+        )
+    normal = os.path.normpath(value)
+    if normal in (".", "/", "//") or Path(normal).parts[0] == ".snakemake":
+        raise PipelineError(
+            f"results: {shown(value)} cannot be the folder of results; name another"
+        )
+    if normal != value:
+        raise PipelineError(f"results: found {shown(value)}; write {shown(normal)}")
     return value
 
 
 def _count(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 99_999:
-        raise PipelineError(f"{where}: expected a whole number from 1 on, found {value!r}")
+        raise PipelineError(f"{where}: expected a whole number from 1 on, found {shown(value)}")
     return value
 
 
@@ -165,7 +214,8 @@ def _entry(folder: str, name: str, raw: Any) -> Entry:
     plugin = raw.pop("plugin", name) if isinstance(raw, dict) else name
     if plugin not in registry.names(folder):
         raise PipelineError(
-            f"{folder}.{name}: no plugin {plugin!r}; {nearest(str(plugin), registry.names(folder))}"
+            f"{folder}.{name}: no plugin {shown(plugin)}; "
+            f"{nearest(str(plugin), registry.names(folder))}"
         )
     module = registry.load(folder, plugin)
     return Entry(name, plugin, checked(module.Settings, raw, f"{folder}.{name}"), module)
@@ -186,7 +236,7 @@ def _datasets(section: Any) -> tuple[dict[str, Entry], dict[str, int], dict[str,
         share = rest.pop("max_missing", MAX_MISSING) if isinstance(rest, dict) else MAX_MISSING
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PipelineError(
-                f"datasets.{name}.max_missing: expected a share from 0 to 1, found {share!r}"
+                f"datasets.{name}.max_missing: expected a share from 0 to 1, found {shown(share)}"
             )
         num_shards[name] = _count(number, f"datasets.{name}.num_shards")
         max_missing[name] = float(share)
@@ -206,24 +256,41 @@ def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[st
         search = _mapping(search, where, type(entry.settings).model_fields)
         for key, values in search.items():
             if not isinstance(values, list) or not values:
-                raise PipelineError(f"{where}.{key}: expected a list of values, found {values!r}")
+                raise PipelineError(
+                    f"{where}.{key}: expected a list of values, found {shown(values)}"
+                )
         base = entry.settings.model_dump(exclude_unset=True)
+        num_candidates = math.prod(map(len, search.values()))
+        if num_candidates > MAX_CANDIDATES:
+            raise PipelineError(
+                f"{where}: stands for {num_candidates} candidates; {MAX_CANDIDATES} are the most"
+            )
         grids[name] = {}
         for values in itertools.product(*search.values()):
             chosen = dict(zip(search, values, strict=True))
             candidate = "-".join(f"{key}={value}" for key, value in chosen.items()) or "default"
             if not re.fullmatch(r"[A-Za-z0-9._=+-]+", candidate):
-                raise PipelineError(f"{where}: {candidate!r} cannot be part of a path")
+                raise PipelineError(f"{where}: {shown(candidate)} cannot be part of a path")
+            if len(candidate) > MAX_CANDIDATE:
+                raise PipelineError(
+                    f"{where}: {shown(candidate)} becomes the name of a folder and is longer than "
+                    f"{MAX_CANDIDATE} characters; search over fewer keys at a time"
+                )
             grids[name][candidate] = checked(type(entry.settings), {**base, **chosen}, where)
     return grids, entries
 
 
 def _experiments(section: Any) -> tuple[Experiment, ...]:
     """Returns the grids; ``section`` is one, or a list of them."""
-    if not isinstance(section, list):
-        return (checked(Experiment, section, "experiment"),)
-    if not section:
+    if section == []:
         raise PipelineError("experiment: expected a grid or a list of grids, found []")
-    return tuple(
-        checked(Experiment, grid, f"experiment.{index}") for index, grid in enumerate(section)
+    grids = (
+        tuple(checked(Experiment, one, f"experiment.{index}") for index, one in enumerate(section))
+        if isinstance(section, list)
+        else (checked(Experiment, section, "experiment"),)
     )
+    keys = Experiment.model_fields
+    num_runs = sum(math.prod(len(getattr(grid, key)) for key in keys) for grid in grids)
+    if num_runs > MAX_RUNS:
+        raise PipelineError(f"experiment: stands for {num_runs} runs; {MAX_RUNS} are the most")
+    return grids

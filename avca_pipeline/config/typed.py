@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.media import Limits
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.registry import PluginSettings, Seed
 
 
 class LimitsSettings(PluginSettings):
@@ -70,7 +70,8 @@ class Experiment(PluginSettings):
         text_embeddings: names under ``text_embeddings``.
         splits: names under ``splits``.
         models: names under ``models``.
-        seeds: of training; the report gives mean and standard deviation over them.
+        seeds: of training, less than 2**32; the report gives mean and standard deviation over
+            them.
     """
 
     datasets: tuple[str, ...]
@@ -78,7 +79,7 @@ class Experiment(PluginSettings):
     text_embeddings: tuple[str, ...]
     splits: tuple[str, ...]
     models: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = (0,)
 
     @field_validator("*")
     @classmethod

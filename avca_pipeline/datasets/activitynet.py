@@ -5,13 +5,13 @@ Segments are cut while decoding and never encoded again.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from avca_pipeline import library
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.text_files import read_json_value
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
@@ -46,16 +46,15 @@ def clips(settings: Settings) -> list[Clip]:
     """
     path = settings.annotations
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        database = content["database"]
+        database = read_json_value(path)["database"]
         listed = [
             _clip(settings, str(video), index, annotation)
             for video, entry in database.items()
             for index, annotation in enumerate(entry.get("annotations", []))
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(
             f"{path}: cannot be read as annotations of ActivityNet ({error!r})"
         ) from error

@@ -27,7 +27,7 @@ from pydantic import Field
 
 from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.registry import PluginSettings, Seed
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -61,7 +61,7 @@ class Settings(PluginSettings):
 
     num_classes: int = Field(default=20, ge=len(BROKEN), le=200)
     sources_per_class: int = Field(default=5, ge=1, le=100)
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

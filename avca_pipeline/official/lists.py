@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avca_pipeline.artifacts.atomic import read_csv
 from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, PipelineError
 
 DATASETS = "avgzsl_benchmark_datasets"

@@ -19,6 +19,7 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.registry import Seed
 from avca_pipeline.splits import Built, SplitSettings
 
 # Of a class seen from stage 1 on, from stage 2 on, and never.
@@ -38,7 +39,7 @@ class SourceShares(SplitSettings):
         test_seen_sources: share of each seen class's sources held out for the test.
     """
 
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     val_seen_sources: float = Field(default=0.1, gt=0, lt=1)
     test_seen_sources: float = Field(default=0.1, gt=0, lt=1)
 

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.registry import PluginSettings, Seed
 
 
 class Settings(PluginSettings):
@@ -28,8 +28,8 @@ class Settings(PluginSettings):
         seed: another one gives other vectors.
     """
 
-    dim: int = Field(default=300, ge=1)
-    seed: int = Field(default=0, ge=0)
+    dim: int = Field(default=300, ge=1, le=100_000)
+    seed: Seed = 0
 
 
 def inputs(settings: Settings) -> list[Path]:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from avca_pipeline import config as avca_config
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.models import avca
 from tests.conftest import REPOSITORY
 
 DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -42,6 +44,7 @@ def imported(name: str, modality: str) -> Callable[[dict], None]:
     return change
 
 
+AVCA = avca.Settings.model_fields
 WRONG = {
     "top level": (put("model", value={}), "config: unknown key 'model'; did you mean 'models'?"),
     "plugin": (
@@ -119,6 +122,94 @@ WRONG = {
         put("splits", "../../x", value={}),
         "splits: '../../x' cannot be a name; use letters, digits, '.', '_' and '-'",
     ),
+    "name with two dots": (put("splits", "a..b", value={}), "splits: 'a..b' cannot be a name"),
+    "name with a dot at its end": (put("models", "a.", value={}), "models: 'a.' cannot be a name"),
+    "name with a dash first": (put("models", "-a", value={}), "models: '-a' cannot be a name"),
+    "name with a line break": (put("models", "a\n", value={}), "models: 'a\\n' cannot be a name"),
+    "name that is none": (put("models", 7, value={}), "models: 7 cannot be a name"),
+    "long name": (put("models", "a" * 101, value={}), "models: 'aaa"),
+    "name of a file": (
+        put("backbones", "c3d.h5", value={"plugin": "c3d"}),
+        "backbones: 'c3d.h5' cannot be a name, because files or folders of the results",
+    ),
+    "name of the report": (
+        put("datasets", "Report.HTML", value={"plugin": "demo"}),
+        "datasets: 'Report.HTML' cannot be a name, because files or folders of the results",
+    ),
+    "name of a folder": (
+        put("datasets", "logs", value={"plugin": "demo"}),
+        "datasets: 'logs' cannot be a name, because files or folders of the results",
+    ),
+    "names alike": (
+        put("backbones", "C3D", value={"plugin": "c3d"}),
+        "backbones: 'c3d' and 'C3D' differ in capitals alone",
+    ),
+    "names alike in two sections": (
+        imported("C3D", "video"),
+        "imported: 'C3D' is the name of a backbone too",
+    ),
+    "seed below 0": (
+        put("experiment", "seeds", value=[0, -1]),
+        "experiment.seeds.1: Input should be greater than or equal to 0 (found -1)",
+    ),
+    "large seed": (
+        put("experiment", "seeds", value=[2**32]),
+        "experiment.seeds.0: Input should be less than 4294967296 (found 4294967296)",
+    ),
+    "large seed of a backbone": (
+        put("backbones", "c3d", "seed", value=2**64),
+        "backbones.c3d.seed: Input should be less than 4294967296",
+    ),
+    "large seed of a split": (
+        put("splits", "built", "seed", value=2**32),
+        "splits.built.seed: Input should be less than 4294967296",
+    ),
+    "endless number": (
+        put("experiment", "seeds", value=[10**5000]),
+        "experiment.seeds.0: Input should be less than 4294967296 (found a number with thousands",
+    ),
+    "results like an option": (
+        put("results", value="-x"),
+        "results: '-x' would be taken for an option",
+    ),
+    "cache like an option": (put("cache", value="--x"), "cache: '--x' would be taken for an"),
+    "results at home": (put("results", value="~/x"), "results: '~/x': '~' is another folder"),
+    "results twice": (put("results", value="x/"), "results: found 'x/'; write 'x'"),
+    "results there and back": (put("results", value="./x/../y"), "results: found './x/../y'; wr"),
+    "results everywhere": (put("results", value="/"), "results: '/' cannot be the folder"),
+    "results here": (put("results", value="./"), "results: './' cannot be the folder"),
+    "results within Snakemake's": (
+        put("results", value=".snakemake/x"),
+        "results: '.snakemake/x' cannot be the folder",
+    ),
+    "results with a pattern": (put("results", value="a<b>"), "results: expected a path without"),
+    "results with a NUL": (put("results", value="a\0b"), "results: expected a path without"),
+    "results that are none": (put("results", value=""), "results: expected a path without"),
+    "path with a NUL": (
+        put("datasets", value={"mine": {"plugin": "folder", "path": "a\0b"}}),
+        "datasets.mine.path: a path has no NUL character in it",
+    ),
+    "home of nobody": (
+        put("datasets", value={"mine": {"plugin": "folder", "path": "~nobody-at-all/x"}}),
+        "datasets.mine.path: there is no such home folder",
+    ),
+    "long candidate": (
+        put("models", "avca", "search", value={key: [16] for key in AVCA if len(key) > 8}),
+        "models.avca.search: 'batches_per_epoch=16-batch_size=16-learning_rat...",
+    ),
+    "endless search": (
+        put(
+            "models",
+            "avca",
+            "search",
+            value={key: list(range(10)) for key in AVCA if AVCA[key].annotation is int},
+        ),
+        "models.avca.search: stands for 1000",
+    ),
+    "endless experiment": (
+        put("experiment", "seeds", value=list(range(100_001))),
+        "experiment: stands for 100001 runs; 100000 are the most",
+    ),
     "checksum": (
         put("backbones", "c3d", "sha256", value="a" * 64),
         "backbones.c3d: sha256 is given but weights are random; name a file or an address",
@@ -133,6 +224,43 @@ def test_message(case: str) -> None:
         avca_config.parse(changed(change))
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(expected)
+
+
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Wherever a config has a path: of a plugin, of several, of weights, of the cache."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "media/a").mkdir(parents=True)
+    (tmp_path / "media/a/b.mp4").touch()
+    (tmp_path / "weights.pth").touch()
+    np.save(tmp_path / "v.npy", np.array({"a": np.ones(2)}, dtype=object), allow_pickle=True)
+    raw = changed(put("datasets", "demo", value={"plugin": "folder", "path": "~/media"}))
+    raw["backbones"]["c3d"]["weights"] = "~/weights.pth"
+    raw["text_embeddings"]["hashed"] = {"plugin": "precomputed", "path": "~/v.npy"}
+    raw["download"] = {"cookies": "~/cookies.txt"}
+    config = avca_config.parse(raw)
+    avca_config.check_inputs(config)
+    assert config.datasets["demo"].settings.path == tmp_path / "media"
+    assert config.download.cookies == tmp_path / "cookies.txt"
+    activity = {"plugin": "activitynet", "annotations": "~/a.json", "media": ["~/one", "/two"]}
+    raw["datasets"]["activity"] = activity
+    settings = avca_config.parse(raw).datasets["activity"].settings
+    assert settings.media == (tmp_path / "one", Path("/two"))
+    assert str(tmp_path) in avca_config.settings_of(config, "manifest", "demo")
+
+
+def test_candidates_keep_what_is_not_searched() -> None:
+    raw = changed(put("models", "avca", value={
+        "epochs": 7, "token_dim": 32, "search": {"learning_rate": [0.25, 0.5], "heads": [1, 2]},
+    }))  # fmt: skip
+    candidates = avca_config.parse(raw).candidates["avca"]
+    assert sorted(candidates) == [
+        "learning_rate=0.25-heads=1", "learning_rate=0.25-heads=2",
+        "learning_rate=0.5-heads=1", "learning_rate=0.5-heads=2",
+    ]  # fmt: skip
+    for name, settings in candidates.items():
+        found = settings.model_dump()
+        assert (found["epochs"], found["token_dim"]) == (7, 32)
+        assert name == f"learning_rate={found['learning_rate']}-heads={found['heads']}"
 
 
 def test_default_config_is_good() -> None:

@@ -327,8 +327,8 @@ SEGMENT = {"label": "Archery", "segment": [1, "x"]}
 @pytest.mark.parametrize(
     ("plugin", "write", "message"),
     [
-        (activitynet, annotated("{"), "cannot be read as annotations"),
-        (activitynet, annotated([]), "cannot be read as annotations"),
+        (activitynet, annotated("{"), "cannot be read as (annotations|JSON)"),
+        (activitynet, annotated([]), "cannot be read as (annotations|JSON)"),
         (activitynet, annotated({"database": {"a": {"annotations": [SEGMENT]}}}), "cannot be read"),
         (
             activitynet,

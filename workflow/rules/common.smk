@@ -20,15 +20,6 @@ from avca_pipeline.stages import VERSIONS, check
 environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]
 
 
-def stop_on_user_errors(call, *arguments):
-    """Calls, and turns what a user can put right into one line and exit code 1."""
-    try:
-        return call(*arguments)
-    except PipelineError as error:
-        print(f"avca: error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 def join_runs():
     """Returns this run's share of the lock that all runs in this folder have.
 

@@ -1,0 +1,114 @@
+"""Reads CSV and JSON, of ours and of users: whatever is wrong with a file is one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.atomic import check_version
+from avca_pipeline.errors import FormatError, shown
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a CSV by its header line.
+
+    Raises:
+        FormatError: no such file, not UTF-8, a required column is missing or given twice, or a
+            line has another number of cells than the header.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            check_header(path, list(reader.fieldnames or []), required)
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise FormatError(
+                        f"{path}: line {reader.line_num} does not have the header's "
+                        f"{len(reader.fieldnames or [])} cells"
+                    )
+                rows.append(row)
+            return rows
+    except FormatError:
+        raise
+    except FileNotFoundError:
+        raise FormatError(f"{path}: no such file") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise FormatError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
+
+
+def check_header(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
+    """Raises `FormatError` if a required column is missing, or any column is given twice."""
+    missing = [name for name in required if name not in names]
+    if missing:
+        line = ",".join(names)
+        used = [
+            word
+            for separator, word in SEPARATORS.items()
+            if all(
+                f"{separator}{line}{separator}".count(f"{separator}{n}{separator}")
+                for n in required
+            )
+        ]
+        why = f"; the cells are separated by {used[0]}, use commas" if used else ""
+        raise FormatError(
+            f"{path}: column {missing[0]!r} is missing; the header must have "
+            f"{', '.join(required)}{why}"
+        )
+    twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
+    if twice:
+        raise FormatError(
+            f"{path}: column {shown(twice[0])} is given twice; remove or rename one of the two"
+        )
+
+
+def read_json(path: Path, format_version: int) -> dict[str, Any]:
+    """Reads a JSON object and checks its ``format_version``.
+
+    Raises:
+        FormatError: no such file, no JSON object, or another version.
+    """
+    value = read_json_value(path)
+    found = value.get("format_version") if isinstance(value, dict) else None
+    check_version(path, found, format_version)
+    return value
+
+
+def read_json_value(path: Path) -> Any:
+    """Reads any JSON in which no key is given twice.
+
+    Raises:
+        FormatError: no such file, or no such JSON.
+    """
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}: cannot be read as JSON ({error})") from error
+
+
+def parse_json(text: str) -> Any:
+    """Returns the value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, is nested too deeply, or gives a key twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_each_key_once)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"key {shown(twice)} is given twice")
+    return value

@@ -1,0 +1,28 @@
+"""Reads the config files before Snakemake does.
+
+Snakemake silently takes the last of two equal keys, writes out what aliases stand for, and runs
+the code in templates. Files on its own command line it has read by now, and they are checked late.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from avca_pipeline.config import yaml_files
+from avca_pipeline.errors import PipelineError
+
+
+def stop_on_user_errors(call, *arguments):
+    """Calls, and turns what a user can put right into one line and exit code 1."""
+    try:
+        return call(*arguments)
+    except PipelineError as error:
+        print(f"avca: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+# As a module, this workflow is given a part of a config that another workflow reads.
+if not workflow.modifier.skip_configfile:
+    for file in workflow.overwrite_configfiles or ["config.yaml"]:
+        if os.path.exists(file):
+            stop_on_user_errors(yaml_files.read, Path(file))
