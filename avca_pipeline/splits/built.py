@@ -96,7 +96,8 @@ def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceSh
     Sources get a number between 0 and 1 from a hash of seed and id, which decides their partition
     in whatever class they occur: the order of the clips does not matter, a source is never cut
     in two, and a new clip moves no other. Only where a class would be left without a source in
-    one of its partitions does the nearest source move there.
+    one of its partitions does the nearest source move there; in such a class, and in those that
+    share its sources, a new source may change which ones are moved.
 
     A source with clips of classes that must not meet, say of a training class and of an unseen
     one, is kept for the least seen of them; its other clips are excluded.
