@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.artifacts.atomic import file_sha256, write_csv
 from avca_pipeline.artifacts.text_files import read_csv
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, PipelineError
 
 OK, REJECTED = "ok", "rejected"
 
 
 @dataclass(frozen=True)
 class FetchedClip:
-    """What became of one clip: its media on this machine, or the reason why there is none."""
+    """What became of one clip: its media on this machine, or the reason why there is none.
+
+    ``path``, ``sha256``, ``size`` and ``modified_ns`` are of the file that was looked at, also
+    where the clip is rejected. Another date alone does not make a row another one.
+    """
 
     clip_id: str
     status: str
@@ -30,6 +35,8 @@ class FetchedClip:
     has_audio: bool = False
     sample_rate_hz: int | None = None
     sha256: str = ""
+    size: int | None = None
+    modified_ns: int | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -37,7 +44,7 @@ class FetchedClip:
         return self.sha256 + Path(self.path).suffix
 
 
-COLUMNS = tuple(field.name for field in fields(FetchedClip))
+COLUMNS = tuple(column.name for column in fields(FetchedClip))
 
 
 def write(path: Path, rows: Iterable[FetchedClip]) -> None:
@@ -72,9 +79,56 @@ def read(path: Path) -> list[FetchedClip]:
                 has_audio=row["has_audio"] == "true",
                 sample_rate_hz=int(row["sample_rate_hz"]) if row["sample_rate_hz"] else None,
                 sha256=row["sha256"],
+                size=int(row["size"]) if row["size"] else None,
+                modified_ns=int(row["modified_ns"]) if row["modified_ns"] else None,
             )
         )
     return rows
+
+
+def see_unchanged(rows: Iterable[FetchedClip]) -> None:
+    """Raises `PipelineError` unless each file is there and has the content that was fetched."""
+    for row in rows:
+        try:
+            is_same = is_unchanged(row)
+        except OSError as error:
+            raise PipelineError(
+                f"{row.path}: this file was there when it was fetched, and cannot be read now "
+                f"({error.strerror}); mount its disk or put it back, and run the same command again"
+            ) from error
+        if not is_same:
+            raise PipelineError(
+                f"{row.path}: this file has another content than when it was fetched; run the "
+                "same command again, which takes the new file in"
+            )
+
+
+def is_unchanged(row: FetchedClip, digest: Callable[[Path], str] = file_sha256) -> bool:
+    """Returns whether a file has the size and the date of before, or else its content.
+
+    Args:
+        row: of the clip.
+        digest: returns the SHA-256 of a file.
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    status = Path(row.path).stat()
+    if (row.size, row.modified_ns) == (status.st_size, status.st_mtime_ns):
+        return True
+    return row.size == status.st_size and row.sha256 == digest(Path(row.path))
+
+
+def is_one(path: Path) -> bool:
+    """Returns whether a CSV has the header of a table of fetched clips."""
+    with open(path, "rb") as file:
+        return file.readline(1024).strip() == ",".join(COLUMNS).encode()
+
+
+def without_dates(path: Path) -> str:
+    """Returns what a table says but for the dates of the media, which change with each copy."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return "\n".join(",".join(row[:-1]) for row in csv.reader(file))
 
 
 def _cell(value: Any) -> str:

@@ -7,10 +7,10 @@ stale.
 
 VERSIONS = {
     "manifest": 1,
-    "fetch": 1,
-    "extract": 1,
+    "fetch": 2,
+    "extract": 2,
     "import": 1,
-    "gather": 1,
+    "gather": 2,
     "embed": 1,
     "split": 3,
     "audit": 1,

@@ -24,10 +24,10 @@ from avca_pipeline import library, registry
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.atomic import sweep
 from avca_pipeline.artifacts.features import Features
-from avca_pipeline.artifacts.fetched import OK
+from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media.workers import Crew, Decoded, Restarted
 from avca_pipeline.progress import Progress, say
@@ -99,7 +99,8 @@ def run(
         keep_windows: keep the features of every window, not only their mean.
 
     Raises:
-        PipelineError: the weights are missing, wrong or damaged, or a table or the archive is.
+        PipelineError: the weights are missing, wrong or damaged, or a table or the archive is; or
+            a file is away or has another content than when it was fetched.
     """
     module = registry.load("backbones", plugin)
     typed = checked(module.Settings, settings, f"backbones ({plugin})")
@@ -112,7 +113,8 @@ def run(
     if media is not None:
         unpacking = library.unpacked(media, out.parent)
     with unpacking as moved:
-        todo = _usable_clips(clips, table, moved)
+        todo, found = _usable_clips(clips, table, moved)
+        fetched.see_unchanged(found)
         crew = Crew(
             functools.partial(module.windows, typed, limits=bounds),
             [clip.media for clip in todo],
@@ -135,6 +137,7 @@ def run(
                     clip.reason = clip.reason or item.reason
                     progress.advance(note=clip.clip_id)
             encoder.flush()
+        fetched.see_unchanged(found)  # a disk may go away, and a file be replaced, meanwhile
     attributes = {
         "backbone": plugin,
         "weights": weights,
@@ -147,17 +150,34 @@ def run(
     say(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
 
 
-def _usable_clips(clips: Path, table: Path, moved: Mapping[str, Path]) -> list[Clip]:
+def _usable_clips(
+    clips: Path, table: Path, moved: Mapping[str, Path]
+) -> tuple[list[Clip], list[FetchedClip]]:
+    """Returns the clips to decode, and the rows of those whose files lie where they were fetched.
+
+    Args:
+        clips: list of clips.
+        table: of fetched media.
+        moved: where files from the archive of another machine are, by name.
+    """
     rows = {row.clip_id: row for row in fetched.read(table)}
-    return [
+    listed = manifest.read(clips)
+    for clip in listed:
+        if clip.clip_id not in rows:
+            raise FormatError(
+                f"{table}: has no row for clip {clip.clip_id!r}; delete the file and run again to "
+                "rebuild it"
+            )
+    usable = [clip for clip in listed if rows[clip.clip_id].status == OK]
+    found = [rows[clip.clip_id] for clip in usable]
+    todo = [
         Clip(
             clip.clip_id,
             ClipMedia(moved.get(row.name, Path(row.path)), clip.start_s, clip.end_s),
         )
-        for clip in manifest.read(clips)
-        for row in [rows[clip.clip_id]]
-        if row.status == OK
+        for clip, row in zip(usable, found, strict=True)
     ]
+    return todo, [row for row in found if row.name not in moved]
 
 
 class Encoder:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from avca_pipeline import library, registry
 from avca_pipeline.artifacts import fetched, manifest
@@ -47,9 +50,11 @@ def run(
     for folder in (raw, out.parent):
         sweep(folder)
     listed = manifest.read(clips)
-    known: dict[Path, tuple[Probe, str]] = {}
+    probed: dict[Path, Probe] = {}  # several clips may be cut from one file
+    states: dict[Path, dict[str, Any]] = {}
 
     def row(clip: Clip) -> FetchedClip:
+        state: dict[str, Any] = {}
         try:
             try:
                 path = module.locate(typed, clip, raw)
@@ -58,11 +63,14 @@ def run(
                     raise
                 module.download(typed, clip, raw, loading)
                 path = module.locate(typed, clip, raw)
-            if path not in known:  # several clips may be cut from one file
-                known[path] = probe(path), file_sha256(path)
-            return _usable(clip, path, *known[path])
+            if path not in states:
+                states[path] = _state(path)
+            state = states[path]
+            if path not in probed:
+                probed[path] = probe(path)
+            return _usable(clip, probed[path], state)
         except MediaError as error:
-            return FetchedClip(clip.clip_id, REJECTED, reason=str(error))
+            return FetchedClip(clip.clip_id, REJECTED, reason=str(error), **state)
 
     rows = []
     workers = loading.workers if downloads else 1
@@ -79,7 +87,18 @@ def run(
     say(f"{title}: {len(rows) - rejected} clips usable, {rejected} rejected")
 
 
-def _usable(clip: Clip, path: Path, found: Probe, sha256: str) -> FetchedClip:
+def _state(path: Path) -> dict[str, Any]:
+    """Returns what tells later whether a file is still the one that was looked at."""
+    state: dict[str, Any] = {"path": str(path)}
+    with contextlib.suppress(OSError):  # no such file: the reason why is found in opening it
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            state |= {"size": status.st_size, "modified_ns": status.st_mtime_ns}
+            state["sha256"] = file_sha256(path)
+    return state
+
+
+def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
     if found.duration_s is not None and (clip.start_s or 0.0) >= found.duration_s:
         raise MediaError(
             f"nothing in segment: begins at {clip.start_s:g} s of {found.duration_s:g} s"
@@ -87,7 +106,6 @@ def _usable(clip: Clip, path: Path, found: Probe, sha256: str) -> FetchedClip:
     return FetchedClip(
         clip.clip_id,
         OK,
-        path=str(path),
         duration_s=found.duration_s,
         fps=found.fps,
         width=found.width,
@@ -95,5 +113,5 @@ def _usable(clip: Clip, path: Path, found: Probe, sha256: str) -> FetchedClip:
         has_video=found.has_video,
         has_audio=found.has_audio,
         sample_rate_hz=found.sample_rate_hz,
-        sha256=sha256,
+        **state,
     )
