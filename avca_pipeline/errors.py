@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import reprlib
 import unicodedata
 
@@ -21,6 +22,13 @@ class PipelineError(ValueError):
 
 class FormatError(PipelineError):
     """A file that is not what its name promises: damaged, of another version, or not ours."""
+
+
+class TransientError(PipelineError):
+    """Trouble that passes by itself: a server, a network or a disk that is away for now.
+
+    It says nothing about a clip, and the next run tries again.
+    """
 
 
 def one_line(text: str) -> str:
@@ -67,3 +75,31 @@ def _escaped(char: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+# What the machine lacks or has lost for now, whatever file was being read or written.
+_MACHINE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ESTALE,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENOTCONN,
+    }
+)
+
+
+def machine_trouble(error: BaseException | None) -> str:
+    """Returns what is wrong with the machine if that is behind an error, else an empty text."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            return error.strerror or str(error)
+        inner = getattr(error, "exc_info", None)  # yt-dlp's errors keep theirs there
+        error = (inner[1] if inner else None) or error.__cause__ or error.__context__
+    return ""

@@ -1,69 +1,376 @@
-"""Files from web addresses, whole or not at all."""
+"""Files from http(s) addresses, whole or not at all.
+
+A download that broke off is continued only if the server proves that the rest is of the same file:
+it must have named a version (a strong ETag, or a date that is old enough), and it must send the
+rest of that version. Otherwise the download starts again from its first byte.
+"""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import email.utils
+import hashlib
 import http.client
+import json
 import math
+import os
+import re
+import threading
 import time
 import urllib.error
-import urllib.request
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import Progress
+from avca_pipeline import connections, locks
+from avca_pipeline.addresses import shown
+from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
+from avca_pipeline.progress import Progress, say
 
 CHUNK_BYTES = 1 << 20
 ATTEMPTS = 4
-TIMEOUT_S = 30
+TIMEOUT_S = 30.0
+MAX_S = 6 * 3600.0
+MAX_BYTES = 64 << 30
+# The longest pause that a server may ask for; one that wants more is asked by the next run.
+MAX_PAUSE_S = 3600.0
 
 
-def download(url: str, path: Path) -> None:
-    """Downloads a file, resuming where an earlier attempt broke off.
+@dataclass(frozen=True)
+class Bounds:
+    """What one download may cost.
+
+    Attributes:
+        attempts: how often it is tried.
+        timeout_s: within which a connection must answer, and then bring the least that counts.
+        max_s: of one attempt.
+        max_bytes: of the file.
+        back_off_s: pause after the first failed attempt; it doubles with each.
+        proxy: address of one; else the environment's.
+        pause: waits for so many seconds.
+    """
+
+    attempts: int = field(default_factory=lambda: ATTEMPTS)
+    timeout_s: float = field(default_factory=lambda: TIMEOUT_S)
+    max_s: float = field(default_factory=lambda: MAX_S)
+    max_bytes: int = field(default_factory=lambda: MAX_BYTES)
+    back_off_s: float = 1.0
+    proxy: str | None = None
+    pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
+
+
+class AddressError(PipelineError):
+    """An address from which a file will never come.
+
+    Attributes:
+        reason: ``odd address``, ``removed``, ``blocked`` or ``too large``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class _FailedError(Exception):
+    """One attempt that failed; another may not."""
+
+    def __init__(self, problem: str, asked_s: float = 0.0) -> None:
+        super().__init__(problem)
+        self.asked_s = asked_s
+
+
+def download(
+    url: str,
+    path: Path,
+    bounds: Bounds | None = None,
+    verify: Callable[[Path], object] = lambda path: None,
+) -> None:
+    """Downloads a file unless it is there; of several jobs that want it, one does and all wait.
+
+    Args:
+        url: where it is, http or https, perhaps with a user and a password.
+        path: where it goes.
+        bounds: what it may cost.
+        verify: raises `PipelineError` if the content is wrong; then nothing is kept.
 
     Raises:
-        PipelineError: the address answers with an error, or breaks off on every attempt.
+        AddressError: there is no such file and never will be.
+        TransientError: the server or the network failed on every attempt.
+        PipelineError: the file cannot be written, or is not what it should be.
     """
-    partial = path.with_name(path.name + ".part")
-    problem = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(2**attempt / 2)
+    bounds = bounds or Bounds()
+    address, authorization = _parsed(url)
+    with _alone(path) as is_alone:
+        if path.is_file():
+            return
+        # Without a lock nobody else may know the partial file.
+        own = "" if is_alone else f".{os.getpid()}-{threading.get_ident()}"
+        partial = _Partial(path.with_name(path.name + own), url)
+        _attempt_all(shown(url), address, authorization, partial, bounds)
         try:
-            if _download_rest(url, partial):
-                partial.replace(path)
-                return
-            problem = "the connection broke off"
-        except urllib.error.HTTPError as error:
-            problem = f"HTTP {error.code}"
-            if error.code == 416:  # what is here is not the beginning of what is there
-                partial.unlink(missing_ok=True)
-            elif error.code < 500 and error.code != 429:
+            verify(partial.path)
+        except PipelineError:
+            partial.drop()
+            raise
+        try:
+            partial.path.replace(path)
+        except OSError as error:
+            raise PipelineError(f"{path}: cannot be written ({error.strerror})") from error
+        partial.drop()
+
+
+def _attempt_all(
+    name: str, address: str, authorization: str, partial: _Partial, bounds: Bounds
+) -> None:
+    problem = ""
+    for attempt in range(bounds.attempts):
+        try:
+            _download_rest(name, address, authorization, partial, bounds)
+        except _FailedError as error:
+            problem = str(error)
+            if error.asked_s > MAX_PAUSE_S:
+                problem = f"{problem}; the server asks for {error.asked_s:.0f} s of patience"
                 break
-        except (OSError, http.client.HTTPException) as error:
-            problem = str(getattr(error, "reason", error))
-    raise PipelineError(
-        f"{url}: download failed ({problem}); run again to resume, or give a local file"
+            if attempt + 1 < bounds.attempts:
+                bounds.pause(max(error.asked_s, bounds.back_off_s * 2**attempt))
+        else:
+            return
+    raise TransientError(
+        f"{name}: download failed ({problem}); run again to resume, or give a local file"
     )
 
 
-def _download_rest(url: str, partial: Path) -> bool:
-    """Appends what is missing; returns whether the file is complete."""
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-        resumed = response.status == 206
-        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise OSError("the server sent another part than the one asked for")
-        length = response.headers.get("Content-Length", "")
-        expected = int(length) + (have if resumed else 0) if length.isdigit() else None
-        size = have if resumed else 0
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Holds the lock of a download; yields false where there are no locks."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = path.with_name(path.name + ".lock")
+            is_alone = stack.enter_context(locks.one_at_a_time(lock))
+        except OSError as error:
+            raise PipelineError(
+                f"{path.parent}: cannot be written ({error.strerror}); name another folder"
+            ) from error
+        if not is_alone:
+            say(f"{path.parent}: knows no locks; two jobs may download the same file twice")
+        yield is_alone
+
+
+def _parsed(url: str) -> tuple[str, str]:
+    """Returns an address as it is sent, in ASCII, and what its user and password are sent as."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme not in ("http", "https") or not host:
+            raise ValueError("no http(s) address with a host")
+        if ":" in host:
+            host = f"[{host}]"
+        elif not host.isascii():
+            host = host.encode("idna").decode("ascii")
+        if any(not 0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+            raise ValueError("a part of the host's name is empty or too long")
+        if port is not None:
+            host = f"{host}:{port}"
+        path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+        query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?")
+    except ValueError as error:  # UnicodeError is one
+        raise AddressError("odd address", f"{shown(url)}: {error}") from None
+    user = urllib.parse.unquote(parts.netloc.rpartition("@")[0])
+    authorization = "Basic " + base64.b64encode(user.encode()).decode() if user else ""
+    return urllib.parse.urlunsplit((parts.scheme, host, path, query, "")), authorization
+
+
+class _Partial:
+    """What has come of a file so far, and a note of which version of the file it is."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+        self.of = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def known(self) -> dict[str, Any]:
+        """Returns the note, if what is here can be continued; else nothing, and drops it."""
+        try:
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            if note["of"] == self.of and note["version"] and self.path.stat().st_size:
+                return dict(note)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self.drop()
+        return {}
+
+    def begin(self, version: str, length: int | None) -> None:
+        """Notes which version what comes is of."""
+        self.drop()
+        note = {"of": self.of, "version": version, "length": length}
+        self.note.write_text(json.dumps(note), encoding="utf-8")
+
+    def drop(self) -> None:
+        """Removes both."""
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+def _download_rest(
+    name: str, address: str, authorization: str, partial: _Partial, bounds: Bounds
+) -> None:
+    """Appends what is missing.
+
+    Raises:
+        _FailedError: this did not work, but may the next time.
+        AddressError: it never will.
+        TransientError: it will not by trying at once.
+        PipelineError: the disk is full, or the machine lacks something else.
+    """
+    note = partial.known()
+    have = partial.path.stat().st_size if note else 0
+    headers = {"Range": f"bytes={have}-", "If-Range": note["version"]} if have else {}
+    watch = connections.Watch(bounds.timeout_s, bounds.max_s, bounds.proxy)
+    try:
+        with watch, watch.opened(address, headers, authorization) as response:
+            have = _begun(response, partial, note, have)
+            _receive(name, response, watch, partial, have, bounds.max_bytes)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:  # What is here is not the beginning of what is there.
+            partial.drop()
+        raise _refusal(name, error) from error
+    except http.client.InvalidURL as error:
+        raise AddressError("odd address", f"{name}: redirects to an odd address") from error
+    except PipelineError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        trouble = machine_trouble(error)
+        if trouble and not watch.problem:
+            raise PipelineError(f"{name}: download failed ({trouble})") from error
+        problem = watch.problem or str(getattr(error, "reason", error)) or type(error).__name__
+        raise _FailedError(" ".join(problem.split())) from error
+
+
+def _refusal(name: str, error: urllib.error.HTTPError) -> Exception:
+    problem = f"HTTP {error.code}"
+    if error.code in (404, 410):
+        return AddressError("removed", f"{name}: {problem}")
+    if error.code == 451:
+        return AddressError("blocked", f"{name}: {problem}")
+    if error.code < 400:
+        what = "redirects in a circle or to what is no http(s) address"
+        return AddressError("odd address", f"{name}: {what} ({problem})")
+    if error.code in (408, 416, 425, 429) or error.code >= 500:
+        return _FailedError(problem, asked_to_wait_s(error.headers))
+    return TransientError(f"{name}: download failed ({problem}); correct the address or run again")
+
+
+def asked_to_wait_s(headers: Any) -> float:
+    """Returns the seconds that a ``Retry-After`` header asks for, 0 if there is none."""
+    value = str((headers or {}).get("Retry-After") or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    return 0.0
+
+
+def _begun(response: Any, partial: _Partial, note: dict[str, Any], have: int) -> int:
+    """Returns how much of the file is here already, given what the server answers."""
+    version, length = _version(response.headers), _number(response.headers.get("Content-Length"))
+    if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+        raise _FailedError("the server sent it compressed, which was not asked for")
+    if response.status != 206:
+        try:
+            partial.begin(version, length)
+        except OSError as error:
+            raise _unwritable(partial, error) from error
+        return 0
+    if not have:
+        raise _FailedError("the server sent a part and was asked for the whole")
+    asked = re.match(rf"bytes {have}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if asked is None:
+        raise _FailedError("the server sent another part than the one asked for")
+    total = _number(asked[1])
+    is_same = version in ("", note["version"]) and (total or note["length"]) == note["length"]
+    if not is_same:
+        partial.drop()
+        raise _FailedError("the file on the server has changed")
+    return have
+
+
+def _receive(
+    name: str,
+    response: Any,
+    watch: connections.Watch,
+    partial: _Partial,
+    have: int,
+    max_bytes: int,
+) -> None:
+    """Writes what comes behind what is here."""
+    length = _number(response.headers.get("Content-Length"))
+    expected = None if length is None else have + length
+    size = have
+    if (expected or 0) <= max_bytes:
         total = max(1, math.ceil((expected or 0) / CHUNK_BYTES))
-        with (
-            open(partial, "ab" if resumed else "wb") as file,
-            Progress(url, total, "MiB") as progress,
-        ):
-            while chunk := response.read(CHUNK_BYTES):
-                file.write(chunk)
+        with _appending(partial) as write, Progress(name, total, "MiB") as progress:
+            while (chunk := response.read1(CHUNK_BYTES)) and size <= max_bytes:
+                if watch.problem:
+                    raise _FailedError(watch.problem)
+                write(chunk)
+                watch.received += len(chunk)
                 size += len(chunk)
-                progress.advance()
-        return expected is None or size == expected
+                while progress.done < size // CHUNK_BYTES:
+                    progress.advance()
+    if max(size, expected or 0) > max_bytes:
+        partial.drop()
+        raise AddressError("too large", f"{name}: more than {max_bytes} bytes")
+    if watch.problem or (expected is not None and size != expected):
+        raise _FailedError(watch.problem or "the connection broke off")
+
+
+@contextlib.contextmanager
+def _appending(partial: _Partial) -> Iterator[Callable[[bytes], object]]:
+    """Yields what writes to the partial file; a disk that fills leaves nothing of it."""
+    try:
+        file = open(partial.path, "ab")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise _unwritable(partial, error) from error
+
+    def write(chunk: bytes) -> None:
+        try:
+            file.write(chunk)
+        except OSError as error:
+            raise _unwritable(partial, error) from error
+
+    try:
+        yield write
+        file.flush()
+        os.fsync(file.fileno())
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+def _unwritable(partial: _Partial, error: OSError) -> PipelineError:
+    with contextlib.suppress(OSError):
+        partial.drop()
+    return PipelineError(f"{partial.path}: cannot be written ({error.strerror or error})")
+
+
+def _version(headers: Any) -> str:
+    """Returns what the server calls this version of the file by, if that tells versions apart."""
+    etag = headers.get("ETag", "").strip()
+    if etag.startswith('"'):
+        return str(etag)
+    modified, now = headers.get("Last-Modified", ""), headers.get("Date", "")
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        times = [email.utils.parsedate_to_datetime(text).timestamp() for text in (modified, now)]
+        if times[1] - times[0] >= 1:  # It may change twice within a second.
+            return str(modified)
+    return ""
+
+
+def _number(text: str | None) -> int | None:
+    found = re.fullmatch(r"[0-9]{1,18}", (text or "").strip())
+    return int(found[0]) if found else None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import importlib
 import math
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field, model_validator
 
+from avca_pipeline.addresses import shown
 from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
@@ -135,40 +134,42 @@ def locate(
     name = Path(urlsplit(weights).path).name or "weights"
     key = hashlib.sha256(weights.encode()).hexdigest()[:12]
     path = cache.expanduser() / f"{key}-{name}"
+    if published is not None and weights == published.url and not path.is_file():
+        say(f"{shown(weights)}: licence: {published.licence}")
+    return path, pinned(weights, path, sha256 or "", prefix)
+
+
+def pinned(address: str, path: Path, sha256: str = "", prefix: str = "") -> str:
+    """Returns the SHA-256 of a file that is downloaded if need be, and the same at every use.
+
+    Args:
+        address: of the file.
+        path: where it is kept; whoever is first writes down beside it what it hashed to.
+        sha256: what it must hash to, if that is known.
+        prefix: what that begins with, if only so much is known.
+
+    Raises:
+        PipelineError: a failed download, or a wrong checksum; then nothing is kept.
+    """
     pin = pin_of(path)
-    with _alone(path):  # the jobs of several shards start at once and share the cache
-        expected = sha256 or (pin.read_text().strip() if pin.is_file() else prefix)
-        if path.is_file():
-            return path, verify(path, expected)
-        if published is not None and weights == published.url:
-            say(f"{weights}: licence: {published.licence}")
-        download(weights, path)
-        try:
-            found = verify(path, expected)
-        except PipelineError:
-            path.unlink()
-            raise
-        if sha256 is None and not pin.is_file():
-            say(f"{weights}: no sha256 in the config, pinned {found} on first use")
-            with writing(pin) as temporary:
-                temporary.write_text(found + "\n")
-        return path, found
+    expected = sha256 or (pin.read_text(encoding="utf-8").strip() if pin.is_file() else prefix)
+    if not path.is_file():
 
+        def check(arrived: Path) -> None:
+            found = file_sha256(arrived)
+            if not found.startswith(expected):
+                raise PipelineError(
+                    f"{shown(address)}: SHA-256 is {found}, expected {expected}; correct sha256 "
+                    "in the config, or give a local file"
+                )
 
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Holds a lock beside a download, so that one process downloads and the others wait."""
-    lock = path.with_name(path.name + ".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()
-    except OSError as error:
-        raise PipelineError(
-            f"cache: {path.parent}: cannot be written ({error.strerror}); name another folder"
-        ) from error
-    with open(lock) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        download(address, path, verify=check)
+    found = verify(path, expected)
+    if not sha256 and not pin.is_file():
+        say(f"{shown(address)}: its checksum is not known, pinned {found} on first use")
+        with writing(pin) as temporary:
+            temporary.write_text(found + "\n", encoding="utf-8")
+    return found
 
 
 def pin_of(path: Path) -> Path:

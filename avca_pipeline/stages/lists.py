@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from avca_pipeline import official
+from avca_pipeline.addresses import shown
 from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import say
@@ -68,12 +69,16 @@ def run(
 
 
 def _obtain(url: str, path: Path, sha256: str | None) -> str:
+    def check(arrived: Path) -> None:
+        found = file_sha256(arrived)
+        if sha256 not in (None, found):
+            raise PipelineError(
+                f"{shown(url)}: SHA-256 is {found}, expected {sha256}; not the pinned file"
+            )
+
+    # What is there and wrong stays until there is better.
     arrived = path.with_name(path.name + ".arrived")
-    arrived.parent.mkdir(parents=True, exist_ok=True)
-    download(url, arrived)
-    found = file_sha256(arrived)
-    if sha256 not in (None, found):
-        arrived.unlink()
-        raise PipelineError(f"{url}: SHA-256 is {found}, expected {sha256}; not the pinned file")
+    arrived.unlink(missing_ok=True)
+    download(url, arrived, verify=check)
     arrived.replace(path)
-    return found
+    return file_sha256(path)

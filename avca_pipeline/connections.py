@@ -1,0 +1,114 @@
+"""HTTP connections that end: at the latest after a time, and as soon as too little comes."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+MIN_BYTES_PER_S = 1024
+
+
+class Watch:
+    """Cuts a connection that takes too long or brings too little.
+
+    A limit for each read does not do: a byte now and then keeps each read short.
+
+    Args:
+        period_s: within which an answer must come, and after that `MIN_BYTES_PER_S` on average.
+        max_s: in all.
+        proxy: address of one; else the environment's.
+    """
+
+    def __init__(self, period_s: float, max_s: float, proxy: str | None = None) -> None:
+        self.period_s, self.max_s, self.proxy = period_s, max_s, proxy
+        self.has_answered = False
+        self.received = 0
+        self.problem = ""
+        self.sockets: list[socket.socket] = []
+        self.over = threading.Event()
+
+    def __enter__(self) -> Watch:
+        threading.Thread(target=self._look, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+
+    def opened(self, address: str, headers: dict[str, str], authorization: str) -> Any:
+        """Returns the response to a GET; who redirects elsewhere is not told the password."""
+        request = urllib.request.Request(address, headers=headers)
+        if authorization:
+            request.add_unredirected_header("Authorization", authorization)
+        opener = urllib.request.OpenerDirector()
+        proxies = {"http": self.proxy, "https": self.proxy} if self.proxy else None
+        for handler in (
+            urllib.request.ProxyHandler(proxies),
+            _Http(self),
+            _Https(self),
+            _Redirect(),
+            urllib.request.HTTPDefaultErrorHandler(),
+            urllib.request.HTTPErrorProcessor(),
+        ):
+            opener.add_handler(handler)
+        response = opener.open(request, timeout=self.period_s)
+        self.has_answered = True
+        return response
+
+    def _look(self) -> None:
+        end, before, had_answered = time.monotonic() + self.max_s, 0, False
+        while not self.over.wait(min(self.period_s, max(0.01, end - time.monotonic()))):
+            if time.monotonic() >= end:
+                self.problem = f"took longer than {self.max_s:g} s"
+            elif not self.has_answered:
+                self.problem = f"no answer within {self.period_s:g} s"
+            elif had_answered and self.received - before < MIN_BYTES_PER_S * self.period_s:
+                self.problem = f"brought less than {MIN_BYTES_PER_S} bytes a second"
+            before, had_answered = self.received, self.has_answered
+            if self.problem:
+                for connected in self.sockets:
+                    with contextlib.suppress(OSError):
+                        # Not an SSL socket's own: that would hand out what is still enciphered.
+                        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+def _watched(kind: Any, watch: Watch) -> Any:
+    class Connection(kind):
+        def connect(self) -> None:
+            super().connect()
+            watch.sockets.append(self.sock)
+
+    return Connection
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_watched(http.client.HTTPConnection, self.watch), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_watched(http.client.HTTPSConnection, self.watch), req)
+
+
+class _Redirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            raise urllib.error.HTTPError(req.full_url, code, "redirects elsewhere", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
