@@ -60,6 +60,14 @@ def stages_in(group: int, name: str) -> list[int]:
     return [pid for pid, parent in parents.items() if parent not in parents]
 
 
+def has_torch(pid: int) -> bool:
+    """Says whether a stage has come so far that it has loaded torch."""
+    try:
+        return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+        return False
+
+
 def write(folder: Path, config: dict[str, Any]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
@@ -85,8 +93,7 @@ def test_everything_killed(finished: Path, folder: Path, stage: str) -> None:
         shutil.rmtree(folder / "results/tiny" / part)
     (folder / "results/report.html").unlink()
     running = start(folder)
-    wait_for(lambda: stages_in(running.pid, stage), running)
-    time.sleep(1.0)
+    wait_for(lambda: any(map(has_torch, stages_in(running.pid, stage))), running)
     end(running)
     assert not (folder / "results/report.html").exists()
     finishes_as(folder, finished)
