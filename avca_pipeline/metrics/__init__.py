@@ -73,8 +73,7 @@ def per_class_accuracy(predicted: np.ndarray, targets: np.ndarray, num_classes: 
     """Returns ``(classes,)``: of each class's clips, the share that was predicted as that class."""
     total = np.bincount(targets, minlength=num_classes)
     right = np.bincount(targets[predicted == targets], minlength=num_classes)
-    with np.errstate(invalid="ignore"):
-        return np.where(total > 0, right / np.maximum(total, 1), np.nan)
+    return np.where(total > 0, right / np.maximum(total, 1), np.nan)
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:

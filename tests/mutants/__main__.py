@@ -190,13 +190,13 @@ def describe(folder: Path, key: str, file: str) -> Mutant:
     mangled = key.rpartition(".")[2]
     texts = functions(folder / "mutants" / file)
     name = mangled.rpartition("__mutmut_")[0]
+    function = name.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
     before, after = (
-        texts[each].replace(each, name, 1).splitlines()
+        texts[each].replace(each, function.rpartition(".")[2], 1).splitlines()
         for each in (f"{name}__mutmut_orig", mangled)
     )
     old = [line.strip() for line in before if line not in after]
     new = [line.strip() for line in after if line not in before]
-    function = name.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
     return Mutant(file, function, " ".join(old), " ".join(new))
 
 
