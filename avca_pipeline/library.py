@@ -1,8 +1,4 @@
-"""Finds clips by name in folders and archives, whatever folders are in them, and packs clips.
-
-Nothing in an archive decides where it is unpacked to: a member is written under a name of ours,
-and an archive with a member that points outside is refused as a whole.
-"""
+"""Finds clips by name in folders and archives, whatever folders are in them, and packs clips."""
 
 from __future__ import annotations
 
@@ -10,15 +6,14 @@ import contextlib
 import functools
 import hashlib
 import os
-import shutil
 import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
+from avca_pipeline import archives
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.media import MediaError
@@ -26,8 +21,6 @@ from avca_pipeline.media import MediaError
 SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
 )
-ARCHIVES = (".zip", ".tar", ".rar")
-BROKEN = (OSError, EOFError, RuntimeError, KeyError, tarfile.TarError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ def items(places: tuple[Path, ...]) -> dict[str, Item]:
     """
     found: dict[str, Item] = {}
     for place in places:
-        names = _in_archive(place) if place.suffix.lower() in ARCHIVES else _in_folder(place)
+        names = archives.opened(place).members if _is_archive(place) else _in_folder(place)
         for name in sorted(names):
             item = Item(place, name)
             if PurePosixPath(name).suffix.lower() in SUFFIXES and not item.stem.startswith("."):
@@ -61,22 +54,24 @@ def items(places: tuple[Path, ...]) -> dict[str, Item]:
     return found
 
 
-def take(item: Item, folder: Path) -> Path:
+def take(item: Item, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the path of a media file, unpacked into ``folder`` if it is in an archive.
 
     Raises:
-        MediaError: it cannot be unpacked.
+        MediaError: it cannot be unpacked, or is larger than it may be.
     """
-    if item.place.suffix.lower() not in ARCHIVES:
+    if not _is_archive(item.place):
         return item.place / item.name
-    digest = hashlib.sha256(f"{item.place.name}:{item.name}".encode()).hexdigest()[:24]
+    archive = archives.opened(item.place)
+    if item.name not in archive.members:
+        raise MediaError(f"missing file: {item.place.name} has no {item.name} any more")
+    # Another member of the same name, in an archive put in the place of this one, is another file.
+    key = f"{item.place.name}:{item.name}:{archive.identity(item.name)}"
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     path = folder / (digest + PurePosixPath(item.name).suffix.lower()[:10])
     if not path.is_file():
-        try:
-            with writing(path) as temporary, _opened(item.place) as archive:
-                _unpack(archive, item.name, temporary)
-        except BROKEN as error:
-            raise MediaError(f"damaged: {item.place.name} has {item.name} but {error}") from error
+        with writing(path) as temporary:
+            archive.copy(item.name, temporary, max_bytes)
     return path
 
 
@@ -106,7 +101,7 @@ def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
         FormatError: it is damaged, or has a member that points out of it.
         PipelineError: the folder cannot be written to or the disk is full.
     """
-    _in_archive(place)  # refuses the whole if a member points outside
+    archive = archives.opened(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=folder)
@@ -114,92 +109,38 @@ def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
         raise PipelineError(f"{folder}: cannot be written ({error.strerror or error})") from error
     files: dict[str, Path] = {}
     with temporary as inside:
-        try:
-            with _opened(place) as archive:
-                for number, member in enumerate(archive.getmembers()):
-                    path = Path(inside, f"{number}{PurePosixPath(member.name).suffix}")
-                    _unpack(archive, member, path)
-                    files[member.name] = path
-        except BROKEN as error:
-            raise FormatError(f"{place}: cannot be unpacked into {folder} ({error})") from error
+        for number, name in enumerate(archive.members):
+            path = Path(inside, f"{number}{PurePosixPath(name).suffix}")
+            try:
+                archive.copy(name, path)
+            except (MediaError, OSError) as error:
+                raise FormatError(f"{place}: cannot be unpacked into {folder} ({error})") from error
+            files[name] = path
         yield files
+
+
+def _is_archive(place: Path) -> bool:
+    return place.suffix.lower() in archives.SUFFIXES and not place.is_dir()
 
 
 def _in_folder(place: Path) -> list[str]:
     if not place.is_dir():
-        known = ", ".join(ARCHIVES)
+        known = ", ".join(archives.SUFFIXES)
         raise PipelineError(f"{place}: neither a folder nor an archive ({known}) of clips")
+
+    def refuse(error: OSError) -> None:
+        if Path(str(error.filename)).name == "lost+found":  # the file system's own
+            return
+        raise PipelineError(
+            f"{error.filename}: this folder cannot be read ({error.strerror})"
+        ) from error
+
     names, visited = [], set()
     # Links are followed: a class's folder may lie on another disk.
-    for folder, below, files in os.walk(place, followlinks=True):
+    for folder, below, files in os.walk(place, followlinks=True, onerror=refuse):
         if os.path.realpath(folder) in visited:
             below.clear()
             continue
         visited.add(os.path.realpath(folder))
         names += [(Path(folder) / file).relative_to(place).as_posix() for file in files]
     return names
-
-
-def _in_archive(place: Path) -> list[str]:
-    try:
-        with _opened(place) as archive:
-            names = archive.getnames() if place.suffix.lower() == ".tar" else archive.namelist()
-    except BROKEN as error:
-        raise FormatError(f"{place}: cannot be read as an archive ({error})") from error
-    for name in names:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts:
-            raise FormatError(f"{place}: member {name!r} points out of the archive; refused")
-    return list(names)
-
-
-@contextlib.contextmanager
-def _opened(place: Path) -> Iterator[Any]:
-    kind = place.suffix.lower()
-    if kind == ".zip":
-        with zipfile.ZipFile(place) as archive:
-            yield archive
-    elif kind == ".tar":
-        # Not "r:*": a compressed archive would be read from its beginning for every clip.
-        with tarfile.open(place, "r:") as archive:
-            yield archive
-    else:
-        rarfile = _rarfile(place)
-        try:
-            with rarfile.RarFile(place) as archive:
-                if archive.is_solid():
-                    raise FormatError(
-                        f"{place}: a solid RAR archive, which has to be unpacked as a whole; "
-                        "unpack it and give the folder"
-                    )
-                yield archive
-        except rarfile.RarCannotExec as error:
-            raise PipelineError(
-                f"{place}: needs one of the programs unrar, unar, 7z or bsdtar to be unpacked "
-                "(Debian: apt-get install unar); install one, or unpack it and give the folder"
-            ) from error
-        except rarfile.Error as error:
-            raise OSError(str(error) or type(error).__name__) from error
-
-
-def _rarfile(place: Path) -> Any:
-    try:
-        import rarfile
-    except ImportError as error:
-        raise PipelineError(
-            f"{place}: needs the package rarfile (pip install rarfile); or unpack it and give the "
-            "folder"
-        ) from error
-    return rarfile
-
-
-def _unpack(archive: Any, member: Any, path: Path) -> None:
-    """Writes a member of an opened archive to a path."""
-    if isinstance(archive, tarfile.TarFile):
-        source: IO[bytes] | None = archive.extractfile(member)
-        if source is None:
-            raise OSError("it is no file")
-    else:
-        source = archive.open(member)
-    with source, open(path, "wb") as out:
-        shutil.copyfileobj(source, out, 1 << 20)

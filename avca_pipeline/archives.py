@@ -1,0 +1,219 @@
+"""Archives of media, read one member at a time: ZIP, TAR and RAR.
+
+An archive is opened and listed once. Nothing in it decides where a member is written to, and an
+archive with a member that points outside is refused as a whole. What is wrong with one member is
+the trouble of one clip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from avca_pipeline.errors import FormatError, PipelineError, machine_trouble
+from avca_pipeline.media import MediaError
+from avca_pipeline.progress import say
+
+SUFFIXES = (".zip", ".tar", ".rar")
+# An hour of video at 38 Mbit/s.
+MAX_BYTES = 16 << 30
+
+CHUNK_BYTES = 1 << 20
+IS_ENCRYPTED = 1  # a flag of a ZIP's member
+
+
+def opened(place: Path) -> Archive:
+    """Returns an archive, opened and listed once for as long as its file stays as it is.
+
+    Raises:
+        PipelineError: it is missing, damaged, of a kind that cannot be read member by member, or
+            has a member that points out of it.
+    """
+    try:
+        status = place.stat()
+    except OSError as error:
+        raise FormatError(f"{place}: cannot be read as an archive ({error.strerror})") from error
+    return _opened(place, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(place: Path, *_: int) -> Archive:
+    kinds = {".zip": _Zip, ".tar": _Tar, ".rar": _Rar}
+    try:
+        return kinds[place.suffix.lower()](place)
+    except PipelineError:
+        raise
+    except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
+        if trouble := machine_trouble(error):
+            raise PipelineError(f"{place}: cannot be read ({trouble})") from error
+        raise FormatError(f"{place}: cannot be read as an archive ({_words(error)})") from error
+
+
+class Archive:
+    """Members by name; of equal names the last, as unpacking all would leave it.
+
+    Attributes:
+        place: the archive.
+        members: what the archive's reader knows of each, by name.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.lock = threading.Lock()
+        self.members = self.listed()
+        for name in self.members:
+            path = PurePosixPath(name.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts:
+                raise FormatError(f"{place}: member {name!r} points out of the archive; refused")
+
+    def listed(self) -> dict[str, Any]:
+        """Opens the archive and returns its members by name."""
+        raise NotImplementedError
+
+    def reading(self, member: Any) -> IO[bytes]:
+        """Returns the content of a member."""
+        raise NotImplementedError
+
+    def about(self, member: Any) -> tuple[int, object]:
+        """Returns the size of a member and what else tells it from another one of its name."""
+        raise NotImplementedError
+
+    def identity(self, name: str) -> str:
+        """Returns a text that is another one when the member of this name is another one."""
+        return ":".join(map(str, self.about(self.members[name])))
+
+    def copy(self, name: str, path: Path, max_bytes: int = MAX_BYTES) -> None:
+        """Writes the content of a member to a file.
+
+        Raises:
+            MediaError: the member is damaged, too large, no file, or of a kind that nobody reads.
+            PipelineError: the machine lacks something.
+            OSError: the file cannot be written.
+        """
+        where = f"{self.place.name} has {name}"
+        size = self.about(self.members[name])[0]
+        if size > max_bytes:
+            raise MediaError(f"too large: {where} of {size} bytes, and limits.max_bytes is less")
+        num_bytes = 0
+        with self.lock, open(path, "wb") as out:
+            for chunk in self._chunks(name, where):
+                num_bytes += len(chunk)
+                if num_bytes > size:
+                    raise MediaError(f"damaged: {where}, which is longer than it says")
+                out.write(chunk)
+        if num_bytes != size:
+            raise MediaError(f"damaged: {where}, which ends after {num_bytes} of {size} bytes")
+
+    def _chunks(self, name: str, where: str) -> Iterator[bytes]:
+        try:
+            with self.reading(self.members[name]) as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    yield chunk
+        except PipelineError:
+            raise
+        except NotImplementedError as error:
+            raise MediaError(f"cannot be unpacked: {where} but {_words(error)}") from error
+        except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
+            if trouble := machine_trouble(error):
+                raise PipelineError(f"{self.place}: cannot be read ({trouble})") from error
+            raise MediaError(f"damaged: {where} but {_words(error)}") from error
+
+
+class _Zip(Archive):
+    def listed(self) -> dict[str, Any]:
+        self.archive = zipfile.ZipFile(self.place)
+        return {info.filename: info for info in self.archive.infolist() if not info.is_dir()}
+
+    def about(self, member: Any) -> tuple[int, object]:
+        return member.file_size, member.CRC
+
+    def reading(self, member: Any) -> IO[bytes]:
+        if member.flag_bits & IS_ENCRYPTED:
+            raise NotImplementedError("it is encrypted")
+        return self.archive.open(member)
+
+
+class _Tar(Archive):
+    def listed(self) -> dict[str, Any]:
+        # Not "r:*": a compressed archive would be read from its beginning for every clip.
+        self.archive = tarfile.open(self.place, "r:")  # noqa: SIM115 - read until the end
+        members = {member.name: member for member in self.archive if not member.isdir()}
+        # The reader takes a damaged header for the end of the archive.
+        with open(self.place, "rb") as file:
+            file.seek(self.archive.offset)
+            rest = file.read(tarfile.BLOCKSIZE)
+        if rest.strip(b"\0"):
+            raise FormatError(
+                f"{self.place}: damaged at byte {self.archive.offset}: what comes there, after "
+                f"{len(members)} members, is no member"
+            )
+        if not rest:
+            say(f"{self.place}: ends without the mark of the end; it may have been cut off")
+        return members
+
+    def about(self, member: Any) -> tuple[int, object]:
+        if member.islnk() or member.issym():
+            with contextlib.suppress(KeyError, RecursionError):
+                member = self._target(member)
+        return member.size, member.mtime
+
+    def reading(self, member: Any) -> IO[bytes]:
+        member = self._target(member)
+        source = self.archive.extractfile(member) if member.isreg() else None
+        if source is None:
+            raise OSError("it is no file")
+        return source
+
+    def _target(self, member: Any) -> Any:
+        """Returns what a link leads to, which is a member of the same archive or nothing."""
+        for _ in range(len(self.members)):
+            if not (member.islnk() or member.issym()):
+                return member
+            member = self.archive._find_link_target(member)  # type: ignore[attr-defined]
+        raise KeyError("it is a link to itself")
+
+
+class _Rar(Archive):
+    def listed(self) -> dict[str, Any]:
+        try:
+            import rarfile
+        except ImportError as error:
+            raise PipelineError(
+                f"{self.place}: needs the package rarfile (pip install rarfile); or unpack it and "
+                "give the folder"
+            ) from error
+        self.rarfile = rarfile
+        self.archive = rarfile.RarFile(self.place)
+        if self.archive.is_solid():
+            raise FormatError(
+                f"{self.place}: a solid RAR archive, which has to be unpacked as a whole; "
+                "unpack it and give the folder"
+            )
+        return {info.filename: info for info in self.archive.infolist() if not info.is_dir()}
+
+    def about(self, member: Any) -> tuple[int, object]:
+        return member.file_size, member.CRC
+
+    def reading(self, member: Any) -> IO[bytes]:
+        if member.needs_password():
+            raise NotImplementedError("it is encrypted")
+        try:
+            source: IO[bytes] = self.archive.open(member)
+        except self.rarfile.RarCannotExec as error:
+            raise PipelineError(
+                f"{self.place}: needs one of the programs unrar, unar, 7z or bsdtar to be unpacked "
+                "(Debian: apt-get install unar); install one, or unpack it and give the folder"
+            ) from error
+        return source
+
+
+def _words(error: Exception) -> str:
+    """Returns one line on an error, also of one without words."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return text or type(error).__name__
