@@ -168,8 +168,9 @@ def test_a_training_on_the_cpu_asks_no_gpu(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError("a GPU was asked")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "_lazy_init", opened)
+    for module in (torch.cuda, torch.cuda.random):
+        monkeypatch.setattr(module, "device_count", lambda: 1)
+        monkeypatch.setattr(module, "_lazy_init", opened)
     fitted("avca", tmp_path / "resume.pt")
     fitted("avca", tmp_path / "resume.pt")
 
