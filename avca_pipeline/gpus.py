@@ -21,6 +21,7 @@ from avca_pipeline.progress import say
 
 LISTED = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 POLL_S = 1.0
+RISK = "several jobs may choose the same GPU"
 
 
 def visible(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -81,7 +82,7 @@ def take(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = None
         while True:
             for place in range(jobs_per_gpu):
                 for name in names:
-                    if locks.hold(folder / f"{name}.{place}"):
+                    if locks.hold(folder / f"{name}.{place}", RISK):
                         return name
             if not has_waited:
                 say(f"all {len(names)} GPUs are in use by other jobs: waiting for a free place")

@@ -7,14 +7,13 @@ import functools
 import hashlib
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from avca_pipeline import archives
 from avca_pipeline.archives import MAX_BYTES
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import temporary_folder, writing
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.media import MediaError
 
@@ -104,11 +103,12 @@ def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
     archive = archives.opened(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=folder)
+        room = contextlib.ExitStack()
+        inside = room.enter_context(temporary_folder(folder / place.name))
     except OSError as error:
         raise PipelineError(f"{folder}: cannot be written ({error.strerror or error})") from error
     files: dict[str, Path] = {}
-    with temporary as inside:
+    with room:
         for number, name in enumerate(archive.members):
             path = Path(inside, f"{number}{PurePosixPath(name).suffix}")
             try:

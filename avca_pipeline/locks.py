@@ -1,4 +1,8 @@
-"""Locks that a process keeps until it ends, however it ends: the system takes them back."""
+"""Advisory file locks, which the kernel releases when the process ends, however it ends.
+
+Not every file system has them (Lustre without its option flock, NFS without lockd). There the
+work goes on, and a line says what nothing protects any more.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,120 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-_held: list[TextIO] = []
+from avca_pipeline.progress import say
+
+_held: list[int] = []
+_warned: set[str] = set()
 
 
-def hold(path: Path) -> bool:
-    """Takes the lock that a file stands for until this process ends; false if another has it.
+def try_lock(descriptor: int) -> bool | None:
+    """Locks an open file or folder for as long as it is open.
 
-    Raises:
-        OSError: the file cannot be written, or its file system knows no locks.
+    Returns:
+        False if another has the lock, None if the file system has no locks.
     """
-    file = open(path, "w")  # noqa: SIM115 - closing it would give the lock back
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
         return False
-    _held.append(file)
+    except OSError:
+        return None
     return True
 
 
-def join(path: Path) -> TextIO:
-    """Takes a share of a lock until this process ends; see `alone`.
+def hold(path: Path, risk: str) -> bool:
+    """Takes the lock that a file stands for until this process ends; false if another has it.
+
+    Args:
+        path: of the file.
+        risk: what may happen where there are no locks, and the answer is true for everyone.
 
     Raises:
         OSError: the file cannot be written.
     """
-    file = open(path, "w")  # noqa: SIM115 - closing it would give the share back
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    _held.append(file)
-    return file
+    descriptor = _opened(path)
+    is_ours = try_lock(descriptor)
+    if is_ours is False:
+        os.close(descriptor)
+        return False
+    if is_ours is None:
+        _warn(path, risk)
+    _held.append(descriptor)
+    return True
+
+
+@dataclass(frozen=True)
+class Share:
+    """A process's share of a lock that many have; see `join` and `alone`.
+
+    Attributes:
+        descriptor: of the file whose lock is shared.
+        gate: of a second file. Whoever takes or tests a share has its lock meanwhile: to find out
+            whether others have a share, the kernel first drops one's own.
+    """
+
+    descriptor: int
+    gate: int
+
+
+def join(path: Path, risk: str) -> Share:
+    """Takes a share of a lock until this process ends.
+
+    Args:
+        path: of the lock's file.
+        risk: what may happen where there are no locks.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    share = Share(_opened(path), _opened(path.with_name(path.name + ".gate")))
+    with _waiting_for(share.gate):
+        try:
+            fcntl.flock(share.descriptor, fcntl.LOCK_SH)
+        except OSError:
+            _warn(path, risk)
+    _held.extend((share.descriptor, share.gate))
+    return share
 
 
 @contextlib.contextmanager
-def alone(share: TextIO) -> Iterator[bool]:
+def alone(share: Share) -> Iterator[bool]:
     """Yields whether no other process has a share, and lets none have one meanwhile.
 
-    Where the file system knows no locks, nobody is alone.
+    Where the file system has no locks, nobody is alone.
     """
+    with _waiting_for(share.gate):
+        try:
+            yield bool(try_lock(share.descriptor))
+        finally:
+            # Nobody else can have more than a share now, so that this one comes at once.
+            with contextlib.suppress(OSError):
+                fcntl.flock(share.descriptor, fcntl.LOCK_SH)
+
+
+@contextlib.contextmanager
+def _waiting_for(descriptor: int) -> Iterator[None]:
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        fcntl.flock(share, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_alone = True
-    except OSError:
-        is_alone = False
-    try:
-        yield is_alone
+        yield
     finally:
         with contextlib.suppress(OSError):
-            fcntl.flock(share, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _warn(path: Path, risk: str) -> None:
+    if risk not in _warned:
+        _warned.add(risk)
+        say(f"{path.parent}: its file system has no locks: {risk}")
 
 
 # What `flock` says on file systems that know no locks: Lustre, NFS without its lock daemon, DVS.

@@ -7,39 +7,35 @@ import csv
 import hashlib
 import json
 import os
-import platform
 import re
-import shutil
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from avca_pipeline.artifacts.temporary import sweep, temporary_file, temporary_folder
 from avca_pipeline.errors import FormatError, PipelineError
+
+__all__ = ["sweep", "temporary_folder", "writing", "writing_folder"]
+_swept: set[Path] = set()
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and renames it to ``path`` once the block succeeds.
 
-    A crash, a full disk or `kill -9` leaves the old file, or none; never half of one.
+    A crash, a full disk or `kill -9` leaves the old file, or none; never half of one. What the
+    last job left in this folder when it was killed is removed.
 
     Raises:
         PipelineError: the folder cannot be written to or the disk is full.
     """
-    temporary = _temporary(path)
-    try:
+    with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise PipelineError(f"{path}: cannot be written ({_reason(error)})") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        _sweep_once(path.parent)
+        with temporary_file(path) as temporary:
+            yield temporary
+            _to_disk(temporary)
+            temporary.replace(path)
 
 
 @contextlib.contextmanager
@@ -49,49 +45,40 @@ def writing_folder(path: Path) -> Iterator[Path]:
     Raises:
         PipelineError: it cannot be written to or the disk is full.
     """
-    temporary = _temporary(path)
+    with _errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
+        with temporary_folder(path) as temporary:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _to_disk(file)
+            # The old one is never seen half removed.
+            with temporary_folder(path) as former:
+                if path.exists():
+                    path.replace(former)
+                temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        yield
     except OSError as error:
         raise PipelineError(f"{path}: cannot be written ({_reason(error)})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
-    """Removes temporary files and folders of processes that were killed on this machine."""
-    if not folder.is_dir():
-        return
-    ours = re.compile(rf"\..*\.{_machine()}-(\d+)\.tmp")
-    for entry in folder.iterdir():
-        owner = ours.fullmatch(entry.name)
-        if owner is None or _is_alive(int(owner[1])):
-            continue
-        with contextlib.suppress(OSError):
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+def _to_disk(path: Path) -> None:
+    """Waits until a file is on the disk: only then may its name say that it is whole."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is someone else's
-        return True
-    return True
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.tmp")
-
-
-def _machine() -> str:
-    """Returns a short name of this machine: on a shared disk each knows its own processes only."""
-    return f"{zlib.crc32(platform.node().encode()):08x}"
+def _sweep_once(folder: Path) -> None:
+    """Removes what killed jobs left in a folder, when this process first writes into it."""
+    if folder not in _swept:
+        _swept.add(folder)
+        sweep(folder)
 
 
 def _reason(error: OSError) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts.atomic import check_version, file_sha256, writing
+from avca_pipeline.artifacts.sink import sink
 from avca_pipeline.errors import FormatError
 
 USER_BLOCK_BYTES = 512  # the least that HDF5 allows
@@ -21,16 +22,23 @@ MARK = b"avca sha256 "
 @contextlib.contextmanager
 def writing_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
     """Yields an `h5py.File` to fill; ``path`` appears once the block has succeeded."""
-    import h5py
-
     with writing(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=USER_BLOCK_BYTES) as file:
+        with filling(temporary, userblock_size=USER_BLOCK_BYTES) as file:
             file.attrs["kind"] = kind
             file.attrs["format_version"] = format_version
             yield file
         mark = _mark(temporary)
-        with open(temporary, "r+b") as raw:
-            raw.write(mark)
+        with open(temporary, "r+b") as begin:
+            begin.write(mark)
+
+
+@contextlib.contextmanager
+def filling(path: Path, **options: Any) -> Iterator[Any]:
+    """Yields an `h5py.File` in the place of a file that there is; a full disk is an `OSError`."""
+    import h5py
+
+    with sink(path) as raw, h5py.File(raw, "w", **options) as file:
+        yield file
 
 
 @contextlib.contextmanager
@@ -51,7 +59,7 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
         # Without the mark it was written by release 0.1.0, or by another program.
         if header.startswith(MARK) and not header.startswith(_mark(path)):
             raise OSError("its content is not what was written")
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             found = file.attrs.get("kind")
             if found != kind:
                 raise FormatError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from avca_pipeline.artifacts.atomic import write_csv, writing_folder
 from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.hdf5 import filling
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS, SplitClip
 from avca_pipeline.errors import PipelineError
@@ -129,7 +130,9 @@ def _write_stage(
     for row in rows:
         members[row.class_name].append(row.clip_id)
     for class_name, clips in sorted(members.items()):
-        with h5py.File(folder / f"{class_name}.h5", "w") as file:
+        path = folder / f"{class_name}.h5"
+        path.touch()
+        with filling(path) as file:
             file["data"] = np.stack([features[clip] for clip in sorted(clips)])
             file.create_dataset("video_urls", data=sorted(clips), dtype=h5py.string_dtype())
 

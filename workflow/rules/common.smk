@@ -20,6 +20,9 @@ from avca_pipeline.stages import VERSIONS, check
 environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]
 
 
+RISK = "nothing keeps two runs from working here at the same time; start one only"
+
+
 def join_runs():
     """Returns this run's share of the lock that all runs in this folder have.
 
@@ -27,7 +30,7 @@ def join_runs():
     """
     try:
         os.makedirs(".snakemake", exist_ok=True)
-        share = locks.join(Path(".snakemake/alive.lock"))
+        share = locks.join(Path(".snakemake/alive.lock"), RISK)
     except OSError as error:
         raise PipelineError(
             f"{os.getcwd()}: cannot be written ({error.strerror}), and Snakemake has to; "
@@ -43,7 +46,7 @@ def stop_unless_alone():
     """Keeps others away from these results, who may have been started in another folder."""
     try:
         os.makedirs(RESULTS, exist_ok=True)
-        is_alone = locks.hold(Path(RESULTS, ".lock"))
+        is_alone = locks.hold(Path(RESULTS, ".lock"), RISK)
     except OSError as error:
         raise PipelineError(
             f"results: {RESULTS}: cannot be written ({error.strerror}); name another folder"
