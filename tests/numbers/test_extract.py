@@ -1,0 +1,134 @@
+"""What ``extract`` makes of windows, with a backbone whose features stand in the clips."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avca_pipeline import backbones
+from avca_pipeline.artifacts import features, fetched, manifest
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.stages import extract
+
+CLIPS = {
+    "plain": "1\n2\n6",
+    "one": "7",
+    "long": "\n".join(str(n) for n in range(11)),
+    "exact": "1e8\n1\n-1e8",  # in float32 the 1 would be lost
+    "padded": "3 1",
+    "padded at the end": "3\n4\n5 1",
+    "dies once": "1\n2\ndie once\n3",
+    "dies late": "\n".join([*(str(n) for n in range(12)), "die once", "99"]),
+    "no number": "1\nnan\n3",
+    "no number first": "inf\n1",
+    "no number, long ago": "\n".join(["1", "nan", *"123456789012"]),
+    "no number last": "1\n2\n-inf",
+    "fails half-way": "1\n2\n3\n4\n5\n6\nreject damaged: at window 7",
+    "fails at once": "reject no video stream",
+    "empty": "",
+}
+REJECTED_ONES = {
+    "no number": "damaged: its features are not finite",
+    "no number, long ago": "damaged: its features are not finite",
+    "no number first": "damaged: its features are not finite",
+    "no number last": "damaged: its features are not finite",
+    "fails half-way": "damaged: at window 7",
+    "fails at once": "no video stream",
+    "empty": "nothing in segment",
+}
+
+
+@pytest.fixture(autouse=True)
+def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = str(Path(__file__).parent / "plugins")
+    monkeypatch.setattr(backbones, "__path__", [*backbones.__path__, here])
+
+
+def run(
+    folder: Path, clips: dict[str, str], *, segments: dict[str, tuple[float, float]] | None = None,
+    workers: int = 1, settings: dict[str, Any] | None = None, **more: Any,
+) -> Features:  # fmt: skip
+    """Writes the clips and returns their features."""
+    listed, rows = [], []
+    for number, (name, text) in enumerate(clips.items()):
+        path = folder / f"{number}.txt"
+        path.write_text(text)
+        listed.append(Clip(name, name, "class", path.name, *(segments or {}).get(name, ())))
+        status, sha256 = path.stat(), hashlib.sha256(text.encode()).hexdigest()
+        more_of_it = {"size": status.st_size, "modified_ns": status.st_mtime_ns}
+        rows.append(FetchedClip(name, OK, path=str(path), sha256=sha256, **more_of_it))
+    listed.append(Clip("not fetched", "s", "class", "x.txt"))
+    rows.append(FetchedClip("not fetched", REJECTED, "missing"))
+    manifest.write(folder / "clips.csv", listed)
+    fetched.write(folder / "fetched.csv", reversed(rows))
+    extract.run(
+        "read_numbers", settings or {}, {}, folder / "clips.csv", folder / "fetched.csv",
+        folder / "out.h5", cache=folder, device="cpu", workers=workers, **more,
+    )  # fmt: skip
+    return features.read(folder / "out.h5")
+
+
+def numbers(text: str) -> list[float]:
+    return [float(line.split()[0]) for line in text.splitlines() if line != "die once"]
+
+
+def reals(text: str) -> list[float]:
+    return [float([*line.split(), "2"][1]) for line in text.splitlines() if line != "die once"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_features_are_the_means_of_a_clip_s_own_windows(tmp_path: Path, workers: int) -> None:
+    """Whatever shares its batches, and however many decode."""
+    found = run(tmp_path, CLIPS, workers=workers)
+    kept = sorted(set(CLIPS) - set(REJECTED_ONES))
+    assert list(found.clip_ids) == kept
+    expected = [[np.mean(numbers(CLIPS[name])), np.mean(reals(CLIPS[name]))] for name in kept]
+    np.testing.assert_array_equal(found.features, np.float32(expected))
+    assert found.num_windows.tolist() == [len(numbers(CLIPS[name])) for name in kept]
+    assert [name for name, is_padded in zip(kept, found.is_padded, strict=True) if is_padded] == [
+        "padded"
+    ]
+    assert found.rejected == REJECTED_ONES
+    assert found.windows is None
+
+
+def test_windows_are_kept_where_asked_for(tmp_path: Path) -> None:
+    found = run(tmp_path, CLIPS, keep_windows=True)
+    assert found.windows is not None
+    expected = [
+        pair
+        for name in found.clip_ids
+        for pair in zip(numbers(CLIPS[name]), reals(CLIPS[name]), strict=True)
+    ]
+    np.testing.assert_array_equal(found.windows, np.float32(expected))
+
+
+def test_a_segment_is_a_part_of_its_file(tmp_path: Path) -> None:
+    segments = {"early": (0.0, 2.0), "late": (2.0, 5.0), "nothing": (7.0, 9.0)}
+    clips = dict.fromkeys(segments, "1\n3\n5\n7\n9")
+    found = run(tmp_path, clips, segments=segments)
+    assert list(found.clip_ids) == ["early", "late"]
+    assert found.features[:, 0].tolist() == [2, 7]
+    assert found.rejected == {"nothing": "nothing in segment"}
+
+
+def test_features_say_how_they_were_made(tmp_path: Path) -> None:
+    settings = {"factor": 3.0, "seed": 5}
+    found = run(tmp_path, {"one": "2"}, settings=settings)
+    assert found.features[0, 0] == 6
+    assert found.attributes["backbone"] == "read_numbers"
+    assert found.attributes["weights"] == "random:0"
+    assert json.loads(found.attributes["preprocessing"]) == settings
+
+
+def test_a_shard_of_which_nothing_is_left(tmp_path: Path) -> None:
+    found = run(tmp_path, {"one": "reject damaged: at 0 s"})
+    assert (list(found.clip_ids), found.rejected) == ([], {"one": "damaged: at 0 s"})
+    assert run(tmp_path, {}).rejected == {}
