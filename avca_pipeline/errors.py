@@ -40,7 +40,7 @@ def one_line(text: str) -> str:
     return "".join(_escaped(char) if _breaks_a_line(char) else char for char in text)
 
 
-def shown(value: object) -> str:
+def abbreviated(value: object) -> str:
     """Returns a value as Python writes it, cut short.
 
     A YAML file of a few hundred bytes can stand for a list with a billion entries.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from avca_pipeline.errors import PipelineError, shown
+from avca_pipeline.errors import PipelineError, abbreviated
 
 FOLDERS = ("datasets", "backbones", "text_embeddings", "splits", "models")
 
@@ -69,7 +69,7 @@ def load(folder: str, name: str) -> ModuleType:
     """
     known = names(folder)
     if name not in known:
-        raise PipelineError(f"{folder}: no plugin {shown(name)}; {nearest(name, known)}")
+        raise PipelineError(f"{folder}: no plugin {abbreviated(name)}; {nearest(name, known)}")
     return importlib.import_module(f"avca_pipeline.{folder}.{name}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 import pickle
 from collections.abc import Callable
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from avca_pipeline.addresses import shown
 from avca_pipeline.artifacts.atomic import file_sha256, writing
+from avca_pipeline.artifacts.checkpoint import check_size
+from avca_pipeline.artifacts.pickled_arrays import MEANINGS, PickledArray, PickledType
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.progress import say
@@ -210,6 +210,7 @@ def load_state(path: Path) -> dict[str, Any]:
         PipelineError: the file is damaged or would need code to load.
     """
     try:
+        check_size(path)
         with torch.serialization.safe_globals(_numpy_globals()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -224,28 +225,21 @@ def load_state(path: Path) -> dict[str, Any]:
             content = content[key]
     if not isinstance(content, dict):
         raise PipelineError(f"weights {path}: no state dict in it but a {type(content).__name__}")
-    return {
-        str(name).removeprefix("module."): (
-            torch.as_tensor(value) if isinstance(value, np.ndarray | np.generic) else value
-        )
-        for name, value in content.items()
-    }
+    try:
+        return {
+            str(name).removeprefix("module."): (
+                torch.as_tensor(value.numbers()) if isinstance(value, PickledArray) else value
+            )
+            for name, value in content.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise PipelineError(f"weights {path}: damaged or not numbers ({error})") from error
 
 
 def _numpy_globals() -> list[Any]:
-    """Returns what the unpickler needs for arrays of numbers, by the names of old and new NumPy."""
-    multiarray = importlib.import_module("numpy._core.multiarray")
-    reconstruct, scalar = multiarray._reconstruct, multiarray.scalar
-    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
-    return [
-        (reconstruct, "numpy.core.multiarray._reconstruct"),
-        (reconstruct, "numpy._core.multiarray._reconstruct"),
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.ndarray,
-        np.dtype,
-        *kinds,
-    ]
+    """Returns what stands for NumPy's names while arrays of numbers are read."""
+    named = [(meaning, f"{module}.{name}") for (module, name), meaning in MEANINGS.items()]
+    return [*named, PickledArray, PickledType]
 
 
 def fill(

@@ -31,6 +31,7 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FormatError(f"{path}: no such file")
     try:
+        check_size(path)
         with zipfile.ZipFile(path) as archive:  # torch writes checksums and does not read them.
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile
@@ -55,3 +56,17 @@ def _assert_readable(value: Any, name: str) -> None:
     else:
         is_plain = type(value) in (str, int, float, bool, type(None))
         assert is_plain or isinstance(value, torch.Tensor), f"{name}: {type(value)}"
+
+
+def check_size(path: Path) -> None:
+    """Raises `FormatError` if a file of torch's would need more memory than its own size.
+
+    Its members are never compressed; of one who has compressed them, a megabyte may be a
+    gigabyte.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise FormatError(f"{path}: has compressed members, which torch does not write")

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.artifacts.hdf5 import (
-    read_strings,
     reading_hdf5,
     write_strings,
     writing_hdf5,
 )
+from avca_pipeline.artifacts.hdf5_members import member, numbers, strings
 from avca_pipeline.errors import FormatError
 
 FORMAT_VERSION = 1
@@ -73,25 +73,26 @@ def read(path: Path) -> Features:
     """
     with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
         own = ("kind", "format_version")
+        rejected = member(file, "rejected")
         value = Features(
-            clip_ids=read_strings(file, "clip_id"),
-            features=file["features"][()],
-            num_windows=file["num_windows"][()],
-            is_padded=file["is_padded"][()],
+            clip_ids=strings(file, "clip_id"),
+            features=numbers(file, "features"),
+            num_windows=numbers(file, "num_windows"),
+            is_padded=numbers(file, "is_padded"),
             rejected=dict(
-                zip(
-                    read_strings(file["rejected"], "clip_id"),
-                    read_strings(file["rejected"], "reason"),
-                    strict=True,
-                )
+                zip(strings(rejected, "clip_id"), strings(rejected, "reason"), strict=True)
             ),
             attributes={k: str(v) for k, v in file.attrs.items() if k not in own},
-            windows=file["windows"][()] if "windows" in file else None,
+            windows=numbers(file, "windows") if "windows" in file else None,
         )
     if value.features.ndim != 2 or len(value.features) != len(value.clip_ids):
         raise FormatError(
             f"{path}: {len(value.clip_ids)} clips but features {value.features.shape}"
         )
+    for name in ("num_windows", "is_padded"):
+        shape = getattr(value, name).shape
+        if shape != (len(value.clip_ids),):
+            raise FormatError(f"{path}: {len(value.clip_ids)} clips but {name} {shape}")
     if not np.isfinite(value.features).all():
         raise FormatError(f"{path}: has features that are not finite; delete it and extract again")
     return value

@@ -67,9 +67,9 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
                 )
             check_version(path, int(file.attrs.get("format_version", -1)), format_version)
             yield file
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # Whatever h5py makes of a structure that is none.
         raise FormatError(
             f"{path}: damaged ({error}); delete the file and run again to rebuild it"
         ) from error
@@ -85,8 +85,3 @@ def write_strings(group: Any, name: str, values: Sequence[str]) -> None:
     import h5py
 
     group.create_dataset(name, data=list(values), shape=(len(values),), dtype=h5py.string_dtype())
-
-
-def read_strings(group: Any, name: str) -> list[str]:
-    """Reads a 1-d dataset of strings."""
-    return [str(value) for value in group[name].asstr()[()]]

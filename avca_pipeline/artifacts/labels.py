@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.artifacts.hdf5 import read_strings, reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.hdf5 import reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError
 
 FORMAT_VERSION = 1
@@ -58,8 +59,8 @@ def read(path: Path) -> Labels:
     """
     with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
         value = Labels(
-            class_names=read_strings(file, "class_name"),
-            vectors=file["vectors"][()],
+            class_names=strings(file, "class_name"),
+            vectors=numbers(file, "vectors"),
             text_embedding=str(file.attrs.get("text_embedding", "")),
         )
     if value.vectors.ndim != 2 or len(value.vectors) != len(value.class_names):

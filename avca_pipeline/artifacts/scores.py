@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.artifacts.atomic import write_json
-from avca_pipeline.artifacts.hdf5 import read_strings, reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.hdf5 import reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.artifacts.text_files import read_json
 
 FORMAT_VERSION = 1
@@ -66,10 +67,10 @@ def read_embeddings(path: Path) -> Embeddings:
     """
     with reading_hdf5(path, "embeddings", FORMAT_VERSION) as file:
         return Embeddings(
-            clip_ids=read_strings(file, "clip_id"),
-            class_of_clip=read_strings(file, "class_of_clip"),
-            clips=file["clips"][()],
-            class_names=read_strings(file, "class_name"),
-            is_unseen=file["is_unseen"][()],
-            classes=file["classes"][()],
+            clip_ids=strings(file, "clip_id"),
+            class_of_clip=strings(file, "class_of_clip"),
+            clips=numbers(file, "clips"),
+            class_names=strings(file, "class_name"),
+            is_unseen=numbers(file, "is_unseen"),
+            classes=numbers(file, "classes"),
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts.atomic import check_version
-from avca_pipeline.errors import FormatError, shown
+from avca_pipeline.errors import FormatError, abbreviated
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -64,7 +64,8 @@ def check_header(path: Path, names: Sequence[str], required: Sequence[str]) -> N
     twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if twice:
         raise FormatError(
-            f"{path}: column {shown(twice[0])} is given twice; remove or rename one of the two"
+            f"{path}: column {abbreviated(twice[0])} is given twice; "
+            "remove or rename one of the two"
         )
 
 
@@ -110,5 +111,5 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"key {shown(twice)} is given twice")
+        raise ValueError(f"key {abbreviated(twice)} is given twice")
     return value

@@ -24,7 +24,7 @@ from avca_pipeline.config.typed import (
     LimitsSettings,
 )
 from avca_pipeline.downloads import DownloadSettings
-from avca_pipeline.errors import PipelineError, shown
+from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.registry import PluginSettings, nearest
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
@@ -120,7 +120,9 @@ def checked(kind: type[Model], raw: Any, where: str) -> Model:
         if first["type"] == "missing":
             raise PipelineError(f"{key}: is missing") from error
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(first["input"], dict) else f" (found {shown(first['input'])})"
+        found = (
+            "" if isinstance(first["input"], dict) else f" (found {abbreviated(first['input'])})"
+        )
         raise PipelineError(f"{key}: {message}{found}") from error
 
 
@@ -128,10 +130,12 @@ def _mapping(raw: Any, where: str, known: Any) -> dict[str, Any]:
     """Returns ``raw`` as a dict whose keys are all known."""
     raw = {} if raw is None else raw
     if not isinstance(raw, Mapping):
-        raise PipelineError(f"{where}: expected keys and values, found {shown(raw)}")
+        raise PipelineError(f"{where}: expected keys and values, found {abbreviated(raw)}")
     for key in raw:
         if key not in known:
-            raise PipelineError(f"{where}: unknown key {shown(key)}; {nearest(str(key), known)}")
+            raise PipelineError(
+                f"{where}: unknown key {abbreviated(key)}; {nearest(str(key), known)}"
+            )
     return dict(raw)
 
 
@@ -141,7 +145,9 @@ def _named(raw: dict[str, Any], key: str, optional: str = "") -> Iterator[tuple[
     if key == optional and section is None:
         return
     if not isinstance(section, Mapping) or not section:
-        raise PipelineError(f"{key}: expected names with their settings, found {shown(section)}")
+        raise PipelineError(
+            f"{key}: expected names with their settings, found {abbreviated(section)}"
+        )
     spelled: dict[str, str] = {}
     for name, value in section.items():
         _check_name(key, name)
@@ -158,11 +164,11 @@ def _check_name(key: str, name: Any) -> None:
     """Raises `PipelineError` for what cannot be a part of all paths that it becomes a part of."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise PipelineError(
-            f"{key}: {shown(name)} cannot be a name; use letters, digits, '.', '_' and '-', "
+            f"{key}: {abbreviated(name)} cannot be a name; use letters, digits, '.', '_' and '-', "
             "a letter or a digit first, and no '.' at the end or beside another"
         )
     if len(name) > MAX_NAME:
-        raise PipelineError(f"{key}: {shown(name)} is longer than {MAX_NAME} characters")
+        raise PipelineError(f"{key}: {abbreviated(name)} is longer than {MAX_NAME} characters")
     if name.lower().endswith(ENDINGS) or name.lower() in TAKEN.get(key, ()):
         raise PipelineError(
             f"{key}: {name!r} cannot be a name, because files or folders of the results are "
@@ -175,11 +181,11 @@ def _path(raw: dict[str, Any], key: str, default: str) -> str:
     if not isinstance(value, str) or not value or re.search(r"[{}<>\s\x00-\x1f\x7f]", value):
         raise PipelineError(
             f"{key}: expected a path without spaces, braces and angle brackets, "
-            f"found {shown(value)}"
+            f"found {abbreviated(value)}"
         )
     if value.startswith("-"):
         raise PipelineError(
-            f"{key}: {shown(value)} would be taken for an option; write the whole path"
+            f"{key}: {abbreviated(value)} would be taken for an option; write the whole path"
         )
     return value
 
@@ -189,22 +195,24 @@ def _results(raw: dict[str, Any]) -> str:
     value = _path(raw, "results", "results")
     if value.startswith("~"):
         raise PipelineError(
-            f"results: {shown(value)}: '~' is another folder for whoever runs this; "
+            f"results: {abbreviated(value)}: '~' is another folder for whoever runs this; "
             "write the whole path"
         )
     normal = os.path.normpath(value)
     if normal in (".", "/", "//") or Path(normal).parts[0] == ".snakemake":
         raise PipelineError(
-            f"results: {shown(value)} cannot be the folder of results; name another"
+            f"results: {abbreviated(value)} cannot be the folder of results; name another"
         )
     if normal != value:
-        raise PipelineError(f"results: found {shown(value)}; write {shown(normal)}")
+        raise PipelineError(f"results: found {abbreviated(value)}; write {abbreviated(normal)}")
     return value
 
 
 def _count(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 99_999:
-        raise PipelineError(f"{where}: expected a whole number from 1 on, found {shown(value)}")
+        raise PipelineError(
+            f"{where}: expected a whole number from 1 on, found {abbreviated(value)}"
+        )
     return value
 
 
@@ -214,7 +222,7 @@ def _entry(folder: str, name: str, raw: Any) -> Entry:
     plugin = raw.pop("plugin", name) if isinstance(raw, dict) else name
     if plugin not in registry.names(folder):
         raise PipelineError(
-            f"{folder}.{name}: no plugin {shown(plugin)}; "
+            f"{folder}.{name}: no plugin {abbreviated(plugin)}; "
             f"{nearest(str(plugin), registry.names(folder))}"
         )
     module = registry.load(folder, plugin)
@@ -236,7 +244,8 @@ def _datasets(section: Any) -> tuple[dict[str, Entry], dict[str, int], dict[str,
         share = rest.pop("max_missing", MAX_MISSING) if isinstance(rest, dict) else MAX_MISSING
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
             raise PipelineError(
-                f"datasets.{name}.max_missing: expected a share from 0 to 1, found {shown(share)}"
+                f"datasets.{name}.max_missing: expected a share from 0 to 1, "
+                f"found {abbreviated(share)}"
             )
         num_shards[name] = _count(number, f"datasets.{name}.num_shards")
         max_missing[name] = float(share)
@@ -257,7 +266,7 @@ def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[st
         for key, values in search.items():
             if not isinstance(values, list) or not values:
                 raise PipelineError(
-                    f"{where}.{key}: expected a list of values, found {shown(values)}"
+                    f"{where}.{key}: expected a list of values, found {abbreviated(values)}"
                 )
         base = entry.settings.model_dump(exclude_unset=True)
         num_candidates = math.prod(map(len, search.values()))
@@ -270,11 +279,11 @@ def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[st
             chosen = dict(zip(search, values, strict=True))
             candidate = "-".join(f"{key}={value}" for key, value in chosen.items()) or "default"
             if not re.fullmatch(r"[A-Za-z0-9._=+-]+", candidate):
-                raise PipelineError(f"{where}: {shown(candidate)} cannot be part of a path")
+                raise PipelineError(f"{where}: {abbreviated(candidate)} cannot be part of a path")
             if len(candidate) > MAX_CANDIDATE:
                 raise PipelineError(
-                    f"{where}: {shown(candidate)} becomes the name of a folder and is longer than "
-                    f"{MAX_CANDIDATE} characters; search over fewer keys at a time"
+                    f"{where}: {abbreviated(candidate)} becomes the name of a folder and is longer "
+                    f"than {MAX_CANDIDATE} characters; search over fewer keys at a time"
                 )
             grids[name][candidate] = checked(type(entry.settings), {**base, **chosen}, where)
     return grids, entries

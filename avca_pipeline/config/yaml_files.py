@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from avca_pipeline.artifacts.text_files import parse_json
-from avca_pipeline.errors import FormatError, PipelineError, shown
+from avca_pipeline.errors import FormatError, PipelineError, abbreviated
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
@@ -76,8 +76,8 @@ class _Loader(yaml.SafeLoader):
                 raise PipelineError(f"line {key_node.start_mark.line + 1}: a key must be a word")
             if key in seen:
                 raise PipelineError(
-                    f"line {key_node.start_mark.line + 1}: the key {shown(key)} is given twice; "
-                    "remove one of the two"
+                    f"line {key_node.start_mark.line + 1}: the key {abbreviated(key)} "
+                    "is given twice; remove one of the two"
                 )
             seen.add(key)
         self._checked.add(id(node))

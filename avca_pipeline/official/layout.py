@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from avca_pipeline.artifacts import in_child
+from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.official.lists import STAGE_2_TRAIN, STAGES
 
@@ -41,25 +43,19 @@ def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.n
     """
     for folder in stage_folders(path, modality):
         for file in sorted(folder.glob("*.h5")):
-            clip_ids, data = _read_class(file)
+            clip_ids, data = in_child.read(file, _read_class)
             yield file, file.stem, clip_ids, data
 
 
 def _read_class(path: Path) -> tuple[list[str], np.ndarray]:
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            data = np.asarray(file["data"][()], np.float32)
-            clip_ids = [_text(name) for name in np.ravel(file["video_urls"][()])]
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise FormatError(f"{path}: cannot be read as features ({error})") from error
+    with h5py.File(path, "r") as file:
+        clip_ids, data = strings(file, "video_urls"), numbers(file, "data")
     if data.ndim != 2 or len(data) != len(clip_ids):
         raise FormatError(f"{path}: {len(clip_ids)} clips but data {data.shape}")
+    with np.errstate(over="ignore"):
+        data = np.asarray(data, np.float32)
     if not np.isfinite(data).all():
         raise FormatError(f"{path}: has features that are not finite")
     return clip_ids, data
-
-
-def _text(name: object) -> str:
-    return name.decode("utf-8") if isinstance(name, bytes) else str(name)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
 
-from avca_pipeline.artifacts.hdf5 import read_strings
+from avca_pipeline.artifacts import in_child, pickled_arrays
+from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.official.lists import class_key, read_names
 from avca_pipeline.registry import PluginSettings
-
-# All that a pickled dict of arrays refers to, under NumPy's old and new module names.
-ADMITTED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-}
 
 
 class Settings(PluginSettings):
@@ -84,7 +70,9 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
         PipelineError: a class has no vector, or the file is not what it should be.
     """
     table = (
-        _read_npy(settings.path) if settings.path.suffix == ".npy" else _read_hdf5(settings.path)
+        pickled_arrays.read_npy(settings.path)
+        if settings.path.suffix == ".npy"
+        else in_child.read(settings.path, _read_hdf5)
     )
     spelling = _pairs(settings.names, settings.pairing) if settings.names else {}
     loose: dict[str, list[str]] = {}
@@ -99,7 +87,10 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
             raise PipelineError(
                 f"{settings.path}: {what} for class {class_name!r} (looked for {name!r})"
             )
-        rows.append(np.asarray(table[found[0]], np.float32).reshape(-1))
+        row = table[found[0]]
+        if not len(row) or not np.isfinite(row).all():
+            raise FormatError(f"{settings.path}: the vector of {name!r} is empty or not finite")
+        rows.append(row)
     if len({len(row) for row in rows}) > 1:
         raise FormatError(f"{settings.path}: vectors of different lengths")
     return np.stack(rows)
@@ -114,40 +105,15 @@ def _pairs(path: Path, pairing: str) -> dict[str, str]:
     return {class_key(original): manual for original, manual in rows}
 
 
-def _read_npy(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            is_first = np.lib.format.read_magic(file) == (1, 0)
-            header = np.lib.format
-            read = header.read_array_header_1_0 if is_first else header.read_array_header_2_0
-            shape, _, dtype = read(file)
-            if shape != () or not dtype.hasobject:
-                raise FormatError(f"{path}: an array of shape {shape}, not a dict of vectors")
-            value = _ArraysOnly(io.BytesIO(file.read())).load()
-    except FormatError:
-        raise
-    except Exception as error:  # a hostile pickle can raise anything
-        raise FormatError(f"{path}: cannot be read as a dict of arrays ({error})") from error
-    value = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise FormatError(f"{path}: holds no dict from class names to vectors")
-    return value
-
-
-def _read_hdf5(path: Path) -> dict[str, Any]:
+def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            return dict(zip(read_strings(file, "class_name"), file["vectors"][()], strict=True))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path}: needs the datasets class_name and vectors ({error})") from error
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles NumPy arrays and refuses everything that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ADMITTED:
-            raise pickle.UnpicklingError(f"refers to {module}.{name}, which arrays do not need")
-        return super().find_class(module, name)
+    with h5py.File(path, "r") as file:
+        names, vectors = strings(file, "class_name"), numbers(file, "vectors")
+    if vectors.ndim < 2 or len(vectors) != len(names):
+        raise FormatError(f"{path}: {len(names)} classes but vectors {vectors.shape}")
+    if len(set(names)) < len(names):
+        raise FormatError(f"{path}: a class is given twice")
+    with np.errstate(over="ignore"):
+        rows = np.asarray(vectors, np.float32).reshape(len(vectors), -1)
+    return dict(zip(names, rows, strict=True))
