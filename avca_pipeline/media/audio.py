@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from avca_pipeline.media import Limits, MediaError
-from avca_pipeline.media.container import (
-    MIN_SHARE_OF_ANNOUNCED,
-    best_stream,
-    decoded,
-    opened,
-    seek,
-    start_s,
-)
+from avca_pipeline.media import Limits, MediaError, notes
+from avca_pipeline.media.container import opened
 from avca_pipeline.media.resample import resampled
+from avca_pipeline.media.timeline import Track
 
 # Sample formats whose 16-bit values are worked out here, many frames at a time.
 DIRECT = ("s16", "s16p", "flt", "fltp")
 GATHERED_S = 0.5
+SILENCE_S = 1.0
+
+# Time stamps this far from where the samples before have ended are taken for inaccurate: less than
+# one frame of any usual codec, more than the rounding of any clock.
+JITTER_S = 0.015
+# In these formats the demuxer works time stamps out from sizes and average rates.
+INACCURATE = frozenset({"avi", "asf", "asf_o", "rm"})
+INACCURATE_JITTER_S = 0.1
 
 
 def mono_blocks(
@@ -31,7 +33,8 @@ def mono_blocks(
 
     Decoded to 16 bit at the file's own rate and layout, divided by 32768, averaged over channels
     and only then resampled, as VGGish's published front end does. (FFmpeg's own mixing to mono
-    would be 3 dB too loud for stereo.) Blocks have any length.
+    would be 3 dB too loud for stereo.) Blocks have any length. Samples stand where their time
+    stamps say, with silence in gaps and before sound that begins late, see `timeline`.
 
     Args:
         path: a media file.
@@ -44,93 +47,137 @@ def mono_blocks(
         MediaError: no audio, damaged or cut off, over the limits, or nothing between the times.
     """
     with opened(path) as container:
-        stream = best_stream(container, "audio")
-        if stream is None:
-            raise MediaError("no audio stream")
-        native_hz = stream.codec_context.sample_rate
+        track = Track(path, "audio", container)
+        native_hz = track.stream.codec_context.sample_rate
         if not native_hz:
             raise MediaError("damaged: audio without a sample rate")
         count = 0
-        for block in resampled(_native(container, stream, start, end), native_hz, rate_hz):
+        for block in resampled(_native(track, native_hz, start or 0.0, end), native_hz, rate_hz):
             count += len(block)
             if count > limits.max_duration_s * rate_hz:
                 raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
             yield block
+        track.check_damage()
         if not count:
             raise MediaError("nothing in segment: no audio sample in it")
 
 
 def _native(
-    container: Any, stream: Any, start: float | None, end: float | None
+    track: Track, rate_hz: int, begin_s: float, end_s: float | None
 ) -> Iterator[np.ndarray]:
-    """Yields mono float64 blocks at the file's own rate, trimmed to the segment by time stamp."""
-    begin_s = start_s(container) + (start or 0.0)
-    if start:
-        seek(container, stream, begin_s)
-    rate_hz = stream.codec_context.sample_rate
-    wanted = None if end is None else round((end - (start or 0.0)) * rate_hz)
-    received, taken = 0, 0
-    position: int | None = 0 if not start else None  # of the next sample, relative to the segment
-    for time_s, block in _gathered(decoded(container, stream, after_seek=bool(start)), rate_hz):
-        if position is None:
-            position = 0 if time_s is None else round((time_s - begin_s) * rate_hz)
-        received += block.shape[1]
-        kept = block[:, max(0, -position) :]
-        position += block.shape[1]
-        kept = kept if wanted is None else kept[:, : wanted - taken]
-        taken += kept.shape[1]
-        if kept.shape[1]:
-            # Exactly the mean over channels of samples divided by 32768.
-            yield kept.sum(axis=0, dtype=np.float64) / (len(kept) * 32768.0)
-        if wanted is not None and taken >= wanted:
+    """Yields mono float64 blocks at the file's own rate from the clip's first sample on."""
+    wanted = None if end_s is None else round((end_s - begin_s) * rate_hz)
+    position = 0  # of the next sample, relative to the clip
+    for place, block in _placed(track, rate_hz, begin_s):
+        if wanted is not None and place >= wanted:
+            if position:
+                yield from _silence(wanted - position, rate_hz)
             return
-    if start is None and end is None and stream.frames:
-        announced = float((stream.duration or 0) * stream.time_base) * rate_hz
-        if received < MIN_SHARE_OF_ANNOUNCED * announced:
-            raise MediaError(f"truncated: {received} of {announced:.0f} audio samples")
+        kept = block[:, max(0, position - place) :]  # what overlaps was there before
+        kept = kept if wanted is None else kept[:, : wanted - max(position, place)]
+        if not kept.shape[1]:
+            continue
+        yield from _silence(place - position, rate_hz)
+        # Exactly the mean over channels of samples divided by 32768.
+        yield kept.sum(axis=0, dtype=np.float64) / (len(kept) * 32768.0)
+        position = max(position, place) + kept.shape[1]
+        if position == wanted:
+            return
+    track.check_arrived(begin_s, end_s)
 
 
-def _gathered(frames: Iterator[Any], rate_hz: int) -> Iterator[tuple[float | None, np.ndarray]]:
-    """Yields the time stamp and the 16-bit samples, ``(channels, samples)``, of half seconds.
+def _silence(count: int, rate_hz: int) -> Iterator[np.ndarray]:
+    """Yields so many samples of silence, and notes it."""
+    if count > 0:
+        notes.current().gap_s += count / rate_hz
+    step = int(SILENCE_S * rate_hz)
+    for begin in range(0, count, step):
+        yield np.zeros(min(step, count - begin))
 
-    Frames of compressed sound are short, and arithmetic on each would cost more than decoding.
+
+def _placed(track: Track, rate_hz: int, begin_s: float) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields 16-bit samples, ``(channels, samples)``, half seconds or more, and where they belong.
+
+    That is in samples after ``begin_s``. Frames of compressed sound are short, and arithmetic on
+    each would cost more than decoding.
     """
-    first: Any = None
-    held: list[np.ndarray] = []
-    time_s, length = None, 0
-    convert = _to_16_bit()
-    for frame in frames:
-        first = first or frame
-        if (frame.sample_rate, frame.format.name, frame.layout.nb_channels) != (
-            first.sample_rate, first.format.name, first.layout.nb_channels
-        ):  # fmt: skip
-            raise MediaError("damaged: the audio format changes within the file")
-        if not held:
-            time_s = frame.time if frame.pts is not None else None
-        held.append(frame.to_ndarray() if frame.format.name in DIRECT else convert(frame))
-        length += frame.samples
-        if length >= GATHERED_S * rate_hz:
-            yield time_s, _channels(held, first)
-            held, length = [], 0
-    if held:
-        yield time_s, _channels(held, first)
+    name = track.container.format.name
+    jitter = round((INACCURATE_JITTER_S if name in INACCURATE else JITTER_S) * rate_hz)
+    run: _Run | None = None
+    for frame, time_s in track.decoded(begin_s):
+        stated = None if time_s is None else round((time_s - begin_s) * rate_hz)
+        if run is None and time_s is not None and track.grid is not None:
+            sample = track.grid.nearest(round(time_s * rate_hz))
+            stated = round(sample - begin_s * rate_hz)
+        expected = run.end if run is not None else stated
+        place = round(-begin_s * rate_hz) if expected is None else expected
+        is_elsewhere = stated is not None and abs(stated - place) > jitter
+        if run is None or is_elsewhere or not run.continues(frame):
+            if run is not None:
+                yield from run.taken(is_end=True)
+            run = _Run(frame, rate_hz, stated if is_elsewhere and stated is not None else place)
+        run.add(frame)
+        if run.end - run.place >= GATHERED_S * rate_hz:
+            yield from run.taken()
+    if run is not None:
+        yield from run.taken(is_end=True)
 
 
-def _channels(held: list[np.ndarray], frame: Any) -> np.ndarray:
+class _Run:
+    """Frames of one format without a gap between them.
+
+    Attributes:
+        place: of the first sample that has not been taken.
+        end: of the sample after the last one.
+    """
+
+    def __init__(self, frame: Any, rate_hz: int, place: int) -> None:
+        self.first, self.place, self.end = frame, place, place
+        self.held: list[np.ndarray] = []
+        self.is_direct = frame.format.name in DIRECT and frame.sample_rate == rate_hz
+        if not self.is_direct:
+            import av
+
+            # FFmpeg converts any other format, and sound whose rate is no longer the file's.
+            self.resampler = av.AudioResampler(format="s16p", rate=rate_hz)
+
+    def continues(self, frame: Any) -> bool:
+        """Returns whether a frame has the run's format."""
+        return bool(
+            frame.sample_rate == self.first.sample_rate
+            and frame.format.name == self.first.format.name
+            and frame.layout.nb_channels == self.first.layout.nb_channels
+        )
+
+    def add(self, frame: Any | None) -> None:
+        """Adds a frame; ``None`` gets out what a resampler has held back."""
+        if self.is_direct:
+            self._hold(frame)
+        else:
+            for part in self.resampler.resample(frame):
+                self._hold(part)
+
+    def taken(self, *, is_end: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields where they belong, and the samples since the last time, if there are any."""
+        if is_end and not self.is_direct:
+            self.add(None)
+        if self.held:
+            is_packed = self.is_direct and self.first.format.name in ("flt", "s16")
+            num_channels = self.first.layout.nb_channels if is_packed else None
+            yield self.place, _channels(self.held, num_channels)
+            self.held, self.place = [], self.end
+
+    def _hold(self, frame: Any) -> None:
+        self.held.append(frame.to_ndarray())
+        self.end += frame.samples
+
+
+def _channels(held: list[np.ndarray], num_interleaved: int | None) -> np.ndarray:
+    """Returns ``(channels, samples)`` in units of 16-bit samples."""
     samples = np.concatenate(held, axis=1)
-    if frame.format.name in ("flt", "s16"):  # interleaved
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if num_interleaved is not None:
+        samples = samples.reshape(-1, num_interleaved).T
     if samples.dtype == np.float32:
         # What FFmpeg's own conversion does: nearest, halves to even, and clipped.
         samples = np.rint(samples * np.float32(32768)).clip(-32768, 32767)
     return samples
-
-
-def _to_16_bit() -> Callable[[Any], np.ndarray]:
-    """Returns a conversion of frames in any other format by FFmpeg."""
-    import av
-
-    resampler = av.AudioResampler(format="s16p")
-    return lambda frame: np.concatenate(
-        [part.to_ndarray() for part in resampler.resample(frame)], axis=1
-    )

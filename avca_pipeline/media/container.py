@@ -12,8 +12,50 @@ from avca_pipeline.media import MediaError
 
 MICROSECONDS = 1_000_000
 
-# A file that announces far more frames or samples than it yields was cut off.
-MIN_SHARE_OF_ANNOUNCED = 0.9
+# Formats of FFmpeg whose demuxers read the file itself and nothing else. Not among them, on
+# purpose: what names other files or addresses (concat, hls, dash, image2, sdp, vobsub, …), what
+# is a device (lavfi, fbdev, …), still pictures, and subtitles.
+FORMATS = (
+    "3gp,aac,ac3,adx,aiff,amr,amrnb,amrwb,ape,apng,asf,asf_o,au,av1,avi,avs2,avs3,caf,"
+    "cavsvideo,daud,dhav,dirac,dnxhd,dsf,dts,dtshd,dv,eac3,film_cpk,flac,flic,flv,g722,gif,"
+    "gsm,gxf,h261,h263,h264,hevc,iff,ivf,loas,m4v,matroska,mjpeg,mlp,mov,mp3,mp4,mpc,mpc8,"
+    "mpeg,mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,oma,pva,qcp,rm,roq,shn,smjpeg,smk,sox,"
+    "spdif,swf,tak,thp,truehd,tta,vc1,vivo,voc,vqf,vvc,w64,wav,webm,wtv,wv,xa,xwma,"
+    "yuv4mpegpipe"
+)
+
+# Playlists, external references and addresses inside a file can open nothing.
+SAFE_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+
+
+# Formats whose headers or indexes say in advance how long the file is. For all others FFmpeg looks
+# at what there is, or guesses by the rate of bits.
+ANNOUNCING = frozenset(
+    {
+        "aiff",
+        "ape",
+        "asf",
+        "au",
+        "avi",
+        "caf",
+        "flac",
+        "flv",
+        "iff",
+        "mov,mp4,m4a,3gp,3g2,mj2",
+        "matroska,webm",
+        "mxf",
+        "rm",
+        "tak",
+        "tta",
+        "voc",
+        "w64",
+        "wav",
+        "wtv",
+        "wv",
+    }
+)
+# What begins the tag of MP3 files that counts their frames.
+MP3_COUNTS = (b"Xing", b"Info", b"VBRI")
 
 
 @dataclass(frozen=True)
@@ -48,7 +90,9 @@ def opened(path: Path) -> Iterator[Any]:
         raise MediaError(f"missing file: {error.strerror}") from None
     try:
         # A plain string such as "concat:…" or "-" would be taken for a protocol or a pipe.
-        container = av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        container = av.open(
+            f"file:{path}", mode="r", metadata_errors="replace", options=SAFE_OPTIONS
+        )
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"not a media file: {_words(error)}") from error
     with container:
@@ -75,29 +119,25 @@ def start_s(container: Any) -> float:
     return (container.start_time or 0) / MICROSECONDS
 
 
-def seek(container: Any, stream: Any, target_s: float) -> None:
-    """Goes to the last keyframe of ``stream`` at or before a time stamp."""
-    container.seek(int(target_s / stream.time_base), stream=stream, backward=True)
+def streams(container: Any) -> list[Any]:
+    """Returns the streams that count: the best of video and of audio, as far as there are any."""
+    found = (best_stream(container, kind) for kind in ("video", "audio"))
+    return [stream for stream in found if stream is not None]
 
 
-def decoded(container: Any, stream: Any, *, after_seek: bool) -> Iterator[Any]:
-    """Yields decoded frames; errors before the first one are forgiven after a seek.
-
-    A seek may land in the middle of a frame or before the keyframe that the first packet needs.
-    """
-    import av
-
-    forgiving = after_seek
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            if not forgiving:
-                raise
-            continue
-        for frame in frames:
-            forgiving = False
-            yield frame
+def announces(path: Path, container: Any) -> bool:
+    """Returns whether a file says in advance how long it is."""
+    if container.format.name != "mp3":
+        return container.format.name in ANNOUNCING
+    with open(path, "rb") as file:
+        header = file.read(10)
+        if header[:3] == b"ID3":  # its size is in 7 bits a byte
+            size = 0
+            for byte in header[6:10]:
+                size = size << 7 | byte & 0x7F
+            file.seek(10 + size)
+        beginning = header + file.read(4096)
+    return any(tag in beginning for tag in MP3_COUNTS)
 
 
 def probe(path: Path) -> Probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -11,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.media import Limits, MediaError
-from avca_pipeline.media.container import (
-    MIN_SHARE_OF_ANNOUNCED,
-    best_stream,
-    decoded,
-    opened,
-    seek,
-    start_s,
-)
+from avca_pipeline.media import Limits, MediaError, notes
+from avca_pipeline.media.container import opened
+from avca_pipeline.media.orientation import upright
+from avca_pipeline.media.timeline import Track
+
+# A picture held for so much longer than it was to last counts as a gap.
+GAP_S = 0.1
 
 
 def frames(
@@ -29,10 +28,10 @@ def frames(
 
     A frame is shown until the next one begins, whatever the rate of the file: slow and variable
     rates repeat frames, fast ones skip some. For a whole file these are the frames that
-    libavfilter's ``fps`` filter picks, but for AVI files that have the rate already: those are
-    passed through, because AVI stores no time stamps and the ones made up for MPEG-4 have a gap
-    after the first frame. Consecutive repeats are the same array. Non-square pixels are not
-    stretched: the backbones' published preprocessing resizes the stored pixels.
+    libavfilter's ``fps`` filter picks, but for AVI files with B-frames: AVI stores no time stamps,
+    and those that FFmpeg makes up for it are in disorder. Where the picture begins later than the
+    clip there is none, see `timeline`. Consecutive repeats are the same array. Non-square pixels
+    are not stretched: the backbones' published preprocessing resizes the stored pixels.
 
     Args:
         path: a media file.
@@ -44,73 +43,77 @@ def frames(
     Raises:
         MediaError: no video, damaged or cut off, over the limits, or nothing between the times.
     """
-    with _video(path, limits) as (container, stream):
-        is_whole = start is None and end is None
-        timed = _timed(container, stream, start, limits, is_whole=is_whole)
-        if is_whole and container.format.name == "avi" and stream.average_rate == rate_hz:
-            picked: Iterator[Any] = (frame for frame, _, _ in timed)
-        else:
-            origin_s = 0.0 if is_whole else start_s(container) + (start or 0.0)
-            last = None if end is None else _round((end - (start or 0.0)) * rate_hz)
-            picked = pick(timed, rate_hz, origin_s, last, from_zero=not is_whole)
+    with _video(path, limits) as track:
+        begin_s = start or 0.0
+        timed = _timed(track, begin_s, end, limits)
+        last = None if end is None else _round((end - begin_s) * rate_hz)
+        picked = pick(timed, rate_hz, begin_s, last)
         yield from _arrays(picked, rate_hz, limits)
+        track.check_damage()
 
 
 def native_frames(
     path: Path, start: float | None, end: float | None, limits: Limits
 ) -> Iterator[np.ndarray]:
     """Yields every frame of a clip once, as `frames` does, whatever the rate of the file."""
-    with _video(path, limits) as (container, stream):
-        timed = _timed(container, stream, start, limits, is_whole=start is None and end is None)
-        begin_s = start_s(container) + (start or 0.0)
-        half = 0.5 / float(_rate(stream))
+    with _video(path, limits) as track:
+        rate = _rate(track.stream)
+        begin_s, half = start or 0.0, 0.5 / float(rate)
+        timed = _timed(track, begin_s, end, limits)
         inside = (
             frame
             for frame, time_s, _ in timed
             if start is None or time_s > begin_s - half
-            if end is None or time_s < begin_s + end - (start or 0.0) - half
+            if end is None or time_s < end - half
         )
-        yield from _arrays(inside, math.ceil(_rate(stream)), limits)
+        yield from _arrays(inside, math.ceil(rate), limits)
+        track.check_damage()
 
 
 def frame_count(
     path: Path, start: float | None, end: float | None, limits: Limits
 ) -> tuple[int, float]:
-    """Returns how many frames a clip has, without decoding it, and how many in a second."""
-    with _video(path, limits) as (container, stream):
-        count = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
-        rate = float(_rate(stream))
-    last = count if end is None else min(count, round(end * rate))
-    return max(0, last - round((start or 0.0) * rate)), rate
+    """Returns how many frames `native_frames` yields, without decoding, and how many a second."""
+    with _video(path, limits) as track:
+        rate = float(_rate(track.stream))
+        begin_s, half = start or 0.0, 0.5 / rate
+        times_s = (track.begins_s(packet) for packet in track.shown_packets())
+        count = sum(
+            time_s is None
+            or ((start is None or time_s > begin_s - half) and (end is None or time_s < end - half))
+            for time_s in times_s
+        )
+    return count, rate
+
+
+def claimed_count(path: Path, limits: Limits) -> int:
+    """Returns how many frames a file's header counts; 0 where it does not say."""
+    with _video(path, limits) as track:
+        return int(track.stream.frames)
 
 
 def pick(
-    timed: Iterable[tuple[Any, float, float]],
-    rate_hz: int,
-    origin_s: float,
-    last: int | None,
-    *,
-    from_zero: bool,
+    timed: Iterable[tuple[Any, float, float]], rate_hz: int, origin_s: float, last: int | None
 ) -> Iterator[Any]:
     """Yields the frame on show at each tick of a clock of ``rate_hz`` that starts at ``origin_s``.
 
     Pure arithmetic. A frame's time is rounded to the nearest tick, halves away from zero; of
-    several frames at one tick the last one counts; the final frame lasts for its duration.
+    several frames at one tick the last one counts; the final frame lasts for its duration. Nothing
+    is yielded for the ticks before the first frame.
 
     Args:
         timed: ``(frame, time stamp, duration)`` in seconds, in the order of display.
         rate_hz: ticks per second.
         origin_s: the time stamp of tick 0.
         last: the tick before which to stop; ``None`` for the end of the frames.
-        from_zero: begin at tick 0 (a segment), not at the first frame's tick (a whole file).
     """
     current, end_s = None, 0.0
-    tick: int | None = 0 if from_zero else None
+    tick = 0
     emitted = False
     for frame, time_s, duration_s in timed:
         begins = _round((time_s - origin_s) * rate_hz)
-        if tick is None:
-            tick = begins
+        if current is None:
+            tick = max(0, begins)
         while current is not None and tick < begins and (last is None or tick < last):
             yield current
             emitted, tick = True, tick + 1
@@ -120,23 +123,28 @@ def pick(
     stop = _round((end_s - origin_s) * rate_hz)
     if last is not None:  # a segment that outlasts its media ends with the media
         stop = min(last, stop)
-    while current is not None and tick is not None and tick < stop:
+    while current is not None and tick < stop:
         yield current
         emitted, tick = True, tick + 1
-    if current is not None and not emitted and not from_zero:
+    if current is not None and not emitted and last is None and end_s > origin_s:
         yield current  # a clip of one short frame still has that frame
 
 
 @contextlib.contextmanager
-def _video(path: Path, limits: Limits) -> Iterator[tuple[Any, Any]]:
-    """Opens a file and yields it with its best video stream."""
+def _video(path: Path, limits: Limits) -> Iterator[Track]:
+    """Opens a file and yields its best video stream."""
     with opened(path) as container:
-        stream = best_stream(container, "video")
-        if stream is None:
-            raise MediaError("no video stream")
-        stream.thread_type = "NONE"  # decode workers are the unit of parallelism
-        check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
-        yield container, stream
+        track = Track(path, "video", container)
+        track.prepare = functools.partial(_prepare, limits=limits)
+        track.prepare(track.stream)
+        yield track
+
+
+def _prepare(stream: Any, limits: Limits) -> None:
+    stream.thread_type = "NONE"  # decode workers are the unit of parallelism
+    check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
+    # Frames may grow on the way: the decoder itself refuses to make larger ones.
+    stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
 
 
 def _rate(stream: Any) -> Fraction:
@@ -150,35 +158,31 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
 
 
 def _timed(
-    container: Any, stream: Any, start: float | None, limits: Limits, *, is_whole: bool
+    track: Track, begin_s: float, end_s: float | None, limits: Limits
 ) -> Iterator[tuple[Any, float, float]]:
-    """Yields ``(frame, time stamp, duration)`` from the last keyframe before ``start`` on."""
-    begin_s = start_s(container) + (start or 0.0)
-    if start:
-        seek(container, stream, begin_s)
-    rate = _rate(stream)
-    count, next_s, retried = 0, None, not start
-    iterator = decoded(container, stream, after_seek=bool(start))
-    while (frame := next(iterator, None)) is not None:
-        time_s = frame.time if frame.pts is not None else next_s
-        time_s = begin_s if time_s is None else time_s
-        if not retried and time_s > begin_s + 0.5 / rate:
-            # Some containers have no usable index and seek too far: read from the beginning.
-            container.seek(0, backward=True)
-            iterator, retried = decoded(container, stream, after_seek=False), True
-            continue
-        retried = True
-        duration = frame.duration * frame.time_base if frame.duration else 1 / rate
-        next_s = time_s + float(duration)
-        if next_s - begin_s > limits.max_duration_s:
+    """Yields ``(frame, time, duration)`` on the file's line, from the frame on show on."""
+    unit, usual_s = float(track.stream.time_base), float(1 / _rate(track.stream))
+    held: tuple[Any, float, float] | None = None
+    for frame, known_s in track.decoded(begin_s):
+        next_s = begin_s if held is None else held[1] + held[2]
+        time_s = next_s if known_s is None else known_s
+        duration_s = frame.duration * unit if frame.duration else usual_s
+        if time_s + duration_s - begin_s > limits.max_duration_s:
             raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
-        count += 1
-        yield frame, time_s, float(duration)
-    if is_whole and count < MIN_SHARE_OF_ANNOUNCED * stream.frames:
-        raise MediaError(f"truncated: {count} of {stream.frames} frames")
+        if held is not None:
+            stated_s = max(next_s, begin_s, track.repeated_until_s)
+            if time_s > stated_s + GAP_S:
+                notes.current().gap_s += time_s - stated_s
+            yield held
+        held = frame, time_s, duration_s
+    if held is not None:
+        frame, time_s, duration_s = held
+        yield frame, time_s, max(duration_s, track.repeated_until_s - time_s)
+    track.check_arrived(begin_s, end_s)
 
 
 def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.ndarray]:
+    from av.sidedata.sidedata import Type
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # one for all frames: a new scaler each time costs half again
@@ -187,7 +191,9 @@ def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.
         if frame is not source:
             check_pixels(frame.width, frame.height, limits)
             rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
-            source, array = frame, np.ascontiguousarray(np.rot90(rgb, _quarter_turns(frame)))
+            matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+            rgb = upright(rgb, None if matrix is None else bytes(matrix))
+            source, array = frame, np.ascontiguousarray(rgb)
         assert array is not None
         count += 1
         if count > limits.max_duration_s * rate_hz:
@@ -195,11 +201,6 @@ def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.
         yield array
     if not count:
         raise MediaError("nothing in segment: no video frame in it")
-
-
-def _quarter_turns(frame: Any) -> int:
-    """Returns how many quarter turns counter-clockwise bring the stored picture upright."""
-    return round(frame.rotation / 90) % 4
 
 
 def _round(value: float) -> int:

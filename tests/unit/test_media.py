@@ -97,7 +97,7 @@ def test_picking_matches_the_definition() -> None:
         ticks = np.floor(times * 25 + 0.5 + 1e-9)
         end = int(np.floor((times[-1] + 0.04) * 25 + 0.5 + 1e-9))
         expected = [int(np.flatnonzero(ticks <= n)[-1]) for n in range(int(ticks[0]), end)]
-        assert list(pick(timed, 25, 0.0, None, from_zero=False)) == expected
+        assert list(pick(timed, 25, 0.0, None)) == expected
 
 
 def test_rotation_is_applied(tmp_path: Path) -> None:

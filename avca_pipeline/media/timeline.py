@@ -1,0 +1,417 @@
+"""One line of time for a file: its frames and samples, placed by their time stamps.
+
+**Time** runs from the beginning of the file, which is its earliest time stamp of any stream. What a
+file says about counts places nothing. A stretch of a file is the same as that stretch of the
+whole file.
+
+**A gap** (time stamps go on later than what came before has lasted) stays as long as it is: the
+picture before it is held, and the sound is silent. Silence also stands for sound that begins later
+than the file. A stretch without any frame or sample of its own is ``nothing in segment``.
+
+**A jump** (time stamps go back, as in files that were joined, or forward by more than 10 s in all
+streams at once, where the format allows for that: MPEG-TS, MPEG-PS, Ogg) is no time that passed:
+what follows goes on where what came before has ended. A clock that runs over (33 bits in MPEG)
+goes on as well.
+
+**Damage** is tolerated up to a tenth, for every format and codec alike, and rejects beyond: packets
+that cannot be decoded are left out and their time is a gap (``damaged`` if they are more than a
+tenth of the clip's packets); a file may end up to a tenth before the time that its header or index
+announces (``truncated`` beyond that). What announces nothing, such as MPEG-TS, ends where it ends.
+
+Gaps, jumps and lost packets are counted in the clip's `notes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from avca_pipeline.media import MediaError, notes
+from avca_pipeline.media.container import (
+    MICROSECONDS,
+    announces,
+    best_stream,
+    opened,
+    start_s,
+    streams,
+)
+from avca_pipeline.media.jumps import Clock, may_jump
+
+# Frames and where on the line they begin, where that is known.
+Timed: TypeAlias = Generator[tuple[Any, float | None], None, None]
+
+MAX_LOST_SHARE = 0.1
+# A decoder is started so much earlier than the sound that is wanted: Opus needs 80 ms, MP3 at low
+# rates borrows bits from a second before.
+PRE_ROLL_S = 1.0
+CLOCK_S = 1e-3  # the coarsest clock of a format
+# Writers of AVI leave so many frames empty behind the first one when their encoder begins late. The
+# second picture follows the first; later empty frames are pictures that were dropped.
+MAX_LEAD = 4
+# Of packets that wait for one that the clip needs; only a stream without keyframes has as many.
+MAX_HELD_BYTES = 64_000_000
+# Of these the demuxers cannot go to a time exactly, or would not notice a jump on the way.
+READ_FROM_THE_START = frozenset({"dv"})
+
+
+class Track:
+    """One stream of an open file, and what has been read of it.
+
+    Attributes:
+        container: from PyAV.
+        stream: from PyAV.
+        start_s: the time stamp, in seconds, that is the beginning of the line of time.
+        arrived_s: where on the line the last packet so far ends.
+        grid: where frames of sound begin, where they are alike and the format's clock is too coarse
+            to say it to the sample; known once decoding has begun in the middle.
+        repeated_until_s: where the last packet ends that was empty, which says that the picture
+            stays as it is.
+    """
+
+    def __init__(self, path: Path, kind: str, container: Any) -> None:
+        stream = best_stream(container, kind)
+        if stream is None:
+            raise MediaError(f"no {kind} stream")
+        self.path, self.kind = path, kind
+        self.container, self.stream = container, stream
+        self.start_s = start_s(container)
+        self.announced = announced_end_s(path, container, stream)
+        self.arrived_s: float | None = None
+        self.repeated_until_s = 0.0
+        self.prepare: Callable[[Any], None] = lambda stream: None
+        self.grid: Grid | None = None
+        self.lead: int | None = None  # empty frames of an AVI file behind its first one
+        self._num_sent = self._num_damaged = 0
+
+    def decoded(self, begin_s: float) -> Timed:
+        """Yields frames and their time on the line, from the one on show at ``begin_s`` on.
+
+        Earlier ones may come before it. What comes is what decoding the whole file would give.
+        """
+        if begin_s > 0 and not self._begins_after(begin_s):
+            frames = self._from_near(begin_s)
+            first = next(frames, None)
+            if first is not None and first[1] is not None and first[1] <= begin_s + CLOCK_S:
+                yield first
+                yield from frames
+                return
+            # It went too far, or does not know where it went: begin at the beginning.
+            frames.close()
+            with opened(self.path) as container:
+                self.container, self.stream = container, best_stream(container, self.kind)
+                self.prepare(self.stream)
+                yield from self._frames(self._packets(0.0), is_start=True)
+            return
+        yield from self._frames(self._packets(0.0), is_start=True)
+
+    def shown_packets(self) -> Iterator[Any]:
+        """Yields the packets of the whole file that hold something to show."""
+        for packet in _with_end(self._packets(0.0)):
+            if packet is not None and packet.size and not packet.is_discard:
+                yield packet
+
+    def begins_s(self, packet: Any) -> float | None:
+        """Returns where on the line what a packet holds begins."""
+        stamp = packet.dts if packet.pts is None or self._has_no_time_stamps() else packet.pts
+        return None if stamp is None else stamp * float(packet.time_base) - self.start_s
+
+    def check_arrived(self, begin_s: float, end_s: float | None) -> None:
+        """Raises `MediaError` if the file was to go on much longer than it did.
+
+        Args:
+            begin_s: where the clip begins.
+            end_s: where the clip ends; ``None`` for the end of the file.
+        """
+        announced_s, is_of_stream = self.announced
+        if announced_s is None:
+            return
+        announced_s -= (self.lead or 0) * float(self.stream.time_base)
+        wanted_s = announced_s if end_s is None else min(end_s, announced_s)
+        if wanted_s <= begin_s:
+            return
+        arrived_s = begin_s if self.arrived_s is None else self.arrived_s
+        if wanted_s - arrived_s <= MAX_LOST_SHARE * (wanted_s - begin_s):
+            return
+        # A container announces the end of its longest stream, which this one need not be.
+        if is_of_stream or last_arrival_s(self.path) < (1 - MAX_LOST_SHARE) * announced_s:
+            raise MediaError(f"truncated: {arrived_s:.1f} of {announced_s:.1f} s")
+
+    def _begins_after(self, time_s: float) -> bool:
+        first = self.stream.start_time
+        return first is not None and first * float(self.stream.time_base) - self.start_s >= time_s
+
+    def _from_near(self, begin_s: float) -> Timed:
+        lead_s = PRE_ROLL_S if self.kind == "audio" else 0.0
+        if may_jump(self.container) or self.container.format.name in READ_FROM_THE_START:
+            skipping = _later_sound if self.kind == "audio" else _later_pictures
+            packets = skipping(self._packets(0.0), begin_s - lead_s, self.begins_s)
+            yield from self._frames(packets, is_start=False)
+        elif begin_s > lead_s:
+            delay = self._delay() if self._has_no_time_stamps() else 0
+            if self.kind == "audio":
+                self.grid = self._frame_grid()
+            yield from self._frames(self._packets(begin_s - lead_s), is_start=False, delay=delay)
+        else:
+            yield from self._frames(self._packets(0.0), is_start=True)
+
+    def _packets(self, begin_s: float) -> Iterator[Any]:
+        """Yields the stream's packets on one line of time, and last an empty one."""
+        wanted = [self.stream]
+        if begin_s > 0:
+            target = int((begin_s + self.start_s) / self.stream.time_base)
+            self.container.seek(target, stream=self.stream, backward=True)
+        elif may_jump(self.container):
+            wanted = streams(self.container)  # each tells where the others are
+        clock = Clock(forward=may_jump(self.container))
+        demuxed = self.container.demux(wanted)
+        index = self.stream.index
+        first: Any = None  # packet of the file
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except Exception as error:
+                if not is_damage(error):
+                    raise
+                notes.current().num_damaged += 1  # as for ffmpeg, here the file ends
+                return
+            if packet is None:
+                return
+            has_jumped = clock.place(packet)
+            if packet.stream_index != index:
+                continue
+            notes.current().num_jumps += has_jumped
+            if self._has_no_time_stamps() and packet.dts is not None:
+                if begin_s == 0 and first is not None and self.lead is None:
+                    missing = packet.dts - first.dts - 1
+                    self.lead = missing if missing <= MAX_LEAD else 0
+                if begin_s > 0 or first is not None:
+                    packet.dts -= self.lead or 0
+                first = first or packet
+            yield packet
+
+    def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
+        """Yields decoded frames with their times; what cannot be decoded is left out."""
+        unit, context = float(self.stream.time_base), self.stream.codec_context
+        slots = _Slots(context, delay) if self._has_no_time_stamps() else None
+        forgiving = not is_start  # frames before the keyframe cannot be decoded
+        for packet in _with_end(packets):
+            if packet is not None:
+                self._arrive(packet)
+                if not packet.size:
+                    self.repeated_until_s = max(self.repeated_until_s, self.arrived_s or 0.0)
+                    continue
+                self._num_sent += 1
+            try:
+                frames = context.decode(packet)
+            except Exception as error:
+                if not is_damage(error):
+                    raise
+                if not forgiving:
+                    self._lose()
+                continue
+            if slots is not None:
+                slots.sent(packet)
+            for frame in frames:
+                forgiving = False
+                stamp = frame.pts if slots is None else slots.next()
+                yield frame, None if stamp is None else stamp * unit - self.start_s
+        self.check_damage()
+
+    def _arrive(self, packet: Any) -> None:
+        if packet.is_discard:  # hidden by an edit list
+            return
+        begin_s = self.begins_s(packet)
+        if begin_s is not None:
+            end_s = begin_s + (packet.duration or 0) * float(packet.time_base)
+            self.arrived_s = end_s if self.arrived_s is None else max(self.arrived_s, end_s)
+
+    def _lose(self) -> None:
+        self._num_damaged += 1
+        notes.current().num_damaged += 1
+
+    def check_damage(self) -> None:
+        """Raises `MediaError` if too many packets could not be decoded."""
+        if self._num_damaged > MAX_LOST_SHARE * self._num_sent:
+            raise MediaError(
+                f"damaged: {self._num_damaged} of {self._num_sent} packets cannot be decoded"
+            )
+
+    def _has_no_time_stamps(self) -> bool:
+        """Returns whether the times at which pictures are shown are FFmpeg's inventions."""
+        return bool(self.container.format.name == "avi" and self.kind == "video")
+
+    def _frame_grid(self) -> Grid | None:
+        """Returns where frames begin by the first three of the file, if that is worth knowing."""
+        rate_hz = self.stream.codec_context.sample_rate
+        slack = rate_hz * float(self.stream.time_base)
+        if slack <= 1:
+            return None
+        frames = self._frames(self._packets(0.0), is_start=True)
+        known = list(itertools.islice(frames, 3))
+        frames.close()
+        if len(known) < 3 or known[0][1] is None:
+            return None
+        first, second, third = (frame.samples for frame, _ in known)
+        if second != third or first > second:
+            return None
+        return Grid(round(known[0][1] * rate_hz) + first, second, slack)
+
+    def _delay(self) -> int:
+        """Returns how many packets the decoder takes before its first picture."""
+        num_sent = 0
+        for packet in self._packets(0.0):
+            if packet.size:
+                with contextlib.suppress(Exception):
+                    if self.stream.codec_context.decode(packet):
+                        break
+                num_sent += 1
+        return num_sent
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where frames of sound begin: all are of one length.
+
+    Attributes:
+        first: the sample, from the beginning of the line on, with which one of them begins.
+        step: samples in a frame.
+        slack: by how many samples the format's clock may be wrong.
+    """
+
+    first: int
+    step: int
+    slack: float
+
+    def nearest(self, sample: int) -> int:
+        """Returns the beginning of a frame if one is near enough, or else the sample itself."""
+        found = self.first + round((sample - self.first) / self.step) * self.step
+        return found if abs(found - sample) <= self.slack else sample
+
+
+class _Slots:
+    """The times of AVI's pictures, which has none: the n-th one shown takes the n-th packet's.
+
+    FFmpeg makes time stamps up for them, with gaps and in a wrong order where there are B-frames.
+    """
+
+    def __init__(self, context: Any, delay: int | None) -> None:
+        self.context, self.delay = context, delay
+        self.depth = context.has_b_frames
+        self.stamps: list[int] = []
+        self.last = -1
+
+    def sent(self, packet: Any | None) -> None:
+        """Remembers a packet that was decoded; ``None`` at the end gets out what is left."""
+        if packet is not None:
+            self.stamps.append(packet.dts)
+
+    def next(self) -> int | None:
+        """Returns the time stamp of the picture that has just come out."""
+        newest = len(self.stamps) - 1
+        if self.delay is None:
+            self.delay = newest
+        if self.context.has_b_frames > self.depth:
+            self.delay += self.context.has_b_frames - self.depth
+        self.depth = self.context.has_b_frames
+        self.last = min(max(self.last + 1, newest - self.delay), newest)
+        return self.stamps[self.last] if self.stamps else None
+
+
+def _with_end(packets: Iterator[Any]) -> Iterator[Any | None]:
+    """Yields packets and then ``None``, which flushes a decoder, in place of PyAV's empty one."""
+    held = None
+    for packet in packets:
+        if held is not None:
+            yield held
+        held = packet
+    if held is not None and held.size:
+        yield held
+    yield None
+
+
+def _later_sound(
+    packets: Iterator[Any], begin_s: float, time: Callable[[Any], float | None]
+) -> Iterator[Any]:
+    """Leaves out the packets that end before a time."""
+    has_begun = False
+    for packet in packets:
+        if not has_begun:
+            time_s = time(packet)
+            length_s = (packet.duration or 0) * float(packet.time_base or 0)
+            has_begun = time_s is not None and time_s + length_s > begin_s
+        if has_begun or not packet.size:
+            yield packet
+
+
+def _later_pictures(
+    packets: Iterator[Any], begin_s: float, time: Callable[[Any], float | None]
+) -> Iterator[Any]:
+    """Leaves out the packets before the last keyframe that is shown at or before a time."""
+    held: list[Any] = []
+    size, has_begun = 0, False
+    for packet in packets:
+        if has_begun:
+            yield packet
+            continue
+        time_s = time(packet)
+        if packet.is_keyframe and packet.size and time_s is not None and time_s <= begin_s:
+            held, size = [], 0
+        held.append(packet)
+        size += packet.size
+        if (time_s is not None and time_s > begin_s) or size > MAX_HELD_BYTES:
+            yield from held
+            held, has_begun = [], True
+    yield from held
+
+
+def is_damage(error: Exception) -> bool:
+    """Returns whether an error of FFmpeg is about the file's content, not about the machine."""
+    import av
+
+    return isinstance(error, av.error.InvalidDataError | av.error.ArgumentError | EOFError) or (
+        isinstance(error, av.FFmpegError) and not isinstance(error, OSError | MemoryError)
+    )
+
+
+def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | None, bool]:
+    """Returns where on the line a file is to end, and whether that is said of this stream.
+
+    ``None`` where nothing is said in advance: FFmpeg then looks at what there is, or guesses.
+    """
+    if not announces(path, container):
+        return None, False
+    length = stream.duration or 0
+    if container.format.name == "avi":  # FFmpeg corrects it by what it finds; this is the header's
+        length = max(length, stream.frames)
+    if length:
+        return ((stream.start_time or 0) + length) * float(stream.time_base) - start_s(
+            container
+        ), True
+    if container.duration:
+        # Writers count it from the beginning of the file, or from time stamp 0.
+        return container.duration / MICROSECONDS - max(0.0, start_s(container)), False
+    return None, False
+
+
+def last_arrival_s(path: Path) -> float:
+    """Returns where on the line the last packet of any stream ends."""
+    last_s = 0.0
+    with opened(path) as container:
+        begin_s = start_s(container)
+        demuxed = container.demux()
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except Exception as error:
+                if not is_damage(error):
+                    raise
+                return last_s
+            if packet is None:
+                return last_s
+            if packet.pts is not None:
+                end = packet.pts + (packet.duration or 0)
+                last_s = max(last_s, end * float(packet.time_base) - begin_s)
