@@ -260,6 +260,30 @@ def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
     assert num_right >= 6  # one would be chance
 
 
+def test_model_gets_ready_from_the_clips_it_may_use_alone(model: tuple[ModuleType, Any]) -> None:
+    """Clips that are not among the known rows are poison: one use of them is seen everywhere."""
+    module, settings = model
+    some, network = batch(), build(model).eval()
+    known = known_of(some)
+    poison = torch.ones(NUM_CLIPS, dtype=torch.bool)
+    poison[known.rows] = False
+    poisoned = replace(
+        known,
+        video=known.video.masked_fill(poison[:, None], torch.nan),
+        audio=known.audio.masked_fill(poison[:, None], torch.nan),
+    )
+    found = []
+    for one in (known, poisoned):
+        torch.manual_seed(0)
+        *_, ready = module.prepared(settings, network, one)
+        with torch.no_grad():
+            clips = module.embed_clips(settings, ready.eval(), some.video, some.audio).numpy()
+            classes = module.embed_classes(settings, ready, some.class_text).numpy()
+            found.append(module.distances(settings, ready, clips, classes).gzsl)
+    assert np.isfinite(found[1]).all()
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_model_does_not_notice_what_it_may_not_see(
     model: tuple[ModuleType, Any], stage: int

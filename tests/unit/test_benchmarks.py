@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from avca_pipeline import config as avca_config
-from avca_pipeline import registry
 from avca_pipeline.reporting.published import published, table
 from avca_pipeline.reporting.tables import Row, ScoredRun, Statistic
 from tests.conftest import REPOSITORY
 
+PUBLISHED_METHODS = {"ale", "apn", "avca", "avgzslnet", "cjme", "devise", "fvaegan", "sje"}
 BENCHMARKS = sorted((REPOSITORY / "workflow" / "benchmarks").glob("*.yaml"))
 
 
@@ -40,7 +40,7 @@ def test_the_whole_table_is_run(config: avca_config.Config) -> None:
     for combination in {(run.split, run.feature_set) for run in runs}:
         found = [run for run in runs if (run.split, run.feature_set) == combination]
         plugins = [config.models[run.model].plugin for run in found]
-        assert set(plugins) == set(registry.names("models"))
+        assert set(plugins) == PUBLISHED_METHODS
         assert len({run.seed for run in found}) == 5
         assert len(found) == 5 * len(set(plugins))
 
