@@ -57,7 +57,14 @@ def _manifest(o: argparse.Namespace) -> None:
 def _fetch(o: argparse.Namespace) -> None:
     given = o.settings
     _stage("fetch").run(
-        given["plugin"], given["settings"], o.clips, o.raw, o.out, o.download, o.pack
+        given["plugin"],
+        given["settings"],
+        o.clips,
+        o.raw,
+        o.out,
+        o.download,
+        o.pack,
+        limits=given.get("limits"),
     )
 
 

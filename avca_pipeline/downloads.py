@@ -1,35 +1,32 @@
 """Downloads one stretch of a video from wherever yt-dlp can read, and remembers what never will be.
 
-A failure is permanent (private, removed, blocked, not there) or transient (busy, broken off). A
-permanent one is written down beside the clips and not tried again; a transient one is tried again
-at once, after a pause that doubles or that the server asks for, and by the next run.
+A failure lasts (private, removed, blocked, not there) or passes (busy, broken off). One that lasts
+is written down beside the clips and not tried again; one that passes is tried again at once, after
+a pause that doubles or that the host asks for, and by the next run.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from avca_pipeline import web
+from avca_pipeline.addresses import redacted
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import writing
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.connections import MIN_BYTES_PER_S
+from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
+from avca_pipeline.failures import SESSION_LIMIT_S, hint, is_session_limit, lasting_reason
 from avca_pipeline.media import MediaError
+from avca_pipeline.media.cutting import cut
 from avca_pipeline.registry import PluginSettings
-
-MAX_PAUSE_S = 300.0
-
-PERMANENT = {
-    "private": r"private video|members-only|join this channel|sign in to confirm your age",
-    "removed": r"removed|terminated|no longer available|video unavailable|does not exist|"
-    r"this video is not available|HTTP Error (404|410)",
-    "blocked": r"not (?:made this video )?available in your country|geo.?restrict|copyright|"
-    r"HTTP Error 451",
-    "nothing in segment": r"^nothing in segment",
-}
-"""Reasons that no second attempt changes, and how they are worded."""
 
 
 class DownloadSettings(PluginSettings):
@@ -43,7 +40,10 @@ class DownloadSettings(PluginSettings):
         workers: downloads at a time in each job.
         attempts: for each clip in one run.
         back_off_s: after the first failed attempt; doubles with each.
-        timeout_s: without a byte, after which an attempt has failed.
+        timeout_s: after which an attempt has failed that brings nothing, or next to nothing.
+        max_s: of one attempt.
+        runs: of the workflow in which a clip is tried again that did not come for now; after them
+            its row stays as it is, unless ``--forcerun fetch`` asks for it.
         format: which of the encodings on offer, in yt-dlp's words; one file with both streams.
     """
 
@@ -55,6 +55,8 @@ class DownloadSettings(PluginSettings):
     attempts: int = Field(default=4, ge=1, le=100)
     back_off_s: float = Field(default=2.0, ge=0)
     timeout_s: float = Field(default=30.0, gt=0)
+    max_s: float = Field(default=6 * 3600.0, gt=0)
+    runs: int = Field(default=3, ge=0)
     format: str = "best[height<=480][vcodec!=none][acodec!=none]/best"
 
 
@@ -65,7 +67,54 @@ def check(settings: DownloadSettings) -> None:
         raise PipelineError(f"download.cookies: {settings.cookies}: no such file")
 
 
-def segment(url: str, path: Path, start_s: float, end_s: float, settings: DownloadSettings) -> None:
+@dataclass
+class Network:
+    """How one job downloads: the settings, and what its downloads share.
+
+    Attributes:
+        settings: of downloads.
+        max_bytes: of one file.
+        stopping: set when the job ends; whoever pauses goes on and fails.
+        wait: for so many seconds, or for the end of the job; returns whether that came.
+        resume_s: on the monotonic clock, before which nobody is to ask for more.
+    """
+
+    settings: DownloadSettings
+    max_bytes: int = MAX_BYTES
+    stopping: threading.Event = field(default_factory=threading.Event)
+    wait: Callable[[float], object] | None = None
+    resume_s: float = 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Waits, unless the job ends."""
+        if (self.wait or self.stopping.wait)(seconds) and seconds > 0:
+            raise TransientError("the job has ended before the download")
+
+    def all_pause(self, seconds: float) -> None:
+        """Lets all downloads of the job wait before they ask for more."""
+        self.resume_s = max(self.resume_s, time.monotonic() + seconds)
+
+    def wait_for_turn(self) -> None:
+        """Waits as long as all have to."""
+        seconds = self.resume_s - time.monotonic()
+        if seconds > 0:
+            self.pause(seconds)
+
+    def bounds(self) -> web.Bounds:
+        """Returns what one download from a plain address may cost."""
+        return web.Bounds(
+            attempts=self.settings.attempts,
+            timeout_s=self.settings.timeout_s,
+            max_s=self.settings.max_s,
+            max_bytes=self.max_bytes,
+            back_off_s=self.settings.back_off_s,
+            rate_bytes_per_s=self.settings.rate_bytes_per_s,
+            proxy=self.settings.proxy,
+            pause=self.pause,
+        )
+
+
+def segment(url: str, path: Path, start_s: float, end_s: float, network: Network) -> None:
     """Downloads a video and keeps one stretch of it, not encoded again.
 
     Args:
@@ -73,46 +122,71 @@ def segment(url: str, path: Path, start_s: float, end_s: float, settings: Downlo
         path: where the stretch goes, an ``.mp4`` that begins at ``start_s``.
         start_s: where it begins in the video.
         end_s: where it ends.
-        settings: of downloads.
+        network: of the job.
 
     Raises:
-        MediaError: why there is none. A permanent reason is remembered in ``<path>.failed``;
+        MediaError: why there never will be one. The reason is remembered in ``<path>.failed``;
             delete that file to have it tried again.
+        TransientError: why there is none for now.
+        PipelineError: the disk is full, or the host takes no more requests at all.
     """
     note = path.with_name(path.name + ".failed")
-    if note.is_file():
-        raise MediaError(note.read_text(encoding="utf-8").strip())
-    problem = ""
-    for attempt in range(settings.attempts):
-        failure = _attempt(url, path, start_s, end_s, settings)
-        if failure is None:
-            time.sleep(settings.pause_s)
+    with web.alone(path):
+        if path.is_file():
             return
-        problem, asked_s = _words(failure), _asked_to_wait_s(failure)
-        reason = permanent_reason(problem)
-        if reason:
-            text = problem if problem.startswith(reason) else f"{reason}: {problem}"
+        if note.is_file():
+            raise MediaError(note.read_text(encoding="utf-8").strip())
+        try:
+            _attempt_all(url, path, (start_s, end_s), network)
+        except MediaError as error:
             with writing(note) as temporary:
-                temporary.write_text(text + "\n", encoding="utf-8")
-            raise MediaError(text)
-        if attempt + 1 < settings.attempts:
-            time.sleep(min(MAX_PAUSE_S, max(asked_s or 0.0, settings.back_off_s * 2**attempt)))
-    hint = "; give download.cookies and a longer download.pause_s" if _is_bot(problem) else ""
-    raise MediaError(f"download failed: {problem}{hint}")
+                temporary.write_text(f"{error}\n", encoding="utf-8")
+            raise
+    network.pause(network.settings.pause_s)
+
+
+def _attempt_all(url: str, path: Path, stretch: tuple[float, float], network: Network) -> None:
+    settings, problem = network.settings, ""
+    for attempt in range(settings.attempts):
+        network.wait_for_turn()
+        failure = _attempt(url, path, stretch, network)
+        if failure is None:
+            return
+        if trouble := machine_trouble(failure):
+            raise PipelineError(f"{path}: cannot be downloaded ({trouble})") from failure
+        whole_problem = _words(failure)
+        problem = whole_problem.split(";")[0][:200]
+        reason = lasting_reason(whole_problem)
+        if reason:
+            raise MediaError(problem if problem.startswith(reason) else f"{reason}: {problem}")
+        asked_s = _asked_to_wait_s(failure)
+        if is_session_limit(whole_problem):
+            network.all_pause(max(asked_s, SESSION_LIMIT_S))
+        elif asked_s > web.MAX_PAUSE_S:
+            problem = f"{problem}; the host asks for {asked_s:.0f} s of patience"
+            break
+        elif attempt + 1 < settings.attempts:
+            network.pause(max(asked_s, settings.back_off_s * 2**attempt))
+    if is_session_limit(problem):  # All that are left would have the same answer.
+        raise PipelineError(
+            f"download: {problem}; what has come is kept, run again later{hint(problem)}"
+        )
+    raise TransientError(f"download failed: {problem}{hint(problem)}")
 
 
 def _attempt(
-    url: str, path: Path, start_s: float, end_s: float, settings: DownloadSettings
+    url: str, path: Path, stretch: tuple[float, float], network: Network
 ) -> Exception | None:
     """Downloads and cuts once; returns what went wrong."""
     whole = path.with_name(path.name + ".whole")
     try:
         if not whole.is_file():
-            _download(url, whole, settings)
+            _download(url, whole, network)
         with writing(path) as temporary:
-            cut(whole, temporary, start_s, end_s)
-    except MediaError as error:  # what came is not what was announced
-        whole.unlink(missing_ok=True)
+            cut(whole, temporary, *stretch)
+    except MediaError as error:  # what came is not what was announced, or too large
+        for left in (whole, whole.with_name(whole.name + ".part")):
+            left.unlink(missing_ok=True)
         return error
     except _failures() as error:
         return error
@@ -120,71 +194,9 @@ def _attempt(
     return None
 
 
-def permanent_reason(problem: str) -> str | None:
-    """Returns which of `PERMANENT` a failure is, or ``None`` for a transient one."""
-    if _is_bot(problem):
-        return None
-    for reason, pattern in PERMANENT.items():
-        if re.search(pattern, problem, re.IGNORECASE):
-            return reason
-    return None
-
-
-def _is_bot(problem: str) -> bool:
-    return re.search(r"not a bot", problem, re.IGNORECASE) is not None
-
-
-def cut(whole: Path, path: Path, start_s: float, end_s: float) -> None:
-    """Copies a stretch of a media file into an MP4 that begins there.
-
-    Packets are copied from the keyframe before on; the file says that what comes before the
-    beginning is not to be shown.
-
-    Raises:
-        MediaError: the file is damaged, or has nothing there.
-    """
-    import av
-
-    try:
-        with (
-            av.open(f"file:{whole}") as source,
-            av.open(f"file:{path}", "w", format="mp4") as target,
-        ):
-            best = (source.streams.best("video"), source.streams.best("audio"))
-            streams = [stream for stream in best if stream is not None]
-            copies = {one.index: target.add_stream_from_template(one) for one in streams}
-            begin_s = (source.start_time or 0) / av.time_base + start_s
-            length_s = end_s - start_s
-            source.seek(round(begin_s * av.time_base), backward=True)
-            over, num_packets = set(), 0
-            for packet in source.demux(streams):
-                if packet.pts is None or packet.dts is None:
-                    continue
-                index, unit = packet.stream.index, packet.time_base
-                shift = round(begin_s / unit)
-                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                if packet.dts * unit >= length_s:
-                    over.add(index)
-                    if len(over) == len(streams):
-                        break
-                is_before = (packet.pts + (packet.duration or 0)) * unit <= 0
-                if packet.pts * unit < length_s and not (is_before and index == _audio(best)):
-                    num_packets += not is_before
-                    packet.stream = copies[index]
-                    target.mux(packet)
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"damaged: what was downloaded cannot be cut ({error})") from error
-    if not num_packets:
-        raise MediaError(f"nothing in segment: the video ends before {start_s:g} s")
-
-
-def _audio(best: tuple[Any, Any]) -> int | None:
-    return None if best[1] is None else best[1].index
-
-
-def _download(url: str, path: Path, settings: DownloadSettings) -> None:
+def _download(url: str, path: Path, network: Network) -> None:
     """Downloads a whole file; what an attempt before has left is gone on with."""
-    yt_dlp = _yt_dlp()
+    yt_dlp, settings = _yt_dlp(), network.settings
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {
         "outtmpl": {"default": str(path).replace("%", "%%")},
@@ -206,11 +218,39 @@ def _download(url: str, path: Path, settings: DownloadSettings) -> None:
         "no_warnings": True,
         "fixup": "never",
         "logger": _Silent(),
+        "progress_hooks": [_Watch(network).look],
     }
     with yt_dlp.YoutubeDL({k: v for k, v in options.items() if v is not None}) as downloader:
         downloader.extract_info(url, download=True)
     if not path.is_file():
-        raise MediaError("download failed: nothing came")
+        raise OSError("nothing came")
+
+
+class _Watch:
+    """Ends a download that is too large, too long or too slow."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.begun_s = network, time.monotonic()
+        self.period_s, self.before = self.begun_s, 0
+
+    def look(self, state: dict[str, Any]) -> None:
+        """Is called by yt-dlp with each block."""
+        settings, now, size = self.network.settings, time.monotonic(), _bytes(state)
+        if size > self.network.max_bytes:
+            raise MediaError(f"too large: {size} bytes, and limits.max_bytes is less")
+        if now - self.begun_s > settings.max_s:
+            raise TimeoutError(f"took longer than {settings.max_s:g} s")
+        if now - self.period_s > settings.timeout_s:
+            came = (state.get("downloaded_bytes") or 0) - self.before
+            if self.before and came < MIN_BYTES_PER_S * settings.timeout_s:
+                raise TimeoutError(f"brought less than {MIN_BYTES_PER_S} bytes a second")
+            self.period_s, self.before = now, state.get("downloaded_bytes") or 0
+
+
+def _bytes(state: dict[str, Any]) -> int:
+    """Returns how large a file is or says it is."""
+    sizes = [state.get(name) or 0 for name in ("downloaded_bytes", "total_bytes")]
+    return int(max(sizes))
 
 
 def _yt_dlp() -> Any:
@@ -227,20 +267,22 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 def _words(error: Exception) -> str:
+    """Returns what a failure says in one line, without colours and without secrets."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
-    return " ".join(text.split(";")[0].split())[:200]
+    return redacted(" ".join(text.split()))
 
 
-def _asked_to_wait_s(error: BaseException | None) -> float | None:
-    """Returns the seconds of a ``Retry-After`` header behind a failure, if there is one."""
-    while error is not None:
-        headers = getattr(getattr(error, "response", None), "headers", None)
-        value = headers.get("Retry-After") if headers else None
-        if value and value.isdecimal():
-            return float(value)
+def _asked_to_wait_s(error: BaseException | None) -> float:
+    """Returns the seconds of a ``Retry-After`` header behind a failure, 0 if there is none."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        asked_s = web.asked_to_wait_s(getattr(getattr(error, "response", None), "headers", None))
+        if asked_s:
+            return asked_s
         inner = getattr(error, "exc_info", None)
-        error = inner[1] if inner and inner[1] is not error else error.__cause__
-    return None
+        error = (inner[1] if inner else None) or error.__cause__
+    return 0.0
 
 
 class _Silent:

@@ -49,6 +49,7 @@ class Bounds:
         max_s: of one attempt.
         max_bytes: of the file.
         back_off_s: pause after the first failed attempt; it doubles with each.
+        rate_bytes_per_s: at most.
         proxy: address of one; else the environment's.
         pause: waits for so many seconds.
     """
@@ -58,6 +59,7 @@ class Bounds:
     max_s: float = field(default_factory=lambda: MAX_S)
     max_bytes: int = field(default_factory=lambda: MAX_BYTES)
     back_off_s: float = 1.0
+    rate_bytes_per_s: int | None = None
     proxy: str | None = None
     pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
 
@@ -103,7 +105,7 @@ def download(
     """
     bounds = bounds or Bounds()
     address, authorization = _parsed(url)
-    with _alone(path) as is_alone:
+    with alone(path) as is_alone:
         if path.is_file():
             return
         # Without a lock nobody else may know the partial file.
@@ -139,12 +141,12 @@ def _attempt_all(
         else:
             return
     raise TransientError(
-        f"{name}: download failed ({problem}); run again to resume, or give a local file"
+        f"{name}: download failed ({problem}); run again to go on, or give a local file"
     )
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[bool]:
+def alone(path: Path) -> Iterator[bool]:
     """Holds the lock of a download; yields false where there are no locks."""
     with contextlib.ExitStack() as stack:
         try:
@@ -233,7 +235,7 @@ def _download_rest(
     try:
         with watch, watch.opened(address, headers, authorization) as response:
             have = _begun(response, partial, note, have)
-            _receive(name, response, watch, partial, have, bounds.max_bytes)
+            _receive(name, response, watch, partial, have, bounds)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # What is here is not the beginning of what is there.
@@ -305,12 +307,12 @@ def _receive(
     watch: connections.Watch,
     partial: _Partial,
     have: int,
-    max_bytes: int,
+    bounds: Bounds,
 ) -> None:
     """Writes what comes behind what is here."""
     length = _number(response.headers.get("Content-Length"))
     expected = None if length is None else have + length
-    size = have
+    size, begun_s, max_bytes = have, time.monotonic(), bounds.max_bytes
     if (expected or 0) <= max_bytes:
         total = max(1, math.ceil((expected or 0) / CHUNK_BYTES))
         with _appending(partial) as write, Progress(name, total, "MiB") as progress:
@@ -320,7 +322,10 @@ def _receive(
                 write(chunk)
                 watch.received += len(chunk)
                 size += len(chunk)
-                while progress.done < size // CHUNK_BYTES:
+                if bounds.rate_bytes_per_s:
+                    due_s = begun_s + watch.received / bounds.rate_bytes_per_s
+                    bounds.pause(max(0.0, due_s - time.monotonic()))
+                while progress.done < math.ceil(size / CHUNK_BYTES):
                     progress.advance()
     if max(size, expected or 0) > max_bytes:
         partial.drop()

@@ -24,9 +24,11 @@ def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
     part: dict[str, Any] = dict(more)
     if stage in ("manifest", "fetch"):
         part |= _plugin_part(config.datasets[name])
+        if stage == "fetch":
+            part["limits"] = {"max_bytes": config.limits.max_bytes}
     elif stage == "extract":
         part |= _plugin_part(config.backbones[name])
-        part["limits"] = config.limits.model_dump(mode="json")
+        part["limits"] = config.limits.model_dump(mode="json", exclude={"max_bytes"})
     elif stage == "embed":
         part |= _plugin_part(config.text_embeddings[name])
     elif stage == "split":

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.registry import PluginSettings, Seed
@@ -21,10 +22,12 @@ class LimitsSettings(PluginSettings):
     Attributes:
         max_pixels: of one frame.
         max_duration_s: of one clip.
+        max_bytes: of one media file, also of one that is downloaded or unpacked.
     """
 
     max_pixels: int = Field(default=8192 * 4320, ge=1)
     max_duration_s: float = Field(default=3600.0, gt=0)
+    max_bytes: int = Field(default=MAX_BYTES, ge=1)
 
     def limits(self) -> Limits:
         """Returns them for the decoders."""

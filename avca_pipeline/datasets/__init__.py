@@ -8,12 +8,16 @@ A dataset is one file here with
     the files and folders whose change makes the manifest stale;
 ``clips(settings) -> list[Clip]``
     every labelled clip, without touching its media;
-``locate(settings, clip, folder) -> Path``
-    the clip's media on this machine, made or downloaded into ``folder`` where it is not here yet.
-    Raises `avca_pipeline.media.MediaError` with a reason where there is none.
+``locate(settings, clip, folder, max_bytes) -> Path``
+    the clip's media on this machine, made or unpacked into ``folder`` where that is needed; no
+    file that comes out of an archive may be larger than ``max_bytes``. Raises
+    `avca_pipeline.media.MediaError` with a reason where there is none.
 
-A dataset whose clips are downloaded with yt-dlp has a setting ``download: bool`` and
+A dataset whose clips can be downloaded has
 
 ``download(settings, clip, folder, network)``
-    puts a clip that `locate` does not find to where it does.
+    puts a clip that `locate` does not find to where it does. Raises `MediaError` with a reason
+    that lasts, or `avca_pipeline.errors.TransientError` with one that passes;
+
+and, if yt-dlp is needed for that, a setting ``download: bool``.
 """

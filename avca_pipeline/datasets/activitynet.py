@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import library
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.text_files import read_json_value
 from avca_pipeline.errors import FormatError, PipelineError
@@ -63,7 +64,7 @@ def clips(settings: Settings) -> list[Clip]:
     return listed
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the video that the clip is cut from, or the segment itself if trimmed.
 
     Raises:
@@ -75,7 +76,7 @@ def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
     names = [clip.clip_id] if settings.is_trimmed else [clip.source_id]
     for name in [*names, *(f"v_{name}" for name in names)]:
         if name in found:
-            return library.take(found[name], folder)
+            return library.take(found[name], folder, max_bytes)
     raise MediaError(f"missing file: no {names[0]}.* in datasets.*.media")
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.registry import PluginSettings, Seed
@@ -118,7 +119,7 @@ def clips(settings: Settings) -> list[Clip]:
     return [clip for source in sources for clip in source.clips(settings.seed)]
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's media in ``folder``, drawn and encoded unless it is there already.
 
     Raises:

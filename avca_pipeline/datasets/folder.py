@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.registry import PluginSettings
@@ -71,7 +72,7 @@ def clips(settings: Settings) -> list[Clip]:
     return found
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, where it lies."""
     return settings.path / clip.path_or_url
 

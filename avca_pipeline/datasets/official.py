@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.media import MediaError
@@ -57,7 +58,7 @@ def clips(settings: Settings) -> list[Clip]:
     ]
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Raises `MediaError`: the lists come without media."""
     raise MediaError(
         "missing file: the published lists come without media; use the dataset's own plugin, or "

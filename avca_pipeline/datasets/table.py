@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from avca_pipeline import web
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.downloads import Network
+from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
-from avca_pipeline.web import download
 
 
 class Settings(PluginSettings):
@@ -44,16 +46,44 @@ def clips(settings: Settings) -> list[Clip]:
     return found
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
-    """Returns the clip's file; an address is downloaded into ``folder`` once."""
-    if urlsplit(clip.path_or_url).scheme not in ("http", "https"):
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
+    """Returns the clip's file.
+
+    Raises:
+        MediaError: it has an address, and is not downloaded yet.
+    """
+    if not is_address(clip.path_or_url):
         return settings.path.parent / clip.path_or_url
-    suffix = Path(urlsplit(clip.path_or_url).path).suffix[:10]
-    path = folder / (hashlib.sha256(clip.path_or_url.encode()).hexdigest()[:24] + suffix)
+    path = _downloaded(clip, folder)
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            download(clip.path_or_url, path)
-        except PipelineError as error:
-            raise MediaError(f"download failed: {error}") from error
+        raise MediaError("missing file: not downloaded yet")
     return path
+
+
+def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> None:
+    """Downloads a clip to where `locate` finds it; clips of one address share a file.
+
+    Raises:
+        MediaError: there is no such file, and never will be.
+        TransientError: it does not come for now.
+    """
+    if not is_address(clip.path_or_url):
+        return
+    try:
+        web.download(clip.path_or_url, _downloaded(clip, folder), network.bounds())
+    except web.AddressError as error:
+        raise MediaError(f"{error.reason}: {error}") from error
+    except TransientError as error:
+        raise TransientError(f"download failed: {error}") from error
+
+
+def is_address(path_or_url: str) -> bool:
+    """Returns whether something is an http(s) address, if only a malformed one."""
+    return re.match(r"https?://", path_or_url, re.IGNORECASE) is not None
+
+
+def _downloaded(clip: Clip, folder: Path) -> Path:
+    digest = hashlib.sha256(clip.path_or_url.encode("utf-8", "surrogatepass")).hexdigest()
+    name = re.split(r"[?#]", clip.path_or_url.partition("://")[2])[0].rpartition("/")[2]
+    suffix = re.search(r"\.[A-Za-z0-9]{1,9}$", name)
+    return folder / (digest[:24] + (suffix[0] if suffix else ""))

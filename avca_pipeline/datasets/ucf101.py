@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from avca_pipeline import library
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import MediaError
@@ -81,9 +82,9 @@ def clips(settings: Settings) -> list[Clip]:
     return found
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive."""
     item = library.items((settings.path,)).get(clip.clip_id)
     if item is None:
         raise MediaError("missing file")
-    return library.take(item, folder)
+    return library.take(item, folder, max_bytes)

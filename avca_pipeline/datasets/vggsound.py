@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 
 from avca_pipeline import downloads, library
+from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.downloads import DownloadSettings
+from avca_pipeline.downloads import Network
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
@@ -66,7 +67,7 @@ def clips(settings: Settings) -> list[Clip]:
     return found
 
 
-def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
+def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive.
 
     Raises:
@@ -75,18 +76,19 @@ def locate(settings: Settings, clip: Clip, folder: Path) -> Path:
     found = library.items(settings.media)
     for name in _names(clip):
         if name in found:
-            return library.take(found[name], folder)
+            return library.take(found[name], folder, max_bytes)
     path = _downloaded(clip, folder)
     if not path.is_file():
         raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
     return path
 
 
-def download(settings: Settings, clip: Clip, folder: Path, network: DownloadSettings) -> None:
+def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> None:
     """Downloads a clip to where `locate` finds it.
 
     Raises:
-        MediaError: why that did not work.
+        MediaError: why that never will work.
+        TransientError: why it does not for now.
     """
     start_s = _start_s(clip)
     address = settings.address.replace("{id}", clip.source_id)

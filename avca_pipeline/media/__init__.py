@@ -14,7 +14,7 @@ class MediaError(PipelineError):
     ``missing file``, ``empty file``, ``not a media file``, ``no video stream``,
     ``no audio stream``, ``damaged``, ``truncated``, ``too large``, ``too long``,
     ``nothing in segment``, ``download failed``, ``private``, ``removed``, ``blocked``,
-    ``decoder died``.
+    ``odd address``, ``cannot be read``, ``cannot be unpacked``, ``decoder died``.
     """
 
 

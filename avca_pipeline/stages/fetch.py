@@ -1,24 +1,42 @@
-"""Stage ``fetch``: has every clip's media on this machine, or says why not."""
+"""Stage ``fetch``: has every clip's media on this machine, or says why not.
+
+Three kinds of trouble are told apart. What is wrong with one clip is a row with a reason. What
+passes (a server that is busy) is a row with a reason too, and counted in ``<shard>.tries``, so that
+the next run fetches the shard again. What the machine lacks (room on the disk) ends the stage.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import stat
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from avca_pipeline import library, registry
 from avca_pipeline.artifacts import fetched, manifest
-from avca_pipeline.artifacts.atomic import file_sha256, sweep
+from avca_pipeline.artifacts.atomic import file_sha256, sweep, writing
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.config import checked
-from avca_pipeline.downloads import DownloadSettings
+from avca_pipeline.config import LimitsSettings, checked
+from avca_pipeline.downloads import DownloadSettings, Network
 from avca_pipeline.downloads import check as check_downloads
+from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
 from avca_pipeline.media import MediaError
-from avca_pipeline.media.container import Probe, probe
+from avca_pipeline.media.container import Probe
+from avca_pipeline.media.probing import Prober
 from avca_pipeline.progress import Progress, say
+
+# Of one file, and perhaps of its disk: the next run looks again.
+MAY_PASS = frozenset(
+    (errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EACCES, errno.EPERM, errno.EBUSY)
+)
 
 
 def run(
@@ -29,6 +47,8 @@ def run(
     out: Path,
     network: dict | None = None,
     pack: Path | None = None,
+    *,
+    limits: dict | None = None,
 ) -> None:
     """Writes one row for each clip of a shard, in the order of the list.
 
@@ -40,73 +60,167 @@ def run(
         out: the table.
         network: settings of downloads, which change no result.
         pack: archive of what is in ``raw``, for machines that do not see this one's disk.
+        limits: settings of what a clip may cost.
+
+    Raises:
+        PipelineError: the machine lacks something, or nothing can be downloaded at all.
     """
     module = registry.load("datasets", plugin)
     typed = checked(module.Settings, settings, f"datasets ({plugin})")
     loading = checked(DownloadSettings, network, "download")
-    downloads = getattr(typed, "download", False)
-    if downloads:
+    max_bytes = checked(LimitsSettings, limits, "limits").max_bytes
+    if getattr(typed, "download", False):
         check_downloads(loading)
     for folder in (raw, out.parent):
         sweep(folder)
     listed = manifest.read(clips)
-    probed: dict[Path, Probe] = {}  # several clips may be cut from one file
-    states: dict[Path, dict[str, Any]] = {}
-
-    def row(clip: Clip) -> FetchedClip:
-        state: dict[str, Any] = {}
-        try:
-            try:
-                path = module.locate(typed, clip, raw)
-            except MediaError:
-                if not downloads:
-                    raise
-                module.download(typed, clip, raw, loading)
-                path = module.locate(typed, clip, raw)
-            if path not in states:
-                states[path] = _state(path)
-            state = states[path]
-            if path not in probed:
-                probed[path] = probe(path)
-            return _usable(clip, probed[path], state)
-        except MediaError as error:
-            return FetchedClip(clip.clip_id, REJECTED, reason=str(error), **state)
-
-    rows = []
-    workers = loading.workers if downloads else 1
+    shared = Network(loading, max_bytes)
+    rows: list[_Row] = []
     title = f"fetch {clips.stem}"
-    with Progress(title, len(listed), "clips") as progress, ThreadPoolExecutor(workers) as pool:
-        for done in pool.map(row, listed):
-            rows.append(done)
+    locate = functools.partial(_located, module, typed, raw, shared)
+    with Progress(title, len(listed), "clips") as progress, Prober() as prober:
+        files = _Files(prober, max_bytes)
+        for clip, located in _in_order(locate, listed, shared):
+            rows.append(_row(clip, located, files))
             progress.advance()
+    table = [row.clip for row in rows]
     if pack is not None:
-        media = {row.name: Path(row.path) for row in rows if row.status == OK}
+        media = {row.name: Path(row.path) for row in table if row.status == OK}
         library.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
-    fetched.write(out, rows)
-    rejected = sum(row.status == REJECTED for row in rows)
-    say(f"{title}: {len(rows) - rejected} clips usable, {rejected} rejected")
+    num_passing = sum(row.passes for row in rows)
+    if num_passing:
+        _count_try(out.with_suffix(".tries"), loading.runs)
+    fetched.write(out, table)
+    rejected = sum(row.status == REJECTED for row in table)
+    again = f", {num_passing} of them for now, to be tried again" if num_passing else ""
+    say(f"{title}: {len(table) - rejected} clips usable, {rejected} rejected{again}")
 
 
-def _state(path: Path) -> dict[str, Any]:
-    """Returns what tells later whether a file is still the one that was looked at."""
-    state: dict[str, Any] = {"path": str(path)}
-    with contextlib.suppress(OSError):  # no such file: the reason why is found in opening it
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode):
-            state |= {"size": status.st_size, "modified_ns": status.st_mtime_ns}
-            state["sha256"] = file_sha256(path)
-    return state
+@dataclass(frozen=True)
+class _Row:
+    clip: FetchedClip
+    passes: bool = False
+
+
+def _located(module: ModuleType, typed: Any, raw: Path, network: Network, clip: Clip) -> Path:
+    """Returns the clip's file, downloaded if it can be; runs beside others of its kind."""
+    can_download = hasattr(module, "download") and getattr(typed, "download", True)
+    try:
+        return Path(module.locate(typed, clip, raw, network.max_bytes))
+    except MediaError:
+        if not can_download:
+            raise
+    module.download(typed, clip, raw, network)
+    return Path(module.locate(typed, clip, raw, network.max_bytes))
+
+
+def _in_order(
+    locate: Callable[[Clip], Path], listed: Sequence[Clip], network: Network
+) -> Iterator[tuple[Clip, Callable[[], Path]]]:
+    """Yields each clip with what returns its file or raises, while others are on their way."""
+    with ThreadPoolExecutor(network.settings.workers) as pool:
+        coming = [pool.submit(locate, clip) for clip in listed]
+        try:
+            for clip, one in zip(listed, coming, strict=True):
+                yield clip, one.result
+        finally:
+            network.stopping.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
+    """Returns the clip's row, whatever goes wrong with it.
+
+    Raises:
+        PipelineError: it is not the clip that is to blame.
+    """
+    state: dict[str, Any] = {}
+    passes = False
+    try:
+        path = located()
+        state = {"path": str(path)}
+        state = files.state(path)
+        return _Row(_usable(clip, files.probe(path), state))
+    except MediaError as error:
+        reason = str(error)
+    except TransientError as error:
+        reason, passes = (
+            f"download failed: {error}".replace("failed: download failed", "failed"),
+            True,
+        )
+    except PipelineError:
+        raise
+    except Exception as error:
+        if trouble := machine_trouble(error):
+            raise PipelineError(f"clip {clip.clip_id!r}: cannot be fetched ({trouble})") from error
+        # What surprises us in one clip is one row, not a lost shard.
+        passes = isinstance(error, OSError) and error.errno in MAY_PASS
+        if not isinstance(error, OSError):
+            traceback.print_exc()
+        words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        reason = f"cannot be read: {words}".splitlines()[0]
+    return _Row(FetchedClip(clip.clip_id, REJECTED, reason=reason, **state), passes)
+
+
+@dataclass
+class _Files:
+    """What is known of files; several clips may be cut from one."""
+
+    prober: Prober
+    max_bytes: int
+    states: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    probes: dict[Path, Probe | MediaError] = field(default_factory=dict)
+
+    def state(self, path: Path) -> dict[str, Any]:
+        """Returns what tells later whether a file is still the one that was looked at.
+
+        Raises:
+            MediaError: it is no file, or too large to be read.
+            TransientError: somebody is writing it.
+            OSError: it cannot be read.
+        """
+        if path not in self.states:
+            self.states[path] = {"path": str(path)} | self._content(path)
+        return self.states[path]
+
+    def probe(self, path: Path) -> Probe:
+        """Returns what a file holds."""
+        if path not in self.probes:
+            try:
+                self.probes[path] = self.prober.probe(path)
+            except MediaError as error:
+                self.probes[path] = error
+        found = self.probes[path]
+        if isinstance(found, MediaError):
+            raise found
+        return found
+
+    def _content(self, path: Path) -> dict[str, Any]:
+        try:
+            before = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return {}  # why, is found in opening it
+        if not stat.S_ISREG(before.st_mode):
+            raise MediaError("not a media file: a folder, pipe, socket or device")
+        if before.st_size > self.max_bytes:
+            raise MediaError(f"too large: {before.st_size} bytes, and limits.max_bytes is less")
+        sha256 = file_sha256(path)
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise TransientError("cannot be read: somebody is writing it")
+        return {"size": after.st_size, "modified_ns": after.st_mtime_ns, "sha256": sha256}
 
 
 def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
-    if found.duration_s is not None and (clip.start_s or 0.0) >= found.duration_s:
-        raise MediaError(
-            f"nothing in segment: begins at {clip.start_s:g} s of {found.duration_s:g} s"
-        )
+    # A damaged header may say that a file lasts less than nothing.
+    duration_s = found.duration_s if found.duration_s and found.duration_s > 0 else None
+    start_s = clip.start_s or 0.0
+    if duration_s is not None and start_s >= duration_s:
+        raise MediaError(f"nothing in segment: begins at {start_s:g} s of {duration_s:g} s")
     return FetchedClip(
         clip.clip_id,
         OK,
-        duration_s=found.duration_s,
+        duration_s=duration_s,
         fps=found.fps,
         width=found.width,
         height=found.height,
@@ -115,3 +229,13 @@ def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
         sample_rate_hz=found.sample_rate_hz,
         **state,
     )
+
+
+def _count_try(path: Path, most: int) -> None:
+    """Counts a run that had trouble which passes; the count makes the workflow run it again."""
+    count = 0
+    with contextlib.suppress(OSError, ValueError):
+        count = int(path.read_text())
+    if count < most:
+        with writing(path) as temporary:
+            temporary.write_text(f"{count + 1}\n")

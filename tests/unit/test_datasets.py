@@ -349,5 +349,5 @@ def test_a_table_of_addresses_is_downloaded_and_what_is_not_there_is_a_reason(
         running.shutdown()
     there, absent = fetched.read(out)
     assert Path(there.path).read_bytes() == content
-    assert absent.reason.startswith("download failed: ")
+    assert absent.reason.startswith("removed: ")
     assert "HTTP 404" in absent.reason

@@ -20,14 +20,21 @@ import pytest
 
 from avca_pipeline import downloads
 from avca_pipeline.artifacts import fetched
-from avca_pipeline.downloads import DownloadSettings
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.downloads import DownloadSettings, Network
+from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError
+from avca_pipeline.media.cutting import cut
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
 
 FPS, WIDTH, HEIGHT, RATE_HZ, LENGTH_S = 25, 64, 48, 16000, 14
 QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=20)
+
+
+def download(
+    url: str, path: Path, start_s: float, end_s: float, settings: DownloadSettings = QUICK
+) -> None:
+    downloads.segment(url, path, start_s, end_s, Network(settings))
 
 
 def encode(path: Path) -> bytes:
@@ -149,7 +156,7 @@ def test_only_the_segment_is_kept(server: str, name: str, tmp_path: Path) -> Non
     path = tmp_path / "clip_000003.mp4"
     impatient = QUICK.model_copy(update={"timeout_s": 1.0, "attempts": 10})
     settings = impatient if name == "stalls" else QUICK
-    downloads.segment(f"{server}/{name}.mp4", path, 3, 13, settings)
+    download(f"{server}/{name}.mp4", path, 3, 13, settings)
     times, brightness, samples = seen_and_heard(path)
     assert len(times) == pytest.approx(10 * FPS, abs=2)
     assert times[0] == pytest.approx(0, abs=1 / FPS)
@@ -183,55 +190,118 @@ def test_what_fails_says_why_and_permanent_failures_are_remembered(
     server: str, name: str, reason: str, num_asked: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "clip.mp4"
+    is_permanent = num_asked == 1
     for _ in range(2):
-        with pytest.raises(MediaError, match=f"^{reason}: ") as caught:
-            downloads.segment(f"{server}/{name}.mp4", path, 3, 13, QUICK)
+        with pytest.raises(PipelineError, match=f"^{reason}: ") as caught:
+            download(f"{server}/{name}.mp4", path, 3, 13)
         assert "\n" not in str(caught.value)
         assert not path.exists()
-    is_permanent = num_asked == 1
+        assert isinstance(caught.value, MediaError if is_permanent else TransientError)
     assert path.with_name("clip.mp4.failed").exists() == is_permanent
     assert Handler.requests[name] >= (1 if is_permanent else 2 * num_asked)
     if is_permanent:
         before = Handler.requests[name]
         with pytest.raises(MediaError, match=f"^{reason}: "):
-            downloads.segment(f"{server}/{name}.mp4", path, 3, 13, QUICK)
+            download(f"{server}/{name}.mp4", path, 3, 13)
         assert Handler.requests[name] == before
 
 
-def test_a_busy_server_is_given_the_time_it_asks_for(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_server_is_given_the_time_it_asks_for(server: str, tmp_path: Path) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(downloads.time, "sleep", waited.append)
-    downloads.segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, QUICK)
+    network = Network(QUICK, wait=waited.append)
+    downloads.segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, network)
     assert waited == [1.0, 0.0]
     waited.clear()
-    with pytest.raises(MediaError, match="HTTP Error 503"):
-        downloads.segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, QUICK)
+    with pytest.raises(TransientError, match="HTTP Error 503"):
+        downloads.segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, network)
     assert waited == [0.01, 0.02]
+
+
+def test_a_pause_ends_with_the_job(tmp_path: Path) -> None:
+    network = Network(QUICK)
+    network.stopping.set()
+    network.pause(0)  # nothing to wait for
+    with pytest.raises(TransientError, match="the job has ended"):
+        network.pause(3600)
 
 
 def test_a_video_that_ends_before_the_clip_has_nothing_in_it(server: str, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"^nothing in segment: the video ends before 60 s"):
-        downloads.segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 60, 70, QUICK)
+        download(f"{server}/whole.mp4", tmp_path / "clip.mp4", 60, 70)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4.failed"]
 
 
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ("[youtube] a: Private video. Sign in if you've been granted access", "private"),
-        ("[youtube] a: Video unavailable. This video has been removed by the uploader", "removed"),
-        ("[youtube] a: This video is no longer available because the account was ended", "removed"),
-        ("[youtube] a: The uploader has not made this video available in your country", "blocked"),
-        ("[youtube] a: Sign in to confirm you’re not a bot. Use --cookies", None),
-        ("unable to download video data: HTTP Error 403: Forbidden", None),
-        ("[Errno 104] Connection reset by peer", None),
-        ("The read operation timed out", None),
-    ],
-)
-def test_which_failures_are_permanent(said: str, reason: str | None) -> None:
-    assert downloads.permanent_reason(said) == reason
+def test_a_video_that_is_too_large_is_left(server: str, tmp_path: Path) -> None:
+    network = Network(QUICK, max_bytes=len(Handler.content) // 2)
+    with pytest.raises(MediaError, match=r"^too large: \d+ bytes"):
+        downloads.segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 0, 10, network)
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4.failed"]
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What yt-dlp is asked for, by its own names."""
+    import yt_dlp
+
+    options: dict[str, object] = {}
+
+    def remember(self: object, given: dict[str, object]) -> None:
+        options.update(given)
+        raise yt_dlp.utils.DownloadError("asked")
+
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "__init__", remember)
+    return options
+
+
+def test_what_the_user_sets_is_what_yt_dlp_is_asked_for(
+    asked_for: dict[str, object], tmp_path: Path
+) -> None:
+    settings = DownloadSettings(
+        cookies=tmp_path / "cookies.txt",
+        proxy="socks5://127.0.0.1:9",
+        rate_bytes_per_s=12345,
+        timeout_s=7,
+        format="worst",
+        attempts=1,
+    )
+    with pytest.raises(TransientError, match="asked"):
+        download("http://127.0.0.1:9/a", tmp_path / "clip.mp4", 0, 1, settings)
+    expected = {
+        "cookiefile": str(tmp_path / "cookies.txt"),
+        "proxy": "socks5://127.0.0.1:9",
+        "ratelimit": 12345,
+        "socket_timeout": 7,
+        "format": "worst",
+    }
+    assert {name: asked_for[name] for name in expected} == expected
+
+
+def test_what_the_user_does_not_set_is_left_to_yt_dlp(
+    asked_for: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(TransientError, match="asked"):
+        download("http://127.0.0.1:9/a", tmp_path / "clip.mp4", 0, 1)
+    assert not {"cookiefile", "proxy", "ratelimit"} & set(asked_for)
+
+
+def test_a_stretch_of_a_file_that_does_not_begin_at_0(tmp_path: Path) -> None:
+    """Broadcasts and live recordings begin where their clock stood."""
+    whole, late = tmp_path / "whole.mp4", tmp_path / "late.ts"
+    whole.write_bytes(Handler.content)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", whole, "-c", "copy", "-output_ts_offset", "30", late],
+        check=True,
+    )
+    for source in (whole, late):
+        cut(source, tmp_path / f"{source.stem}.cut.mp4", 3, 9)
+    expected = seen_and_heard(tmp_path / "whole.cut.mp4")
+    times, brightness, samples = seen_and_heard(tmp_path / "late.cut.mp4")
+    assert len(times) == len(expected[0]) == 6 * FPS
+    assert times[0] == pytest.approx(0, abs=1 / FPS)
+    # In the broadcast the sound, which begins first, begins with what MP4 hides: 64 ms.
+    same = [np.array_equal(brightness[k:], expected[1][: 6 * FPS - k]) for k in range(3)]
+    assert any(same)
+    assert len(samples) == pytest.approx(6 * RATE_HZ, abs=2500)
 
 
 def test_missing_cookies_are_named(tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ def shard_list(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/shards/{wildcards.shard}.csv"
 
 
+def tries_before(wildcards):
+    """Returns in how many runs trouble that passes has kept clips of a shard away."""
+    path = Path(RESULTS, wildcards.dataset, "fetched", f"{wildcards.shard}.tries")
+    return path.read_text().strip() if path.is_file() else "0"
+
+
 def shards_of_features(dataset, backbone):
     return [f"{RESULTS}/{dataset}/features/{backbone}/{shard}.h5" for shard in shards(dataset)]
 

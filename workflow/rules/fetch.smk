@@ -7,6 +7,8 @@ rule fetch:
     params:
         settings=lambda wildcards: settings("fetch", wildcards.dataset),
         raw=f"{RESULTS}/{{dataset}}/raw",
+        # What did not come for now is tried again: the stage counts its runs in which there was any.
+        tries=tries_before,
     log:
         f"{LOGS}/fetch/{{shard}}.log",
     benchmark:
