@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.backbones import ClipMedia, Spec, _selavi
+from avca_pipeline.backbones._mel import hz_to_mel, mel_to_hz
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
@@ -133,10 +134,8 @@ def log_filterbank(samples: torch.Tensor, num_filters: int = NUM_FILTERS) -> tor
 @functools.cache
 def filter_bank(num_filters: int) -> np.ndarray:
     """Returns ``(513, filters)`` float64: the weight of each FFT bin in each filter."""
-    from librosa import hz_to_mel, mel_to_hz
-
-    highest = hz_to_mel(RATE_HZ / 2, htk=True)
-    edges_hz = mel_to_hz(np.linspace(0, highest, num_filters + 2), htk=True)
+    highest = hz_to_mel(RATE_HZ / 2)
+    edges_hz = mel_to_hz(np.linspace(0, highest, num_filters + 2))
     edges = np.floor((FFT_SIZE + 1) * edges_hz / RATE_HZ)
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
     bins = np.arange(FFT_SIZE // 2 + 1)[:, None]

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
@@ -210,10 +211,8 @@ def mel_matrix() -> np.ndarray:
     VGGish's triangles are straight in mel, between edges that are equally far apart in mel;
     librosa's and torchaudio's own filter banks are straight in Hz, off by up to 0.013.
     """
-    from librosa import hz_to_mel
-
-    frequencies = hz_to_mel(np.linspace(0.0, RATE_HZ / 2, FFT_SIZE // 2 + 1), htk=True)
-    low, high = hz_to_mel(np.array([MIN_HZ, MAX_HZ]), htk=True)
+    frequencies = hz_to_mel(np.linspace(0.0, RATE_HZ / 2, FFT_SIZE // 2 + 1))
+    low, high = hz_to_mel(np.array([MIN_HZ, MAX_HZ]))
     edges = np.linspace(low, high, NUM_BANDS + 2)
     rising = (frequencies[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequencies[:, None]) / (edges[2:] - edges[1:-1])
