@@ -171,15 +171,18 @@ def _device(o: argparse.Namespace) -> str:
 
     names = [] if o.device == "cpu" else gpus.visible()
     if names:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.take(names, o.jobs_per_gpu)
-        say(f"avca {o.command}: on {os.environ['CUDA_VISIBLE_DEVICES']}")
+        name = gpus.take(names, o.jobs_per_gpu)
+        gpus.choose(name)
+        say(f"avca {o.command}: on {name}")
     if o.threads:
         torch.set_num_threads(o.threads)
-    if o.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if o.device == "cuda" and not torch.cuda.is_available():
+    # torch is asked only where there is something to ask about: it looks at every GPU.
+    is_usable = bool(names) and torch.cuda.is_available()
+    if o.device == "cuda" and not is_usable:
         raise PipelineError("--device cuda: there is no usable GPU; leave it out to use the CPU")
-    return str(o.device)
+    if names and not is_usable:
+        say(f"avca {o.command}: torch cannot use this GPU; on the CPU instead")
+    return "cuda" if is_usable else "cpu"
 
 
 def _json(text: str) -> Any:

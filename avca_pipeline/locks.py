@@ -57,6 +57,19 @@ def hold(path: Path, risk: str) -> bool:
     return True
 
 
+def are_known(path: Path) -> bool:
+    """Returns whether the file system has locks, by trying one on a file that is made for it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    descriptor = _opened(path)
+    try:
+        return try_lock(descriptor) is not None
+    finally:
+        os.close(descriptor)
+
+
 @dataclass(frozen=True)
 class Share:
     """A process's share of a lock that many have; see `join` and `alone`.

@@ -107,7 +107,6 @@ def run(
     bounds = checked(LimitsSettings, limits, "limits").limits()
     title = f"extract {out.parent.name} {clips.stem}"
     spec: Spec = module.spec(typed)
-    check_precision(typed.precision, device)
     sweep(out.parent)
     unpacking: contextlib.AbstractContextManager[dict[str, Path]] = contextlib.nullcontext({})
     if media is not None:
@@ -124,7 +123,8 @@ def run(
             num_slots=BATCHES_AHEAD * module.BATCH_WINDOWS[device],
         )
         with crew, Progress(title, len(todo), "clips") as progress:
-            # The workers are at work by now.
+            # The workers are at work by now: a GPU may only be asked once they are forked.
+            check_precision(typed.precision, device)
             network, weights = module.build(typed, cache)
             encoder = Encoder(module, typed, spec, network, device, keep_windows)
             for item in crew.decoded():
@@ -246,11 +246,11 @@ class Encoder:
 
 
 def check_precision(precision: str, device: str) -> None:
-    """Raises `PipelineError` where a precision would be slower than fp32, or not run at all."""
+    """Raises `PipelineError` where a device can at best emulate a precision."""
     if precision != "bf16":
         return
     has_bf16 = (
-        torch.cuda.is_bf16_supported()
+        torch.cuda.is_bf16_supported(including_emulation=False)
         if device == "cuda"
         else torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     )

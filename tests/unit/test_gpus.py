@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
+import fcntl
+import hashlib
+import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,9 +17,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
-from avca_pipeline import gpus
+from avca_pipeline import cli, gpus
+from avca_pipeline.artifacts import fetched, manifest
+from avca_pipeline.artifacts.fetched import FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.stages import extract
+from tests.conftest import REPOSITORY
 
 TWO = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa-1)
@@ -33,39 +46,193 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize(
-    ("listing", "chosen", "expected"),
-    [
-        (TWO, None, ["GPU-aaaa-1", "GPU-bbbb-2"]),
-        (TWO, "", []),
-        (TWO, "1", ["GPU-bbbb-2"]),
-        (TWO, "1,0", ["GPU-bbbb-2", "GPU-aaaa-1"]),
-        (TWO, "GPU-bbbb", ["GPU-bbbb-2"]),
-        (TWO, "0,7,1", ["GPU-aaaa-1"]),
-        (TWO, "-1", []),
-        (CUT_UP, None, ["MIG-cccc-3", "MIG-dddd-4", "GPU-bbbb-2"]),
-        (CUT_UP, "MIG-dddd-4", ["MIG-dddd-4"]),
-        (CUT_UP, "0,1", ["MIG-cccc-3", "GPU-bbbb-2"]),
-        ("No devices found.\n", None, []),
-    ],
-)
-def test_what_is_visible(
-    listing: str,
-    chosen: str | None,
-    expected: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+# CUDA's driver on a machine with a slow GPU (aaaa…) in the first slot and a fast one (bbbb…).
+DRIVER = r"""
+#include <stdlib.h>
+#include <string.h>
+static int shown[2], count;
+static int has_begun;
+int cuInit(unsigned flags) {
+    const char *order = getenv("CUDA_DEVICE_ORDER"), *chosen = getenv("CUDA_VISIBLE_DEVICES");
+    int all[2] = {1, 0};
+    if (getenv("NO_DEVICE")) return 100;
+    if (order && !strcmp(order, "PCI_BUS_ID")) { all[0] = 0; all[1] = 1; }
+    has_begun = 1;
+    if (!chosen) { shown[0] = all[0]; shown[1] = all[1]; count = 2; return 0; }
+    for (const char *at = chosen; (*at == '0' || *at == '1') && count < 2;) {
+        shown[count++] = all[*at - '0'];
+        at += at[1] == ',' ? 2 : 1;
+    }
+    return count ? 0 : 100;
+}
+int cuDriverGetVersion(int *version) {
+    const char *given = getenv("DRIVER_VERSION");
+    *version = given ? atoi(given) : 13000;
+    return 0;
+}
+int cuDeviceGetCount(int *number) { *number = count; return has_begun ? 0 : 3; }
+int cuDeviceGet(int *device, int index) { *device = shown[index]; return 0; }
+int cuDeviceGetUuid(unsigned char *id, int device) {
+    memset(id, 0xaa + 0x11 * device, 16);
+    return 0;
+}
+"""
+FAST, SLOW = (f"GPU-{8 * c}-{4 * c}-{4 * c}-{4 * c}-{12 * c}" for c in "ba")
+VISIBLE = """
+import json, os, sys
+from avca_pipeline import gpus
+assert "torch" not in sys.modules
+print(json.dumps(gpus.visible()))
+assert "torch" not in sys.modules
+"""
+
+
+class Machine:
+    """A machine with made-up drivers, tools and builds of torch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.variables = {"LD_LIBRARY_PATH": str(folder), "PYTHONPATH": f"{folder}:{REPOSITORY}"}
+
+    def add_driver(self) -> None:
+        if shutil.which("gcc") is None:
+            pytest.skip("the driver's stand-in needs gcc")
+        (self.folder / "driver.c").write_text(DRIVER)
+        out, source = str(self.folder / "libcuda.so.1"), str(self.folder / "driver.c")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", out, source], check=True)
+
+    def add_tool(self, listing: str) -> None:
+        tool = self.folder / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{listing}END\n")
+        tool.chmod(0o755)
+        self.variables["PATH"] = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
+
+    def add_torch(self, cuda: str | None, hip: str | None = None, count: int = 0) -> None:
+        (self.folder / "torch").mkdir()
+        (self.folder / "torch/version.py").write_text(f"cuda = {cuda!r}\nhip = {hip!r}\n")
+        (self.folder / "torch/__init__.py").write_text("from . import cuda\n")
+        (self.folder / "torch/cuda.py").write_text(f"def device_count():\n    return {count}\n")
+
+    def visible(self, **variables: str) -> list[str]:
+        left_out = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
+        environment = {name: v for name, v in os.environ.items() if name not in left_out}
+        done = subprocess.run(
+            [sys.executable, "-c", VISIBLE],
+            env=environment | self.variables | variables,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        names: list[str] = json.loads(done.stdout)
+        return names
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_gpus_are_those_that_cuda_shows_in_its_order(machine: Machine) -> None:
+    """The fast one first, unless the order of the slots is asked for; without any other tool."""
+    machine.add_driver()
+    machine.add_torch("13.0")
+    assert machine.visible() == [FAST, SLOW]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="0") == [FAST]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="1,0") == [SLOW, FAST]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="0", CUDA_DEVICE_ORDER="PCI_BUS_ID") == [SLOW]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="0,7,1") == [FAST]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="") == []
+    assert machine.visible(CUDA_VISIBLE_DEVICES="-1") == []
+    machine.add_tool(TWO)  # whose order is that of the slots
+    assert machine.visible() == [FAST, SLOW]
+
+
+def test_where_torch_can_use_none_there_is_none(machine: Machine) -> None:
+    """Whatever else is there: jobs would wait for each other's GPU and then use the CPU."""
+    machine.add_tool(TWO)
+    machine.add_torch("13.0")
+    assert machine.visible() == []  # No driver.
+    machine.add_driver()
+    assert machine.visible(NO_DEVICE="1") == []
+    assert machine.visible(DRIVER_VERSION="12080") == []  # Older than torch.
+    assert machine.visible(DRIVER_VERSION="13010") == [FAST, SLOW]
+    shutil.rmtree(machine.folder / "torch")
+    machine.add_torch(None)  # Built for the CPU.
+    assert machine.visible() == []
+
+
+def test_parts_of_a_gpu_count(machine: Machine) -> None:
+    """CUDA shows one part alone, and each can be chosen by its id."""
+    machine.add_driver()
+    machine.add_torch("13.0")
+    machine.add_tool(CUT_UP)
+    assert machine.visible() == ["MIG-cccc-3", "MIG-dddd-4", "GPU-bbbb-2"]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="0,1") == ["MIG-cccc-3", "GPU-bbbb-2"]
+    assert machine.visible(NO_DEVICE="1") == []
+
+
+def test_amd_s_gpus_have_numbers(machine: Machine) -> None:
+    machine.add_torch(None, "6.4", count=2)
+    assert machine.visible() == ["HIP-0", "HIP-1"]
+    assert machine.visible(HIP_VISIBLE_DEVICES="3,1") == ["HIP-3", "HIP-1"]
+    assert machine.visible(CUDA_VISIBLE_DEVICES="5, 4") == ["HIP-5", "HIP-4"]
+    environment = {"HIP_VISIBLE_DEVICES": "3,1"}
+    gpus.choose("HIP-1", environment)
+    assert environment == {"HIP_VISIBLE_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "1"}
+    environment = {"CUDA_VISIBLE_DEVICES": "0,1"}
+    gpus.choose(FAST, environment)
+    assert environment == {"CUDA_VISIBLE_DEVICES": FAST}
+
+
+def options(device: str) -> argparse.Namespace:
+    return argparse.Namespace(device=device, jobs_per_gpu=1, threads=None, command="train")
+
+
+def asked(*_: object, **__: object) -> bool:
+    raise AssertionError("a GPU was asked")
+
+
+def test_on_the_cpu_no_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("is_available", "device_count", "init"):
+        monkeypatch.setattr(torch.cuda, name, asked)
+    monkeypatch.setattr(gpus, "visible", asked)
+    assert cli._device(options("cpu")) == "cpu"
+
+
+def test_job_and_scheduler_decide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that the scheduler does not count has no lock, so that no job may use it."""
+    monkeypatch.setattr(gpus, "visible", list)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert cli._device(options("auto")) == "cpu"
+    with pytest.raises(PipelineError, match="no usable GPU"):
+        cli._device(options("cuda"))
+
+
+def test_precision_is_asked_of_the_gpu_itself_and_after_the_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{listing}END\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert gpus.visible({} if chosen is None else {"CUDA_VISIBLE_DEVICES": chosen}) == expected
+    """Workers forked later would share its context; an emulated precision is slower than fp32."""
+    calls = []
 
+    def is_supported(including_emulation: bool = True) -> bool:
+        calls.append((including_emulation, len(multiprocessing.active_children())))
+        return False
 
-def test_without_a_driver_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus.visible({}) == []
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    media = tmp_path / "a.mp4"
+    media.write_bytes(b"no video")
+    sha256, status = hashlib.sha256(b"no video").hexdigest(), media.stat()
+    row = FetchedClip(
+        "a", fetched.OK, path=str(media), sha256=sha256,
+        size=status.st_size, modified_ns=status.st_mtime_ns,
+    )  # fmt: skip
+    fetched.write(tmp_path / "fetched.csv", [row])
+    manifest.write(tmp_path / "clips.csv", [Clip("a", "a", "one", str(media))])
+    with pytest.raises(PipelineError, match="precision: bf16: this cuda has no instructions"):
+        extract.run(
+            "vggish", {"precision": "bf16"}, {}, tmp_path / "clips.csv", tmp_path / "fetched.csv",
+            tmp_path / "out.h5", cache=tmp_path, device="cuda", workers=2,
+        )  # fmt: skip
+    assert calls == [(False, 1)]
 
 
 def holder(folder: Path, jobs_per_gpu: int) -> subprocess.Popen[str]:
@@ -102,3 +269,47 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("")
     with pytest.raises(PipelineError, match="locks: cannot be written"):
         gpus.take(["GPU-a"], folder=tmp_path / "locks")
+
+
+def test_a_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
+    """Whoever owns it could hold the locks, or have them written elsewhere."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(PipelineError, match="link: belongs to someone else"):
+        gpus.take(["GPU-a"], folder=tmp_path / "link")
+    if os.getuid() == 0:
+        os.chown(tmp_path / "real", 12345, 12345)
+        with pytest.raises(PipelineError, match="real: belongs to someone else"):
+            gpus.take(["GPU-a"], folder=tmp_path / "real")
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+@pytest.mark.parametrize("options", ["size=4k,nr_inodes=1", "ro"])
+def test_without_room_for_a_lock_a_gpu_is_used_and_it_is_said(
+    options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be made here: {done.stderr.strip()}")
+    try:
+        assert gpus.take(["GPU-a"], folder=tmp_path / "locks") == "GPU-a"
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    assert "locks: no lock can be written" in capsys.readouterr().err
+
+
+def test_without_locks_jobs_begin_at_different_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    names = ["GPU-a", "GPU-b", "GPU-c"]
+    got = set()
+    for process in range(300, 303):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        got.add(gpus.take(names, folder=tmp_path / "locks"))
+    assert got == set(names)
+    assert capsys.readouterr().err.count("several jobs may choose the same GPU") == 1
