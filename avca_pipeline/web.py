@@ -10,9 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import email.utils
-import hashlib
 import http.client
-import json
 import math
 import os
 import re
@@ -28,6 +26,7 @@ from typing import Any
 from avca_pipeline import connections, locks
 from avca_pipeline.addresses import shown
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
+from avca_pipeline.partial_files import PartialFile
 from avca_pipeline.progress import Progress, say
 
 CHUNK_BYTES = 1 << 20
@@ -110,7 +109,7 @@ def download(
             return
         # Without a lock nobody else may know the partial file.
         own = "" if is_alone else f".{os.getpid()}-{threading.get_ident()}"
-        partial = _Partial(path.with_name(path.name + own), url)
+        partial = PartialFile(path.with_name(path.name + own), url)
         _attempt_all(shown(url), address, authorization, partial, bounds)
         try:
             verify(partial.path)
@@ -125,7 +124,7 @@ def download(
 
 
 def _attempt_all(
-    name: str, address: str, authorization: str, partial: _Partial, bounds: Bounds
+    name: str, address: str, authorization: str, partial: PartialFile, bounds: Bounds
 ) -> None:
     problem = ""
     for attempt in range(bounds.attempts):
@@ -186,39 +185,8 @@ def _parsed(url: str) -> tuple[str, str]:
     return urllib.parse.urlunsplit((parts.scheme, host, path, query, "")), authorization
 
 
-class _Partial:
-    """What has come of a file so far, and a note of which version of the file it is."""
-
-    def __init__(self, target: Path, url: str) -> None:
-        self.path = target.with_name(target.name + ".part")
-        self.note = target.with_name(target.name + ".part.json")
-        self.of = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
-
-    def known(self) -> dict[str, Any]:
-        """Returns the note, if what is here can be continued; else nothing, and drops it."""
-        try:
-            note = json.loads(self.note.read_text(encoding="utf-8"))
-            if note["of"] == self.of and note["version"] and self.path.stat().st_size:
-                return dict(note)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        self.drop()
-        return {}
-
-    def begin(self, version: str, length: int | None) -> None:
-        """Notes which version what comes is of."""
-        self.drop()
-        note = {"of": self.of, "version": version, "length": length}
-        self.note.write_text(json.dumps(note), encoding="utf-8")
-
-    def drop(self) -> None:
-        """Removes both."""
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
-
 def _download_rest(
-    name: str, address: str, authorization: str, partial: _Partial, bounds: Bounds
+    name: str, address: str, authorization: str, partial: PartialFile, bounds: Bounds
 ) -> None:
     """Appends what is missing.
 
@@ -277,16 +245,13 @@ def asked_to_wait_s(headers: Any) -> float:
     return 0.0
 
 
-def _begun(response: Any, partial: _Partial, note: dict[str, Any], have: int) -> int:
+def _begun(response: Any, partial: PartialFile, note: dict[str, Any], have: int) -> int:
     """Returns how much of the file is here already, given what the server answers."""
     version, length = _version(response.headers), _number(response.headers.get("Content-Length"))
     if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise _FailedError("the server sent it compressed, which was not asked for")
     if response.status != 206:
-        try:
-            partial.begin(version, length)
-        except OSError as error:
-            raise _unwritable(partial, error) from error
+        partial.begin(version, length)
         return 0
     if not have:
         raise _FailedError("the server sent a part and was asked for the whole")
@@ -305,7 +270,7 @@ def _receive(
     name: str,
     response: Any,
     watch: connections.Watch,
-    partial: _Partial,
+    partial: PartialFile,
     have: int,
     bounds: Bounds,
 ) -> None:
@@ -315,7 +280,7 @@ def _receive(
     size, begun_s, max_bytes = have, time.monotonic(), bounds.max_bytes
     if (expected or 0) <= max_bytes:
         total = max(1, math.ceil((expected or 0) / CHUNK_BYTES))
-        with _appending(partial) as write, Progress(name, total, "MiB") as progress:
+        with partial.appending() as write, Progress(name, total, "MiB") as progress:
             while (chunk := response.read1(CHUNK_BYTES)) and size <= max_bytes:
                 if watch.problem:
                     raise _FailedError(watch.problem)
@@ -332,35 +297,6 @@ def _receive(
         raise AddressError("too large", f"{name}: more than {max_bytes} bytes")
     if watch.problem or (expected is not None and size != expected):
         raise _FailedError(watch.problem or "the connection broke off")
-
-
-@contextlib.contextmanager
-def _appending(partial: _Partial) -> Iterator[Callable[[bytes], object]]:
-    """Yields what writes to the partial file; a disk that fills leaves nothing of it."""
-    try:
-        file = open(partial.path, "ab")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise _unwritable(partial, error) from error
-
-    def write(chunk: bytes) -> None:
-        try:
-            file.write(chunk)
-        except OSError as error:
-            raise _unwritable(partial, error) from error
-
-    try:
-        yield write
-        file.flush()
-        os.fsync(file.fileno())
-    finally:
-        with contextlib.suppress(OSError):
-            file.close()
-
-
-def _unwritable(partial: _Partial, error: OSError) -> PipelineError:
-    with contextlib.suppress(OSError):
-        partial.drop()
-    return PipelineError(f"{partial.path}: cannot be written ({error.strerror or error})")
 
 
 def _version(headers: Any) -> str:
