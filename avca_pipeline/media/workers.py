@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import importlib
 import math
+import mmap
 import multiprocessing as mp
 import signal
 import time
@@ -169,7 +170,8 @@ class Crew:
         context = mp.get_context("fork")
         ours, theirs = context.Pipe()
         size = self.own_slots * math.prod(self.shape) * np.dtype(self.dtype).itemsize
-        buffer = context.RawArray("B", size)
+        # Memory that the fork shares. A file in /dev/shm or TMPDIR might find no room there.
+        buffer = mmap.mmap(-1, size)
         layout = (buffer, self.shape, self.dtype, self.own_slots)
         # A copy of our end in a worker would keep it waiting after the end of this process.
         not_its = [ours, *(worker.connection for worker in self.workers)]

@@ -17,6 +17,7 @@ from avca_pipeline.config import checked
 from avca_pipeline.lazy import torch
 from avca_pipeline.models import Dims
 from avca_pipeline.progress import say
+from avca_pipeline.training.fit import make_repeatable
 from avca_pipeline.training.problem import Scaling, assemble
 from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
 
@@ -48,6 +49,7 @@ def run(
     chosen, content = scores.read(selection), checkpoint.read(trained)
     plugin = registry.load("models", content["model"])
     settings = checked(plugin.Settings, json.loads(content["settings"]), str(trained))
+    make_repeatable(device, settings)  # Some methods train a classifier.
     network = plugin.build(settings, Dims(*content["dims"])).to(device)
     network.load_state_dict(content["state"])
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})

@@ -61,7 +61,7 @@ def fit(
     Raises:
         PipelineError: the loss is no longer a number.
     """
-    _make_repeatable(device, settings)
+    make_repeatable(device, settings)
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed)
     problem = problem.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
@@ -123,7 +123,7 @@ def train_epoch(
     positives: torch.Tensor,
     negatives: torch.Tensor,
 ) -> dict[str, float]:
-    """Returns every batch's mean loss terms; the device is waited for once, at the end.
+    """Returns every batch's mean loss terms; here, the device is waited for at the end alone.
 
     Terms of several optimiser steps on one batch are added up.
 
@@ -158,7 +158,7 @@ def train_epoch(
     return dict(zip(names, means, strict=True))
 
 
-def _make_repeatable(device: str, settings: ModelSettings) -> None:
+def make_repeatable(device: str, settings: ModelSettings) -> None:
     """Has a GPU give the same bits each time; a CPU always does with the same number of threads."""
     if device == "cuda":
         # cuBLAS reads it once, when it is first used.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,3 +110,35 @@ def test_a_mistake_in_the_settings_ends_the_stage(tmp_path: Path) -> None:
 
 def test_no_clips(tmp_path: Path) -> None:
     assert run(tmp_path, [], 3) == ({}, {})
+
+
+SMALL_MACHINE = """
+mount --make-rprivate / && mount -t tmpfs -o size=64k none /dev/shm &&
+mount -t tmpfs -o size=64k none "$1" && TMPDIR=$1 exec "$2" -c "$3"
+"""
+LARGE_WINDOWS = """
+import numpy as np
+from avca_pipeline.media.windows import Window
+from avca_pipeline.media.workers import Crew, Decoded
+shape = (1000, 1000)
+def windows(clip):
+    for number in range(5):
+        yield Window(np.full(shape, clip + number, np.uint8), shape[0])
+total = 0
+with Crew(windows, [1, 2, 3], shape, "uint8", num_workers=2, num_slots=4) as crew:
+    for item in crew.decoded():
+        total += int(item.data.sum()) if isinstance(item, Decoded) else 0
+print(total)
+"""
+
+
+def test_no_room_in_dev_shm_nor_in_tmpdir(tmp_path: Path) -> None:
+    """As in a container: windows are in memory that belongs to no folder."""
+    command = ["unshare", "--mount", "sh", "-c", SMALL_MACHINE, "sh", str(tmp_path)]
+    done = subprocess.run(
+        [*command, sys.executable, LARGE_WINDOWS], capture_output=True, text=True, check=False
+    )
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"no small disks can be made here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 10**6 * sum(c + n for c in (1, 2, 3) for n in range(5))
