@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import write_csv
 from avca_pipeline.artifacts.text_files import read_csv
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, one_line
 
-COLUMNS = ("clip_id", "source_id", "class_name", "path_or_url", "start_s", "end_s")
+NAMES = ("clip_id", "source_id", "class_name", "path_or_url")
+COLUMNS = (*NAMES, "start_s", "end_s")
+REASON = "reason"
+UNSTORABLE = re.compile(r"[\0\r\n\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Clip:
         path_or_url: where its media is; what that means is up to the dataset.
         start_s: where it begins in the media; ``None`` for the beginning.
         end_s: where it ends; ``None`` for the end.
+        reason: why it is known from the beginning to have no usable media.
     """
 
     clip_id: str
@@ -34,51 +39,89 @@ class Clip:
     path_or_url: str
     start_s: float | None = None
     end_s: float | None = None
+    reason: str = ""
 
 
 def write(path: Path, clips: Iterable[Clip]) -> None:
-    """Writes clips in the order of their ids, so that the file depends on its content alone."""
+    """Writes clips in the order of their ids, so that the file depends on its content alone.
+
+    The column ``reason`` is there only if a clip has one.
+    """
+    ordered = sorted(clips, key=lambda clip: clip.clip_id)
+    has_reasons = any(clip.reason for clip in ordered)
     rows = [
-        (c.clip_id, c.source_id, c.class_name, c.path_or_url, _cell(c.start_s), _cell(c.end_s))
-        for c in sorted(clips, key=lambda clip: clip.clip_id)
+        (
+            *(getattr(clip, name) for name in NAMES),
+            _cell(clip.start_s),
+            _cell(clip.end_s),
+            *([clip.reason] if has_reasons else []),
+        )
+        for clip in ordered
     ]
-    write_csv(path, COLUMNS, rows)
+    write_csv(path, (*COLUMNS, REASON) if has_reasons else COLUMNS, rows)
 
 
 def read(path: Path) -> list[Clip]:
     """Reads and checks a manifest, or one shard of it.
 
     Raises:
-        FormatError: a column is missing, an id is empty, unprintable or not unique, a class or a
-            source is empty, or a time is no number; the message names the line.
+        FormatError: a column is missing, an id is empty or not unique, a class or a source is
+            empty, or a time is no number; the message names the line.
     """
     clips = []
     for line, row in enumerate(read_csv(path, COLUMNS), start=2):
         where = f"{path}: line {line}"
         clips.append(
-            Clip(
-                clip_id=row["clip_id"],
-                source_id=row["source_id"],
-                class_name=row["class_name"],
-                path_or_url=row["path_or_url"],
-                start_s=_seconds(row["start_s"], where, "start_s"),
-                end_s=_seconds(row["end_s"], where, "end_s"),
+            storable(
+                Clip(
+                    row["clip_id"],
+                    row["source_id"],
+                    row["class_name"],
+                    row["path_or_url"],
+                    start_s=_seconds(row["start_s"], where, "start_s"),
+                    end_s=_seconds(row["end_s"], where, "end_s"),
+                    reason=row.get(REASON, ""),
+                )
             )
         )
     check(clips, str(path))
     return clips
 
 
+def storable(clip: Clip) -> Clip:
+    """Returns a clip whose names fit on a line of a table.
+
+    Every name that does is kept as it is, whatever script, mark or symbol is in it. A clip whose
+    names have a line break or a NUL in them, or bytes that are no UTF-8, gets names in which these
+    are written as escapes, and a reason that says so.
+    """
+    if not any(UNSTORABLE.search(getattr(clip, name)) for name in NAMES):
+        return clip
+    return replace(
+        clip,
+        clip_id=_escaped(clip.clip_id),
+        source_id=_escaped(clip.source_id),
+        class_name=_escaped(clip.class_name),
+        path_or_url=_escaped(clip.path_or_url),
+        reason="unusable name: a line break, a NUL or bytes that are no UTF-8; rename it",
+    )
+
+
+def _escaped(name: str) -> str:
+    """Returns a name of its own: no file is called so, and no other name is written alike."""
+    if not UNSTORABLE.search(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{one_line(name)} [{digest}]"
+
+
 def check(clips: Iterable[Clip], where: str) -> None:
     """Raises `FormatError` for a table of clips that no stage could work with."""
     seen: set[str] = set()
     for clip in clips:
-        for name in ("clip_id", "source_id", "class_name", "path_or_url"):
-            value = getattr(clip, name)
-            if not value.strip() or not value.isprintable():
-                raise FormatError(
-                    f"{where}: clip {clip.clip_id!r} has an unusable {name} {value!r}"
-                )
+        for name in NAMES:
+            if not getattr(clip, name):
+                raise FormatError(f"{where}: clip {clip.clip_id!r} has no {name}")
         if clip.clip_id in seen:
             raise FormatError(f"{where}: clip_id {clip.clip_id!r} occurs twice; ids must be unique")
         seen.add(clip.clip_id)

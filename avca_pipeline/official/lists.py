@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ SOURCES = {
 }
 """What of a published file name is the recording: class and group, or YouTube id."""
 
+VARIATION_SELECTORS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+
 
 @dataclass(frozen=True)
 class ListedClip:
@@ -73,8 +76,22 @@ def class_key(name: str) -> str:
     """Returns what two spellings of one class have in common: letters and digits, in one case.
 
     ``HandStandPushups`` and ``Handstand Pushups`` are one class; nothing is matched by likeness.
+    Accents and vowel signs belong to their letters, whether they are written as one character with
+    it (NFC) or as one of their own (NFD, as macOS does). A name of symbols alone is its own key.
     """
-    return "".join(filter(str.isalnum, name.casefold()))
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+    return "".join(words(folded)) or folded.strip()
+
+
+def words(name: str) -> list[str]:
+    """Returns the stretches of letters and digits in a name, with the marks on them."""
+    text = ""
+    for char in name:
+        # Variation selectors are marks to Unicode, and say how the sign before them looks.
+        is_mark = unicodedata.category(char)[0] == "M" and char not in VARIATION_SELECTORS
+        is_part = char.isalnum() or (is_mark and not text.endswith(" ") and text != "")
+        text += char if is_part else " "
+    return text.split()
 
 
 def class_split(path: Path, benchmark: str) -> Path:
@@ -229,7 +246,7 @@ def _read_lines(file: Path) -> Iterable[str]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{file}: cannot be read as UTF-8 text ({error})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in re.split(r"\r?\n|\r", text) if line.strip()]
 
 
 def read_names(path: Path) -> list[tuple[str, str]]:

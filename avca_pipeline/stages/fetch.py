@@ -104,6 +104,8 @@ class _Row:
 
 def _located(module: ModuleType, typed: Any, raw: Path, network: Network, clip: Clip) -> Path:
     """Returns the clip's file, downloaded if it can be; runs beside others of its kind."""
+    if clip.reason:
+        raise MediaError(clip.reason)
     can_download = hasattr(module, "download") and getattr(typed, "download", True)
     try:
         return Path(module.locate(typed, clip, raw, network.max_bytes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from avca_pipeline import registry
@@ -27,7 +27,8 @@ def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -
         PipelineError: the annotations are missing or malformed, or an id occurs twice.
     """
     module = registry.load("datasets", plugin)
-    clips = module.clips(checked(module.Settings, settings, f"datasets ({plugin})"))
+    found = module.clips(checked(module.Settings, settings, f"datasets ({plugin})"))
+    clips = [manifest.storable(clip) for clip in found]
     manifest.check(clips, f"dataset {plugin}")
     members = defaultdict(list)
     for clip in clips:
@@ -37,3 +38,5 @@ def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -
     manifest.write(out, clips)
     classes, sources = {c.class_name for c in clips}, {c.source_id for c in clips}
     say(f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources")
+    for reason, number in sorted(Counter(clip.reason for clip in clips if clip.reason).items()):
+        say(f"manifest: {number} clips cannot be used: {reason}")

@@ -6,6 +6,7 @@ character n-grams, scaled to length 1. The published vectors were made from ``wi
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     rows = []
     for class_name in class_names:
         name = spelled.get(class_key(class_name), class_name)
-        row = np.asarray(model.get_vector(name), np.float64)
+        # The model knows the characters of written text, which macOS's file names take apart.
+        row = np.asarray(model.get_vector(unicodedata.normalize("NFC", name)), np.float64)
         length = float(np.linalg.norm(row))
         if not 0 < length < np.inf:
             raise PipelineError(f"{settings.path}: no vector for class {class_name!r} ({name!r})")

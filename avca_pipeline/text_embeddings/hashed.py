@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.official.lists import words
 from avca_pipeline.registry import PluginSettings, Seed
 
 
@@ -46,23 +47,20 @@ def describe(settings: Settings) -> str:
 def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     """Returns ``(classes, dim)`` float32 of unit length: the mean over the words of each name.
 
-    Raises:
-        PipelineError: a name has no letter or digit in it.
+    A name without a letter or a digit, such as one of symbols, is a word of its own.
     """
     rows = []
     for name in class_names:
-        words = words_of(name)
-        if not words:
-            raise PipelineError(f"text_embeddings.hashed: class name {name!r} has no word in it")
-        mean = np.mean([_word_vector(word, settings) for word in words], axis=0)
+        parts = words_of(name) or [unicodedata.normalize("NFC", name)]
+        mean = np.mean([_word_vector(word, settings) for word in parts], axis=0)
         rows.append(mean / np.linalg.norm(mean))
     return np.array(rows, np.float32).reshape(len(rows), settings.dim)
 
 
 def words_of(name: str) -> list[str]:
     """Returns the lower-case words of a class name: ``"ApplyLipstick, red"`` has three."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return [word.lower() for word in re.findall(r"[^\W_]+", spaced)]
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFC", name))
+    return [word.lower() for word in words(spaced)]
 
 
 def _word_vector(word: str, settings: Settings) -> np.ndarray:
