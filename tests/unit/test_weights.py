@@ -34,6 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     goes_on = threading.Event()
 
     def do_GET(self) -> None:
+        self.path = self.path.partition("?")[0]
         Handler.requests.append(self.headers.get("Range", ""))
         is_first, has_range = len(Handler.requests) == 1, "Range" in self.headers
         start = int(self.headers["Range"][6:-1]) if has_range else 0
@@ -208,3 +209,150 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     settings = WeightsSettings(weights=str(tmp_path / "weights.pth"))
     with pytest.raises(PipelineError, match="not the weights of this network"):
         weights.fill(torch.nn.Linear(2, 2), settings, tmp_path)
+
+
+def local(tmp_path: Path) -> tuple[Path, str]:
+    path = tmp_path / "mine.pth"
+    torch.save(torch.nn.Linear(2, 3).state_dict(), path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_local_weights_are_what_the_config_says(tmp_path: Path) -> None:
+    path, sha256 = local(tmp_path)
+    for right in (sha256, None):
+        settings = WeightsSettings(weights=str(path), sha256=right)
+        assert weights.fill(torch.nn.Linear(2, 3), settings, tmp_path) == sha256
+    wrong = ("0" if sha256[0] != "0" else "1") + sha256[1:]
+    for other in (wrong, sha256[:-1] + ("0" if sha256[-1] != "0" else "1")):
+        settings = WeightsSettings(weights=str(path), sha256=other)
+        with pytest.raises(PipelineError, match=f"SHA-256 is {sha256}, expected {other}"):
+            weights.fill(torch.nn.Linear(2, 3), settings, tmp_path)
+    assert not (tmp_path / "mine.pth.sha256").exists()  # it is the user's own
+    with pytest.raises(PipelineError, match=r"weights .*none\.pth: cannot be read"):
+        located(str(tmp_path / "none.pth"), tmp_path)
+
+
+def test_a_home_is_written_as_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, sha256 = local(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert located("~/mine.pth", tmp_path) == (path, sha256)
+
+
+def test_of_what_is_known_about_a_checksum_all_counts(server: str, tmp_path: Path) -> None:
+    """The config before the pin, the pin before the beginning that the authors publish."""
+    published = Published(server + "/whole", "free", SHA256[:8])
+    path, _ = weights.locate("published", SHA256, tmp_path, published)
+    assert not weights.pin_of(path).exists()  # the config says it all
+    weights.locate("published", None, tmp_path, published)
+    assert weights.pin_of(path).read_text() == SHA256 + "\n"
+    longer = Published(published.url, "free", SHA256[:7] + "x")
+    assert weights.locate("published", None, tmp_path, longer) == (path, SHA256)  # pinned
+    weights.pin_of(path).unlink()
+    with pytest.raises(PipelineError, match=f"expected {SHA256[:7]}x"):
+        weights.locate("published", None, tmp_path, longer)
+    with pytest.raises(PipelineError, match=f"expected {'0' * 64}"):
+        weights.locate("published", "0" * 64, tmp_path, published)
+    # A checksum that is whole must be equal, not only begin alike.
+    weights.pin_of(path).write_text(SHA256 + "0\n")
+    with pytest.raises(PipelineError, match=f"expected {SHA256}0"):
+        weights.locate("published", None, tmp_path, published)
+
+
+def test_two_addresses_are_two_files(server: str, tmp_path: Path) -> None:
+    """Also if their paths end alike, and whatever stands behind the path."""
+    found = {located(server + path, tmp_path)[0] for path in ("/whole", "/whole?v=2", "/a/whole")}
+    assert len(found) == 3
+    assert {path.name.partition("-")[2] for path in found} == {"whole"}
+
+
+def test_no_address_of_weights_is_shown_with_its_password(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = server.replace("://", "://me:hunter2@") + "/{}?token=hunter2"
+    published = Published(address.format("whole"), "free", SHA256[:8])
+    weights.locate("published", None, tmp_path, published)
+    for path, sha256 in (("absent", None), ("wrong", "0" * 64)):
+        with pytest.raises(PipelineError) as caught:
+            located(address.format(path), tmp_path, sha256)
+        assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in "".join(capsys.readouterr())
+    assert not [path for path in tmp_path.iterdir() if "hunter2" in path.name]
+
+
+def test_a_read_only_cache_serves(server: str, tmp_path: Path) -> None:
+    """What was downloaded and pinned before needs no lock and no new file."""
+    located(server + "/whole", tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert len(before) == 2  # the file and its pin; no lock stays behind
+    num_requests = len(Handler.requests)
+    assert located(server + "/whole", tmp_path)[1] == SHA256
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert len(Handler.requests) == num_requests
+
+
+def network() -> torch.nn.Module:
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(8, 64, 5), torch.nn.BatchNorm2d(64), torch.nn.Linear(400, 300)
+    )
+
+
+def random(seed: int) -> dict[str, torch.Tensor]:
+    built = network()
+    settings = WeightsSettings(seed=seed)
+    assert weights.fill(built, settings, Path("nowhere")) == f"random:{seed}"
+    assert not built.training
+    assert not any(parameter.requires_grad for parameter in built.parameters())
+    return built.state_dict()
+
+
+def test_random_weights_are_drawn_from_their_seed() -> None:
+    one, again, other = random(0), random(0), random(1)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    drawn = [name for name in one if not torch.equal(one[name], other[name])]
+    assert drawn == ["0.weight", "2.weight"]
+    assert one["0.weight"].std().item() == pytest.approx((2 / (8 * 25)) ** 0.5, rel=0.02)
+    assert one["2.weight"].std().item() == pytest.approx((2 / 400) ** 0.5, rel=0.02)
+    assert not one["0.bias"].any()
+    assert not one["2.bias"].any()
+    assert torch.equal(one["1.weight"], torch.ones(64))
+
+
+def test_what_a_file_puts_around_the_parameters(tmp_path: Path) -> None:
+    """A prefix is taken off, a classifier's parameters are left out, and nothing else may differ."""
+    state = {
+        "base.weight": torch.ones(3, 2),
+        "base.bias": torch.zeros(3),
+        "fc.weight": torch.ones(1),
+    }
+    torch.save(state, tmp_path / "a.pth")
+    settings = WeightsSettings(weights=str(tmp_path / "a.pth"))
+    built = torch.nn.Linear(2, 3)
+    weights.fill(built, settings, tmp_path, prefix="base.", unused=lambda name: name == "fc.weight")
+    assert torch.equal(built.weight, torch.ones(3, 2))
+    for more in ({"prefix": "base."}, {"unused": lambda name: name == "fc.weight"}):
+        with pytest.raises(PipelineError, match="not the weights of this network"):
+            weights.fill(torch.nn.Linear(2, 3), settings, tmp_path, **more)
+
+
+def test_the_precision_of_the_settings() -> None:
+    for precision, kind in (
+        ("fp32", torch.float32),
+        ("tf32", torch.float32),
+        ("bf16", torch.bfloat16),
+    ):
+        built = torch.nn.Linear(2, 3)
+        weights.fill(built, WeightsSettings(precision=precision), Path("nowhere"))
+        assert built.weight.dtype == kind
+
+
+def test_the_checksum_of_a_network_is_of_its_names_and_numbers() -> None:
+    built = torch.nn.Linear(2, 3)
+    before = weights.state_sha256(built)
+    assert weights.state_sha256(torch.nn.Sequential(built)) != before
+    built.weight.data[0, 0] += 1
+    assert weights.state_sha256(built) != before
+
+
+def test_a_checksum_of_random_weights_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="sha256 is given but weights are random"):
+        WeightsSettings(sha256="0" * 64)
