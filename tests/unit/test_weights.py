@@ -318,7 +318,7 @@ def test_random_weights_are_drawn_from_their_seed() -> None:
 
 
 def test_what_a_file_puts_around_the_parameters(tmp_path: Path) -> None:
-    """A prefix is taken off, a classifier's parameters are left out, and nothing else may differ."""
+    """A prefix is taken off, a classifier's parameters are left out; nothing else may differ."""
     state = {
         "base.weight": torch.ones(3, 2),
         "base.bias": torch.zeros(3),
