@@ -93,6 +93,8 @@ def test_validation_is_of_stage_1_in_both_stages(
     assert known.text[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert known.is_unseen.tolist() == [False, False, False, True, True]
     assert set(known.video[known.rows, 0].tolist()) == rows_in(data, "train")
+    # No test clip is there to be looked at.
+    assert set(known.video[:, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
     assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
 
 
@@ -108,6 +110,13 @@ def test_a_test_knows_what_stage_2_has_trained_on(data: Problem) -> None:
     assert set(known.video[known.rows, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
     assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
     assert test.targets.tolist() == data.targets[sorted(method.embedded)].tolist()
+
+
+def test_the_last_of_what_getting_ready_gives_is_asked(data: Problem) -> None:
+    method = Scripted(readied=lambda network: [Network("5"), Network("0"), Network("034")])
+    found = fitted(data, replace(method, script=["never asked"]))
+    assert [epoch["val"]["seen"] for epoch in found.history] == pytest.approx([1 / 3])
+    assert [epoch["val"]["unseen"] for epoch in found.history] == [1.0]
 
 
 # HM 1/2, 0 (with a higher S), 2/3, again 2/3, 0.
@@ -141,7 +150,10 @@ def test_the_first_of_equal_epochs_is_the_best_and_its_state_is_kept(data: Probl
 
 
 def test_of_epochs_that_are_all_wrong_the_first_is_the_best(data: Problem) -> None:
-    assert fitted(data, Scripted(["", "", ""])).best_epoch == 0
+    found = fitted(data, Scripted(["", "", ""]))
+    assert found.best_epoch == 0
+    # An HM of 0 is no rise above 0.
+    assert [epoch["learning_rate"] for epoch in found.history] == pytest.approx([0.1, 0.1, 0.01])
 
 
 def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: Problem) -> None:
@@ -149,6 +161,22 @@ def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: Problem) -> N
     assert [weights(state) for state in found.states] == pytest.approx(
         [-6 * sum(RATES[: epoch + 1]) for epoch in range(5)], abs=1e-5
     )
+
+
+@pytest.mark.parametrize(("decay", "beta1"), [(0.0, 0.9), (8.0, 0.9), (8.0, 0.5), (0.5, 0.0)])
+def test_steps_are_adam_s_with_decay_and_momentum(
+    data: Problem, decay: float, beta1: float
+) -> None:
+    """Kingma and Ba's rule, worked out for the one parameter; its loss has the gradient 1."""
+    weight = mean = square = 0.0
+    for step in range(1, 7):
+        gradient = 1 + decay * weight
+        mean = beta1 * mean + (1 - beta1) * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        ratio = (mean / (1 - beta1**step)) / (square / (1 - 0.999**step)) ** 0.5
+        weight -= 0.1 * ratio
+    found = fitted(data, Scripted(["0"]), weight_decay=decay, beta1=beta1)
+    assert weights(found.last_state) == pytest.approx(weight, abs=1e-5)
 
 
 def test_losses_are_means_over_batches_of_sums_over_steps(data: Problem) -> None:
@@ -172,7 +200,9 @@ def chosen(data: Problem, readied: list[list[str]]) -> tuple[int, Any, Any]:
     clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
     states = [Network(weight=float(number)).state_dict() for number in range(len(readied))]
     test = trial(data, clips, stage=2)
-    return best_on_test(method, SETTINGS, Network(), states, clips, test)  # type: ignore[arg-type]
+    found = best_on_test(method, SETTINGS, Network(), states, clips, test)  # type: ignore[arg-type]
+    assert ("embed_clips", True) not in method.modes  # whatever getting ready leaves behind
+    return found
 
 
 def test_of_epochs_chosen_on_the_test_the_first_best_hm_wins(data: Problem) -> None:

@@ -203,6 +203,15 @@ def test_scores_are_those_of_the_test_clips(world: Unequal, done: Protocol) -> N
     }
 
 
+def test_scores_say_where_they_come_from(done: Protocol) -> None:
+    found, origin = done.scores["run"], done.scores["provenance"]
+    assert found == {"seed": SEED}
+    assert (origin["video"]["name"], origin["audio"]["name"]) == ("video", "audio")
+    assert (origin["scaling"], origin["text_embedding"]) == ("standard", "drawn")
+    assert (origin["model"], origin["device"]) == ("devise", "CPU")
+    assert origin["settings"] == CANDIDATES[done.selection["candidate"]]
+
+
 def test_chance_is_that_of_unequal_numbers_of_classes(done: Protocol) -> None:
     """Five seen classes and two unseen ones; HM guesses "seen" with the best probability."""
     share = np.linspace(0, 1, 100_001)
