@@ -11,7 +11,7 @@ demo: setup
 	$(BIN)/snakemake --cores all
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations=25 --durations-min=10
 
 # Which branches the quick tests take. For reading: nothing is required of the figure.
 coverage: setup

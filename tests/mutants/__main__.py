@@ -82,10 +82,13 @@ def run(
     folder = prepare(name, entry)
     files = [f"avca_pipeline/{file}" for file in entry["files"]]
     chosen: list[str] = []
-    if sample:
-        names = sorted(name for file in files for name in mutant_names(folder, file))
-        chosen = random.Random(seed).sample(names, min(sample, len(names)))
-        print(f"{name}: {len(chosen)} of {len(names)} mutants, seed {seed}", flush=True)
+    if sample or "functions" in entry:
+        chosen = sorted(key for file in files for key in mutant_names(folder, file))
+        if "functions" in entry:
+            chosen = [key for key in chosen if function_of(key) in entry["functions"]]
+        if sample and sample < len(chosen):
+            print(f"{name}: {sample} of {len(chosen)} mutants, seed {seed}", flush=True)
+            chosen = random.Random(seed).sample(chosen, sample)
     log = folder / "mutmut.log"
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(
@@ -193,8 +196,7 @@ def describe(folder: Path, key: str, file: str) -> Mutant:
     """Returns a mutant by what it changes: numbers of mutants move with every edit."""
     mangled = key.rpartition(".")[2]
     texts = functions(folder / "mutants" / file)
-    name = mangled.rpartition("__mutmut_")[0]
-    function = name.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+    name, function = mangled.rpartition("__mutmut_")[0], function_of(key)
     before, after = (
         texts[each].replace(each, function.rpartition(".")[2], 1).splitlines()
         for each in (f"{name}__mutmut_orig", mangled)
@@ -202,6 +204,12 @@ def describe(folder: Path, key: str, file: str) -> Mutant:
     old = [line.strip() for line in before if line not in after]
     new = [line.strip() for line in after if line not in before]
     return Mutant(file, function, " ".join(old), " ".join(new))
+
+
+def function_of(key: str) -> str:
+    """Returns the name of the function or method of a mutant."""
+    name = key.rpartition(".")[2].rpartition("__mutmut_")[0]
+    return name.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
 
 
 def is_wording(mutant: Mutant) -> bool:
