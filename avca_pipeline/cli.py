@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import __version__, gpus
+from avca_pipeline.addresses import unsealed
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import logging_to, say
@@ -187,9 +188,13 @@ def _device(o: argparse.Namespace) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return parse_json(text)
+        value = parse_json(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+    try:
+        return unsealed(value)
+    except PipelineError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline import library, registry
+from avca_pipeline.addresses import redacted
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.atomic import sweep
 from avca_pipeline.artifacts.features import Features
@@ -141,7 +142,7 @@ def run(
     attributes = {
         "backbone": plugin,
         "weights": weights,
-        "preprocessing": canonical(settings),
+        "preprocessing": redacted(canonical(settings)),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("torch", "av", "numpy")},
     }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from avca_pipeline.addresses import redacted, shown
+from avca_pipeline import cli
+from avca_pipeline.addresses import redacted, sealed, shown, unsealed
+from avca_pipeline.errors import PipelineError
 
 SECRETS = ("hunter2", "AKIA", "abc123")
 
@@ -64,3 +67,51 @@ def test_json_stays_json() -> None:
         "seed": 0,
     }
     assert not any(secret in text for secret in SECRETS)
+
+
+SETTINGS = {
+    "weights": ADDRESS,
+    "plain": "https://host/a.mp4",
+    "path": "/data/a#b?c",
+    "nested": [{"address": "https://tok@host/{id}", "seed": 0, "none": None}],
+}
+
+
+def test_what_is_sealed_can_be_shown_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    value, secrets = sealed(SETTINGS)
+    assert len(secrets) == 2
+    text = json.dumps(value)
+    assert not any(secret in text for secret in (*SECRETS, "tok@"))
+    assert value["weights"].startswith("https://host/a.mp4#AVCA_ADDRESS_")
+    assert value["nested"][0]["address"].startswith("https://host/{id}#AVCA_ADDRESS_")
+    assert {key: value[key] for key in ("plain", "path")} == {
+        key: SETTINGS[key] for key in ("plain", "path")
+    }
+    with pytest.raises(PipelineError, match=r"https://host/.*environment variable AVCA_ADDRESS_"):
+        unsealed(value)
+    for name, secret in secrets.items():
+        monkeypatch.setenv(name, secret)
+    assert unsealed(value) == SETTINGS
+
+
+def test_another_secret_is_another_value() -> None:
+    """So that what was made with it is made anew; the same one is the same in every process."""
+    one, again, other = (
+        sealed({"weights": f"https://host/a?version={version}"})[0] for version in (1, 1, 2)
+    )
+    assert one == again
+    assert one != other
+
+
+def test_a_command_takes_what_is_sealed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    value, secrets = sealed({"plugin": "table", "settings": {"path": ADDRESS}, "num_shards": 1})
+    command = ["manifest", "--settings", json.dumps(value)]
+    command += ["--out", str(tmp_path / "a"), "--shards", str(tmp_path / "b")]
+    with pytest.raises(SystemExit):
+        cli.main(command)
+    assert next(iter(secrets)) in capsys.readouterr().err
+    monkeypatch.setenv(*next(iter(secrets.items())))
+    assert cli.main(command) == 1  # there is no such table; the command has understood its name
+    assert "AVCA_ADDRESS" not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What the rules share: the typed config, and where files are."""
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from avca_pipeline import config as avca_config
-from avca_pipeline import gpus, locks, slurm
+from avca_pipeline import addresses, gpus, locks, slurm
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import layout
@@ -124,7 +125,14 @@ def all_cores(wildcards):
 
 def settings(stage, name="", **more):
     """Returns the part of the config that a stage's result depends on; with its version, a key."""
-    return avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more)
+    return showable(avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more))
+
+
+def showable(text):
+    """Returns JSON that may stand in a log; jobs find what is left out in their environment."""
+    value, secrets = addresses.sealed(json.loads(text))
+    environ.update(secrets)
+    return avca_config.canonical(value)
 
 
 def own_files(find, *arguments):

@@ -16,7 +16,7 @@ rule fetch:
     threads: 1
     resources:
         # No parameter: how clips are downloaded changes no result.
-        download=CONFIG.download.model_dump_json(),
+        download=showable(CONFIG.download.model_dump_json()),
     conda:
         "../../envs/avca.yaml"
     shell:
