@@ -21,6 +21,7 @@ from avca_pipeline.errors import FormatError
 
 FORMAT_VERSION = 1
 KIND = "features"
+NOTES = ("gap_s", "num_jumps", "num_damaged", "tilt_deg")
 IMPORTED = "imported"
 """Stands for the backbone of features that were not made here."""
 
@@ -34,6 +35,11 @@ class Features:
         features: ``(clips, dim)`` float32, the mean over each clip's windows.
         num_windows: ``(clips,)``, how many windows that mean is over.
         is_padded: ``(clips,)``, true for a clip shorter than one window, which was padded.
+        notes: what was done to each clip to decode it, by name, each ``(clips,)`` float64:
+            ``gap_s``, seconds of silence or of a held picture where time stamps leave a gap;
+            ``num_jumps`` of time stamps that were joined; ``num_damaged`` packets left out;
+            ``tilt_deg``, an angle of display that is no quarter turn and was not applied. A name
+            that is missing stands for zeros.
         rejected: clip id to reason, for clips that have none.
         attributes: backbone, weights (SHA-256 or ``random:<seed>``), preprocessing, versions.
         windows: ``(all windows, dim)`` in the order of the clips, where they were kept.
@@ -43,6 +49,7 @@ class Features:
     features: np.ndarray
     num_windows: np.ndarray
     is_padded: np.ndarray
+    notes: Mapping[str, np.ndarray] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
     windows: np.ndarray | None = None
@@ -57,6 +64,9 @@ def write(path: Path, value: Features) -> None:
         file["features"] = np.asarray(value.features, np.float32)
         file["num_windows"] = value.num_windows.astype(np.int64)
         file["is_padded"] = value.is_padded.astype(bool)
+        notes = file.create_group("notes")
+        for name in NOTES:
+            notes[name] = _note(value, name)
         if value.windows is not None:
             file["windows"] = value.windows.astype(np.float32)
             file["offsets"] = np.concatenate([[0], np.cumsum(value.num_windows)]).astype(np.int64)
@@ -79,6 +89,8 @@ def read(path: Path) -> Features:
             features=numbers(file, "features"),
             num_windows=numbers(file, "num_windows"),
             is_padded=numbers(file, "is_padded"),
+            # Files of release 0.1.0 have none.
+            notes={name: data[()] for name, data in file.get("notes", {}).items()},
             rejected=dict(
                 zip(strings(rejected, "clip_id"), strings(rejected, "reason"), strict=True)
             ),
@@ -132,6 +144,7 @@ def read_all(paths: Sequence[Path]) -> Features:
         features=np.empty((len(order), width), np.float32),
         num_windows=np.empty(len(order), np.int64),
         is_padded=np.empty(len(order), bool),
+        notes={name: np.zeros(len(order)) for name in NOTES},
         rejected={
             clip: reason for shard in shards for clip, reason in sorted(shard.rejected.items())
         },
@@ -147,7 +160,15 @@ def read_all(paths: Sequence[Path]) -> Features:
         whole.features[rows] = shard.features
         whole.num_windows[rows] = shard.num_windows
         whole.is_padded[rows] = shard.is_padded
+        for name in NOTES:
+            whole.notes[name][rows] = _note(shard, name)
     return whole
+
+
+def _note(value: Features, name: str) -> np.ndarray:
+    """Returns a column of notes, zeros if it is missing."""
+    found = value.notes.get(name)
+    return np.zeros(len(value.clip_ids)) if found is None else found.astype(np.float64)
 
 
 def check(path: Path) -> None:

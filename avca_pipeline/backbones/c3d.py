@@ -17,7 +17,7 @@ import numpy as np
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frames
+from avca_pipeline.media.video import claimed_count, frames
 from avca_pipeline.media.windows import Window, of_frames
 from avca_pipeline.weights import Published, WeightsSettings, fill
 
@@ -47,7 +47,8 @@ class Settings(WeightsSettings):
             the paper's scripts do: values 0 to 1 in that order, normalised with Kinetics' mean
             and deviation of red, green, blue (``official-script-activitynet``), and before that
             each value x replaced by (256 - x) mod 256, a negative, by an overflow in the scripts
-            for UCF and VGGSound (``official-script``).
+            for UCF and VGGSound (``official-script``). Those have as many frames as the file's
+            header counts: where fewer can be decoded, as from many XviD files, the last are black.
     """
 
     preprocessing: Literal["sports1m", "official-script", "official-script-activitynet"] = (
@@ -76,7 +77,10 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
 def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
     """Yields windows of ``(16, 112, 112, 3)`` uint8; frames behind the clip's end are zero."""
     picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
-    return of_frames(cropped(settings, picked), WINDOW_FRAMES)
+    crops = cropped(settings, picked)
+    if settings.preprocessing == "official-script" and clip.start_s is None and clip.end_s is None:
+        crops = _as_many_as_claimed(crops, clip.path, limits)
+    return of_frames(crops, WINDOW_FRAMES)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
@@ -143,6 +147,21 @@ def cropped(settings: Settings, picked: Iterator[np.ndarray]) -> Iterator[np.nda
         crops = np.ascontiguousarray(centre.permute(0, 2, 3, 1).numpy())
         for index in np.cumsum(is_new) - 1:
             yield crops[index]
+
+
+def _as_many_as_claimed(
+    crops: Iterator[np.ndarray], path: Path, limits: Limits
+) -> Iterator[np.ndarray]:
+    """Yields crops and, if they are fewer than the file's header counts, black ones up to that.
+
+    Unlike the padding behind the clip's end, which is grey, these are normalised as any other.
+    """
+    num_yielded = 0
+    for crop in crops:
+        yield crop
+        num_yielded += 1
+    for _ in range(claimed_count(path, RATE_HZ, limits) - num_yielded):
+        yield np.zeros((CROP, CROP, 3), np.uint8)
 
 
 def _alike(picked: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:

@@ -15,7 +15,7 @@ import numpy as np
 from avca_pipeline.backbones import ClipMedia, Spec, _selavi
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frame_count, frames, native_frames
+from avca_pipeline.media.video import frame_count, frames, native_frames, resizable
 from avca_pipeline.media.windows import Window, covering, in_blocks, of_frames
 
 MODALITY = "video"
@@ -49,7 +49,8 @@ def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Win
     if settings.windows == "official-script":
         return _official(clip, limits)
     picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
-    return covering(in_blocks(map(cropped, picked), WINDOW_FRAMES), WINDOW_FRAMES)
+    cropping = map(cropped, resizable(picked, CROP, limits))
+    return covering(in_blocks(cropping, WINDOW_FRAMES), WINDOW_FRAMES)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
@@ -112,7 +113,8 @@ def _official(clip: ClipMedia, limits: Limits) -> Iterator[Window]:
     todo = deque(official_picks(start, fps) for start in _selavi.official_starts(count, fps) or [0])
     held: dict[int, np.ndarray] = {}
     has_yielded = False
-    for number, frame in enumerate(native_frames(clip.path, clip.start_s, clip.end_s, limits)):
+    native = native_frames(clip.path, clip.start_s, clip.end_s, limits)
+    for number, frame in enumerate(resizable(native, CROP, limits)):
         held[number] = cropped(frame)
         while todo and todo[0][-1] <= number:
             yield Window(np.stack([held[pick] for pick in todo.popleft()]), WINDOW_FRAMES)

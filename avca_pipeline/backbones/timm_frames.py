@@ -6,6 +6,7 @@ interpolation and dimension are the library's own for the chosen network.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frames
+from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, of_frames
 from avca_pipeline.progress import say
 from avca_pipeline.registry import nearest
@@ -70,7 +71,9 @@ def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Win
     """Yields single frames, ``(1, height, width, 3)`` uint8 RGB, resized and cropped."""
     config = _data_config(settings.model)
     picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
-    return of_frames((_cropped(frame, config) for frame in picked), 1)
+    short_side = math.ceil(max(config["input_size"][1:]) / config["crop_pct"])
+    bounded = resizable(picked, short_side, limits)
+    return of_frames((_cropped(frame, config) for frame in bounded), 1)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

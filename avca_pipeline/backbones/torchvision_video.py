@@ -18,7 +18,7 @@ from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frames
+from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering, in_blocks
 from avca_pipeline.registry import nearest
 from avca_pipeline.weights import PUBLISHED, Published, WeightsSettings, fill
@@ -68,7 +68,8 @@ def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Win
     """Yields windows of ``(frames, height, width, 3)`` uint8 RGB, the last ending with the clip."""
     preset, length = _preset(settings), settings.window_frames
     picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
-    return covering(in_blocks((_cropped(preset, frame) for frame in picked), length), length)
+    bounded = resizable(picked, max(preset.resize_size), limits)
+    return covering(in_blocks((_cropped(preset, frame) for frame in bounded), length), length)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

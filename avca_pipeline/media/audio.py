@@ -11,7 +11,7 @@ import numpy as np
 from avca_pipeline.media import Limits, MediaError, notes
 from avca_pipeline.media.container import opened
 from avca_pipeline.media.resample import resampled
-from avca_pipeline.media.timeline import Track
+from avca_pipeline.media.timeline import Grid, Track
 
 # Sample formats whose 16-bit values are worked out here, many frames at a time.
 DIRECT = ("s16", "s16p", "flt", "fltp")
@@ -103,6 +103,7 @@ def _placed(track: Track, rate_hz: int, begin_s: float) -> Iterator[tuple[int, n
     """
     name = track.container.format.name
     jitter = round((INACCURATE_JITTER_S if name in INACCURATE else JITTER_S) * rate_hz)
+    slack = rate_hz * float(track.stream.time_base)
     run: _Run | None = None
     for frame, time_s in track.decoded(begin_s):
         stated = None if time_s is None else round((time_s - begin_s) * rate_hz)
@@ -112,6 +113,9 @@ def _placed(track: Track, rate_hz: int, begin_s: float) -> Iterator[tuple[int, n
         expected = run.end if run is not None else stated
         place = round(-begin_s * rate_hz) if expected is None else expected
         is_elsewhere = stated is not None and abs(stated - place) > jitter
+        if is_elsewhere and run is not None and stated is not None:
+            # Whole frames are missing, where the clock is too coarse to say it to the sample.
+            stated = Grid(place, max(1, frame.samples), slack).nearest(stated)
         if run is None or is_elsewhere or not run.continues(frame):
             if run is not None:
                 yield from run.taken(is_end=True)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avca_pipeline.errors import TransientError, machine_trouble
 from avca_pipeline.media import MediaError
+from avca_pipeline.media.jumps import may_jump, measured_s
 
 MICROSECONDS = 1_000_000
 
@@ -54,6 +56,7 @@ ANNOUNCING = frozenset(
         "wv",
     }
 )
+RIFF_HEADER_BYTES = 200  # with some room for what is no sound
 # What begins the tag of MP3 files that counts their frames.
 MP3_COUNTS = (b"Xing", b"Info", b"VBRI")
 
@@ -99,6 +102,10 @@ def opened(path: Path) -> Iterator[Any]:
         try:
             yield container
         except av.FFmpegError as error:
+            # That a disk has gone away says nothing about the clip.
+            trouble = machine_trouble(OSError(error.errno, error.strerror))
+            if trouble:
+                raise TransientError(f"{path}: {trouble}; try again later") from error
             raise MediaError(f"damaged: {_words(error)}") from error
 
 
@@ -140,6 +147,15 @@ def announces(path: Path, container: Any) -> bool:
     return any(tag in beginning for tag in MP3_COUNTS)
 
 
+def riff_bytes(path: Path) -> int:
+    """Returns how many bytes a WAV file says it has; 0 where a program that streamed it did not."""
+    with open(path, "rb") as file:
+        beginning = file.read(8)
+    size = int.from_bytes(beginning[4:], "little")
+    is_unknown = size & 0x7FFFFFFF > 0x7FFFFF00  # its writer put in the most there can be
+    return 0 if beginning[:4] != b"RIFF" or is_unknown else max(0, size - RIFF_HEADER_BYTES)
+
+
 def probe(path: Path) -> Probe:
     """Returns what a media file holds, without decoding it.
 
@@ -152,7 +168,7 @@ def probe(path: Path) -> Probe:
             raise MediaError("not a media file: neither video nor audio in it")
         rate = video.average_rate or video.guessed_rate if video is not None else None
         return Probe(
-            duration_s=_duration_s(container, video or audio),
+            duration_s=_duration_s(container),
             fps=float(rate) if rate else None,
             width=video.codec_context.width if video is not None else None,
             height=video.codec_context.height if video is not None else None,
@@ -162,9 +178,12 @@ def probe(path: Path) -> Probe:
         )
 
 
-def _duration_s(container: Any, stream: Any) -> float | None:
+def _duration_s(container: Any) -> float | None:
+    if may_jump(container):  # FFmpeg takes the last time stamp's distance from the first for it
+        return measured_s(container, streams(container), start_s(container))
     if container.duration:
         return container.duration / MICROSECONDS
+    stream = streams(container)[0]
     return float(stream.duration * stream.time_base) if stream.duration else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,17 @@ CLOSE_S = 0.1
 def may_jump(container: Any) -> bool:
     """Returns whether time stamps in files of this format may jump by design."""
     return bool(int(container.format.flags) & TS_DISCONT)
+
+
+def measured_s(container: Any, streams: list[Any], start_s: float) -> float | None:
+    """Returns how long a file is without the time of its jumps, from reading all of it."""
+    import av
+
+    clock = Clock(forward=True)
+    with contextlib.suppress(av.FFmpegError):  # what ends in damage ends there
+        for packet in container.demux(streams):
+            clock.place(packet)
+    return None if clock.end_s is None else clock.end_s - start_s
 
 
 @dataclass

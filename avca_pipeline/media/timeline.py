@@ -36,6 +36,7 @@ from avca_pipeline.media.container import (
     announces,
     best_stream,
     opened,
+    riff_bytes,
     start_s,
     streams,
 )
@@ -55,7 +56,7 @@ MAX_LEAD = 4
 # Of packets that wait for one that the clip needs; only a stream without keyframes has as many.
 MAX_HELD_BYTES = 64_000_000
 # Of these the demuxers cannot go to a time exactly, or would not notice a jump on the way.
-READ_FROM_THE_START = frozenset({"dv"})
+READ_FROM_THE_START = frozenset({"dv", "mxf"})
 
 
 class Track:
@@ -163,7 +164,12 @@ class Track:
         wanted = [self.stream]
         if begin_s > 0:
             target = int((begin_s + self.start_s) / self.stream.time_base)
-            self.container.seek(target, stream=self.stream, backward=True)
+            try:
+                self.container.seek(target, stream=self.stream, backward=True)
+            except Exception as error:
+                if not is_damage(error):
+                    raise
+                return  # what is wanted is then found from the beginning on
         elif may_jump(self.container):
             wanted = streams(self.container)  # each tells where the others are
         clock = Clock(forward=may_jump(self.container))
@@ -235,7 +241,8 @@ class Track:
 
     def check_damage(self) -> None:
         """Raises `MediaError` if too many packets could not be decoded."""
-        if self._num_damaged > MAX_LOST_SHARE * self._num_sent:
+        # One is lost wherever a file was cut off.
+        if self._num_damaged > max(1, MAX_LOST_SHARE * self._num_sent):
             raise MediaError(
                 f"damaged: {self._num_damaged} of {self._num_sent} packets cannot be decoded"
             )
@@ -369,12 +376,14 @@ def _later_pictures(
 
 
 def is_damage(error: Exception) -> bool:
-    """Returns whether an error of FFmpeg is about the file's content, not about the machine."""
+    """Returns whether an error is FFmpeg's about the content of a file."""
     import av
 
-    return isinstance(error, av.error.InvalidDataError | av.error.ArgumentError | EOFError) or (
-        isinstance(error, av.FFmpegError) and not isinstance(error, OSError | MemoryError)
+    is_of_machine = isinstance(error, OSError | MemoryError) and not isinstance(
+        error,
+        av.error.PermissionError,  # what FFmpeg's functions return as -1
     )
+    return isinstance(error, av.FFmpegError) and not is_of_machine
 
 
 def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | None, bool]:
@@ -387,6 +396,9 @@ def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | No
     length = stream.duration or 0
     if container.format.name == "avi":  # FFmpeg corrects it by what it finds; this is the header's
         length = max(length, stream.frames)
+    bit_rate = stream.codec_context.bit_rate
+    if container.format.name == "wav" and bit_rate:  # the same
+        length = max(length, int(riff_bytes(path) * 8 / bit_rate / stream.time_base))
     if length:
         return ((stream.start_time or 0) + length) * float(stream.time_base) - start_s(
             container

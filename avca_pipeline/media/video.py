@@ -19,6 +19,7 @@ from avca_pipeline.media.timeline import Track
 
 # A picture held for so much longer than it was to last counts as a gap.
 GAP_S = 0.1
+MAX_DECODED_PIXELS = 2**26
 
 
 def frames(
@@ -50,6 +51,25 @@ def frames(
         picked = pick(timed, rate_hz, begin_s, last)
         yield from _arrays(picked, rate_hz, limits)
         track.check_damage()
+
+
+def resizable(
+    picked: Iterable[np.ndarray], short_side: int, limits: Limits
+) -> Iterator[np.ndarray]:
+    """Yields frames, of which none has too many pixels once its short side is resized.
+
+    Raises:
+        MediaError: a frame so thin that it would be blown up beyond the limit.
+    """
+    for frame in picked:
+        height, width = frame.shape[:2]
+        scale = short_side / min(height, width)
+        if scale > 1 and scale * scale * height * width > limits.max_pixels:
+            raise MediaError(
+                f"too large: {width}x{height} pixels, resized {width * scale:.0f}x"
+                f"{height * scale:.0f}"
+            )
+        yield frame
 
 
 def native_frames(
@@ -86,10 +106,17 @@ def frame_count(
     return count, rate
 
 
-def claimed_count(path: Path, limits: Limits) -> int:
-    """Returns how many frames a file's header counts; 0 where it does not say."""
+def claimed_count(path: Path, rate_hz: int, limits: Limits) -> int:
+    """Returns how many frames the header of an AVI file of that rate counts; 0 for other files.
+
+    Other rates are resampled, and other headers count what they have.
+    """
+    with open(path, "rb") as file:
+        beginning = file.read(12)
+    if beginning[:4] != b"RIFF" or beginning[8:] != b"AVI ":
+        return 0
     with _video(path, limits) as track:
-        return int(track.stream.frames)
+        return int(track.stream.frames) if track.stream.average_rate == rate_hz else 0
 
 
 def pick(
@@ -143,8 +170,9 @@ def _video(path: Path, limits: Limits) -> Iterator[Track]:
 def _prepare(stream: Any, limits: Limits) -> None:
     stream.thread_type = "NONE"  # decode workers are the unit of parallelism
     check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
-    # Frames may grow on the way: the decoder itself refuses to make larger ones.
-    stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+    # Frames may grow on the way; the decoder itself refuses to make room for monsters.
+    most = max(limits.max_pixels, MAX_DECODED_PIXELS)
+    stream.codec_context.options = {"max_pixels": str(most)}
 
 
 def _rate(stream: Any) -> Fraction:

@@ -29,6 +29,7 @@ import numpy as np
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import MediaError
+from avca_pipeline.media.notes import Notes, taking_notes
 from avca_pipeline.media.windows import Window
 
 # Jobs that a worker holds, so that it goes on while the network keeps the main process busy.
@@ -60,10 +61,11 @@ class Restarted:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of a clip, with the reason if it is rejected."""
+    """The end of a clip, with the reason if it is rejected, and what was done to decode it."""
 
     job: int
     reason: str = ""
+    notes: Notes = field(default_factory=Notes)
 
 
 @dataclass
@@ -161,7 +163,7 @@ class Crew:
         elif slot is None:
             worker.jobs.remove(job)
             self._hand_out(worker)
-            yield Finished(job, value)
+            yield Finished(job, *value)
         else:
             yield Decoded(job, worker.slots[slot], value)
             _send(worker, ("free", slot))
@@ -247,20 +249,21 @@ def _work(
         while True:
             job = take("job")
             reason = ""
-            try:
-                for window in windows(clips[job]):
-                    slot = take("free")
-                    slots[slot] = window.data
-                    tell(job, slot, window.num_valid)
-            except MediaError as error:
-                reason = str(error)
-            except PipelineError as error:
-                tell(None, None, str(error))
-            except Exception as error:
-                # A file that surprises the decoder is one rejected clip, not a lost shard.
-                traceback.print_exc()
-                reason = f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
-            tell(job, None, reason)
+            with taking_notes() as notes:
+                try:
+                    for window in windows(clips[job]):
+                        slot = take("free")
+                        slots[slot] = window.data
+                        tell(job, slot, window.num_valid)
+                except MediaError as error:
+                    reason = str(error)
+                except PipelineError as error:
+                    tell(None, None, str(error))
+                except Exception as error:
+                    # A file that surprises the decoder is one rejected clip, not a lost shard.
+                    traceback.print_exc()
+                    reason = f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
+            tell(job, None, (reason, notes))
 
 
 class _Deserted(BaseException):

@@ -30,6 +30,7 @@ from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.lazy import torch
+from avca_pipeline.media.notes import Notes
 from avca_pipeline.media.workers import Crew, Decoded, Restarted
 from avca_pipeline.progress import Progress, say
 
@@ -48,6 +49,7 @@ class Clip:
     num_decoded: int = 0
     num_windows: int = 0
     is_padded: bool = False
+    notes: Notes = field(default_factory=Notes)
     reason: str = ""
 
     def restart(self) -> None:
@@ -136,6 +138,7 @@ def run(
                     clip.restart()
                 else:
                     clip.reason = clip.reason or item.reason
+                    clip.notes = item.notes
                     progress.advance(note=clip.clip_id)
             encoder.flush()
         fetched.see_unchanged(found)  # a disk may go away, and a file be replaced, meanwhile
@@ -280,6 +283,10 @@ def _gather(todo: Sequence[Clip], attributes: dict[str, str], keep_windows: bool
         else np.zeros((0, 0), np.float32),
         num_windows=np.array([clip.num_windows for clip in done], np.int64),
         is_padded=np.array([clip.is_padded for clip in done], bool),
+        notes={
+            name: np.array([getattr(clip.notes, name) for clip in done], np.float64)
+            for name in features.NOTES
+        },
         rejected={clip.clip_id: clip.reason for clip in todo if clip.reason},
         attributes=attributes,
         windows=np.array([w for clip in done for w in clip.windows])
