@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("module", nargs="*", help=f"of {', '.join(table)}; all by default")
     parser.add_argument("--seed", type=int, default=None, help="of the samples; drawn by default")
-    parser.add_argument("--whole", action="store_true", help="all mutants of large modules too")
+    parser.add_argument("--sample", type=int, help="mutants of each module; 0 for all of them")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.module) - set(table))
     if unknown:
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     equivalent = read_equivalent()
     shares = {}
     for name in options.module or table:
-        sample = None if options.whole else table[name].get("sample")
+        sample = table[name].get("sample") if options.sample is None else options.sample
         started = time.monotonic()
         shares[name] = run(name, table[name], equivalent, sample, seed)
         print(f"    {time.monotonic() - started:.0f} s", flush=True)
@@ -143,7 +143,9 @@ def prepare(name: str, entry: dict[str, Any]) -> Path:
         # Each mutant starts from a process that has imported the tests and run none: what the
         # original code has computed before cannot be compared with what the mutant computes.
         "process_isolation": "forkserver",
-        "timeout_multiplier": 4.0,
+        # Seconds: five times what the tests need and five more; less is too little on a busy machine.
+        "timeout_constant": 5.0,
+        "timeout_multiplier": 5.0,
         "use_git_change_detection": False,
     }
     settings = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")

@@ -188,9 +188,10 @@ def test_classes_that_backbones_have_seen() -> None:
 
 
 def test_nothing_in_common_with_the_lists(published: Path) -> None:
-    settings = official.Settings(path=published, benchmark="Mine")
-    with pytest.raises(PipelineError, match="none of the 22 clips in the lists of Mine"):
-        official.build([Clip("stranger", "s", "z", "file")], settings)
+    for plugin in (official, official_grouped):
+        settings = plugin.Settings(path=published, benchmark="Mine")
+        with pytest.raises(PipelineError, match="none of the 22 clips in the lists of Mine"):
+            plugin.build([Clip("stranger", "s", "z", "file")], settings)
     found = lists.read(published, "Mine", "main")
     first = next(iter(found.partitions["train"]))
     with pytest.raises(PipelineError, match="is of class 'other' in the manifest but of 'trained'"):
