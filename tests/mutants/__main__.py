@@ -143,7 +143,7 @@ def prepare(name: str, entry: dict[str, Any]) -> Path:
         # Each mutant starts from a process that has imported the tests and run none: what the
         # original code has computed before cannot be compared with what the mutant computes.
         "process_isolation": "forkserver",
-        # Seconds: five times what the tests need and five more; less is too little on a busy machine.
+        # Five times what the tests need and 25 s more: a busy machine is no endless loop.
         "timeout_constant": 5.0,
         "timeout_multiplier": 5.0,
         "use_git_change_detection": False,
