@@ -46,9 +46,16 @@ def whole_path(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("a path has no NUL character in it")
     try:
-        return path.expanduser()
+        path = path.expanduser()
     except RuntimeError as error:
         raise ValueError("there is no such home folder; write the whole path") from error
+    try:
+        parts = [len(part.encode()) for part in path.parts]
+    except UnicodeEncodeError as error:
+        raise ValueError("a path is written in UTF-8; rename what is not") from error
+    if max(parts, default=0) > 255 or sum(parts) + len(parts) > 4000:
+        raise ValueError("no file system has names or paths as long as that")
+    return path
 
 
 def names(folder: str) -> list[str]:

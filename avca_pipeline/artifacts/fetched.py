@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -71,19 +71,30 @@ def read(path: Path) -> list[FetchedClip]:
                 status=row["status"],
                 reason=row["reason"],
                 path=row["path"],
-                duration_s=float(row["duration_s"]) if row["duration_s"] else None,
-                fps=float(row["fps"]) if row["fps"] else None,
-                width=int(row["width"]) if row["width"] else None,
-                height=int(row["height"]) if row["height"] else None,
+                duration_s=_number(path, row, "duration_s", float),
+                fps=_number(path, row, "fps", float),
+                width=_number(path, row, "width", int),
+                height=_number(path, row, "height", int),
                 has_video=row["has_video"] == "true",
                 has_audio=row["has_audio"] == "true",
-                sample_rate_hz=int(row["sample_rate_hz"]) if row["sample_rate_hz"] else None,
+                sample_rate_hz=_number(path, row, "sample_rate_hz", int),
                 sha256=row["sha256"],
-                size=int(row["size"]) if row["size"] else None,
-                modified_ns=int(row["modified_ns"]) if row["modified_ns"] else None,
+                size=_number(path, row, "size", int),
+                modified_ns=_number(path, row, "modified_ns", int),
             )
         )
     return rows
+
+
+def _number(path: Path, row: Mapping[str, str], name: str, kind: Callable[[str], Any]) -> Any:
+    """Returns a cell as a number; ``None`` for an empty one."""
+    try:
+        return kind(row[name]) if row[name] else None
+    except ValueError as error:
+        raise FormatError(
+            f"{path}: clip {row['clip_id']!r}: {name} is {row[name]!r}, which is no number; "
+            "delete the file and run again to rebuild it"
+        ) from error
 
 
 def see_unchanged(rows: Iterable[FetchedClip]) -> None:

@@ -5,12 +5,13 @@ The HDF5 library loops for ever on some damaged files. Nothing but the end of it
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,58 +32,72 @@ def read(path: Path, reader: Callable[[Path], Value]) -> Value:
     Raises:
         FormatError: what the reader raises, in one line with the file; or its process died.
     """
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
+    return next(iter(read_each([path], reader)))
+
+
+def read_each(paths: Sequence[Path], reader: Callable[[Path], Value]) -> Iterator[Value]:
+    """Yields ``reader(path)`` of each path, all from the same child.
+
+    Raises:
+        FormatError: as `read`, for the first file that cannot be read.
+    """
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(ours)
-        _answer(theirs, path, reader, size)
+        _answer(theirs, paths, reader)
     os.close(theirs)
+    current, is_alone = Path(), False
     try:
         with open(ours, "rb") as pipe:
-            answer = pipe.read()
-    except BaseException:
-        os.kill(child, signal.SIGKILL)
-        raise
-    finally:
+            for current in paths:
+                problem, value = pickle.load(pipe)
+                if problem:
+                    raise FormatError(problem)
+                yield value
+    except (EOFError, pickle.UnpicklingError) as error:
         status = os.waitpid(child, 0)[1]
-    if status != 0:
-        how = "takes too long" if os.WTERMSIG(status) == signal.SIGXCPU else "crashes its reader"
-        raise FormatError(f"{path}: damaged: {how}")
-    problem, value = pickle.loads(answer)
-    if problem:
-        raise FormatError(problem)
-    return value
-
-
-def _answer(pipe: int, path: Path, reader: Callable[[Path], Any], size: int) -> None:
-    """Writes what the reader returns or raises into the pipe and ends this process."""
-    status = 1
-    try:
-        _limit(size)
-        try:
-            answer = "", reader(path)
-        except FormatError as error:
-            answer = str(error), None
-        except Exception as error:
-            answer = f"{path}: cannot be read ({str(error) or type(error).__name__})", None
-        with open(pipe, "wb") as file:
-            pickle.dump(answer, file, protocol=5)
-        status = 0
+        is_alone = True
+        is_late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+        how = "takes too long" if is_late else "crashes its reader"
+        raise FormatError(f"{current}: damaged: {how}") from error
     finally:
-        os._exit(status)  # The parent's buffers, files and handlers are not ours to end.
+        if not is_alone:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _answer(pipe: int, paths: Sequence[Path], reader: Callable[[Path], Any]) -> None:
+    """Writes what the reader returns or raises into the pipe and ends this process."""
+    try:
+        with open(pipe, "wb") as file:
+            for path in paths:
+                try:
+                    _limit(path.stat().st_size)
+                    answer = "", reader(path)
+                except FormatError as error:
+                    answer = str(error), None
+                except Exception as error:
+                    words = str(error) or type(error).__name__
+                    answer = f"{path}: cannot be read ({words})", None
+                pickle.dump(answer, file, protocol=5)
+                file.flush()
+    finally:
+        os._exit(0)  # The parent's buffers, files and handlers are not ours to end.
 
 
 def _limit(size: int) -> None:
-    cpu_s = CPU_S + size // BYTES_PER_CPU_S
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = math.ceil(used.ru_utime + used.ru_stime) + CPU_S + size // BYTES_PER_CPU_S
+    _set(resource.RLIMIT_CPU, cpu_s)
+    _set(resource.RLIMIT_CORE, 0)
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         memory = pages * resource.getpagesize() + MEMORY_BYTES + MEMORY_PER_BYTE * size
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        if hard == resource.RLIM_INFINITY or memory < hard:
-            resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
+        _set(resource.RLIMIT_AS, memory)
+
+
+def _set(what: int, most: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (soft, hard))

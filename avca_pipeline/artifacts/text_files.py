@@ -39,7 +39,11 @@ def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
         raise
     except FileNotFoundError:
         raise FormatError(f"{path}: no such file") from None
-    except (OSError, ValueError, csv.Error) as error:
+    except csv.Error as error:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            why = _other_separator(file.readline(1000).replace('"', "").strip(), required)
+        raise FormatError(f"{path}: cannot be read as UTF-8 CSV ({error}){why}") from error
+    except (OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
 
 
@@ -47,19 +51,9 @@ def check_header(path: Path, names: Sequence[str], required: Sequence[str]) -> N
     """Raises `FormatError` if a required column is missing, or any column is given twice."""
     missing = [name for name in required if name not in names]
     if missing:
-        line = ",".join(names)
-        used = [
-            word
-            for separator, word in SEPARATORS.items()
-            if all(
-                f"{separator}{line}{separator}".count(f"{separator}{n}{separator}")
-                for n in required
-            )
-        ]
-        why = f"; the cells are separated by {used[0]}, use commas" if used else ""
         raise FormatError(
             f"{path}: column {missing[0]!r} is missing; the header must have "
-            f"{', '.join(required)}{why}"
+            f"{', '.join(required)}{_other_separator(','.join(names), required)}"
         )
     twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if twice:
@@ -67,6 +61,14 @@ def check_header(path: Path, names: Sequence[str], required: Sequence[str]) -> N
             f"{path}: column {abbreviated(twice[0])} is given twice; "
             "remove or rename one of the two"
         )
+
+
+def _other_separator(header: str, required: Sequence[str]) -> str:
+    """Returns the end of a message about a header whose cells something else separates."""
+    for separator, word in SEPARATORS.items():
+        if set(required) <= {cell.strip() for cell in header.split(separator)}:
+            return f"; the cells are separated by {word}, use commas"
+    return ""
 
 
 def read_json(path: Path, format_version: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from avca_pipeline import downloads
@@ -47,7 +48,7 @@ def check_inputs(config: Config) -> None:
     for name in config.used("text_embeddings"):
         entry = config.text_embeddings[name]
         for path in entry.module.inputs(entry.settings):
-            if not path.is_file():
+            if not _is_file(path):
                 raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
     for name in config.used("splits"):
         config.splits[name].module.inputs(config.splits[name].settings)
@@ -57,8 +58,15 @@ def check_inputs(config: Config) -> None:
             continue
         settings: Any = config.backbones[name].settings
         for key, path in settings.local_files().items():
-            if not path.is_file():
+            if not _is_file(path):
                 raise PipelineError(f"backbones.{name}.{key}: {path}: no such file")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
+        return False
 
 
 def _check_modality(config: Config, where: str, modality: str, name: str) -> None:

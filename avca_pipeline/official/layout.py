@@ -41,10 +41,10 @@ def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.n
     Raises:
         PipelineError: there are no features, or a file is damaged.
     """
-    for folder in stage_folders(path, modality):
-        for file in sorted(folder.glob("*.h5")):
-            clip_ids, data = in_child.read(file, _read_class)
-            yield file, file.stem, clip_ids, data
+    folders = stage_folders(path, modality)
+    files = [file for folder in folders for file in sorted(folder.glob("*.h5"))]
+    for file, (clip_ids, data) in zip(files, in_child.read_each(files, _read_class), strict=True):
+        yield file, file.stem, clip_ids, data
 
 
 def _read_class(path: Path) -> tuple[list[str], np.ndarray]:

@@ -13,7 +13,6 @@ known about them:
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections import Counter
@@ -255,14 +254,8 @@ def read_names(path: Path) -> list[tuple[str, str]]:
     Raises:
         FormatError: not such a CSV, or a name stands in it twice.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [(row["original"], row["manual"]) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise FormatError(
-            f"{path}: needs a header with 'original' and 'manual' ({error!r})"
-        ) from error
-    if not rows or not all(isinstance(name, str) for row in rows for name in row):
+    rows = [(row["original"], row["manual"]) for row in read_csv(path, ("original", "manual"))]
+    if not rows or not all(name for row in rows for name in row):
         raise FormatError(f"{path}: needs an original and a manual name in every row")
     for spelling, column in zip(("original", "manual"), zip(*rows, strict=True), strict=True):
         for name, count in Counter(map(class_key, column)).items():

@@ -189,6 +189,14 @@ WRONG = {
         put("datasets", value={"mine": {"plugin": "folder", "path": "a\0b"}}),
         "datasets.mine.path: a path has no NUL character in it",
     ),
+    "path that is too long": (
+        put("datasets", value={"mine": {"plugin": "folder", "path": "a/" + "b" * 256}}),
+        "datasets.mine.path: no file system has names or paths as long as that (found 'a/bbb",
+    ),
+    "path that is no text": (
+        put("datasets", value={"mine": {"plugin": "folder", "path": "\udcff"}}),
+        "datasets.mine.path: a path is written in UTF-8; rename what is not",
+    ),
     "home of nobody": (
         put("datasets", value={"mine": {"plugin": "folder", "path": "~nobody-at-all/x"}}),
         "datasets.mine.path: there is no such home folder",
@@ -301,6 +309,12 @@ def test_missing_inputs_are_named(tmp_path: Path) -> None:
         (
             put("backbones", "c3d", "weights", value=str(tmp_path / "no.pth")),
             "backbones.c3d.weights",
+        ),
+        (put("backbones", "c3d", "weights", value="x" * 300), "backbones.c3d.weights"),
+        (put("backbones", "c3d", "weights", value="a\0b"), "backbones.c3d.weights"),
+        (
+            put("backbones", "c3d", "pretraining_classes", value="x" * 300),
+            "backbones.c3d.pretraining_classes",
         ),
         (put("text_embeddings", "hashed", value=vectors), "text_embeddings.hashed"),
     ):

@@ -61,7 +61,8 @@ def test_official_pairing_needs_both_spellings(tmp_path: Path) -> None:
     names = tmp_path / "names.csv"
     for rows, message in (
         ("a,x\nA,y\n", "original name 'a' stands there 2 times"),
-        ("a,x\nb\n", "in every row"),
+        ("a,x\nb\n", "line 3 does not have the header's 2 cells"),
+        ("a,x\nb,\n", "in every row"),
         ("", "in every row"),
     ):
         names.write_text(f"original,manual\n{rows}")
