@@ -47,20 +47,21 @@ def read_each(paths: Sequence[Path], reader: Callable[[Path], Value]) -> Iterato
         os.close(ours)
         _answer(theirs, paths, reader)
     os.close(theirs)
-    current, is_alone = Path(), False
+    is_alone = False
     try:
         with open(ours, "rb") as pipe:
-            for current in paths:
-                problem, value = pickle.load(pipe)
+            for path in paths:
+                try:
+                    problem, value = pickle.load(pipe)
+                except (EOFError, pickle.UnpicklingError) as error:
+                    status = os.waitpid(child, 0)[1]
+                    is_alone = True
+                    is_late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+                    how = "takes too long" if is_late else "crashes its reader"
+                    raise FormatError(f"{path}: damaged: {how}") from error
                 if problem:
                     raise FormatError(problem)
                 yield value
-    except (EOFError, pickle.UnpicklingError) as error:
-        status = os.waitpid(child, 0)[1]
-        is_alone = True
-        is_late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
-        how = "takes too long" if is_late else "crashes its reader"
-        raise FormatError(f"{current}: damaged: {how}") from error
     finally:
         if not is_alone:
             os.kill(child, signal.SIGKILL)
