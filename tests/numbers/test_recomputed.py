@@ -236,6 +236,27 @@ def test_embeddings_are_those_of_the_test_clips(world: Unequal, done: Protocol) 
     np.testing.assert_allclose(found.classes, vectors, rtol=1e-6)
 
 
+def test_an_epoch_chosen_on_the_test_is_the_best_there(world: Unequal, tmp_path: Path) -> None:
+    """Stage 2 runs for all epochs of the selected candidate, and the first best HM counts."""
+    candidates = {
+        "few": candidate(learning_rate=0.001, epochs=2, chosen_on_test=True),
+        "more": candidate(learning_rate=0.03, epochs=5, chosen_on_test=True),
+    }
+    found = run(world, tmp_path, candidates, seed=SEED)
+    assert found.selection["candidate"] == "more"
+    assert len(found.history2["epochs"]) == len(found.stage2["states"]) == 5
+    reached = [
+        answers(world, 2, state["map.weight"].numpy(), TEST).scores(0.0)
+        for state in found.stage2["states"]
+    ]
+    hms = [round(scores["hm"], 9) for scores in reached]
+    best = hms.index(max(hms))
+    assert 0 < best < 4  # neither the first nor the last
+    assert found.scores["scores"] == pytest.approx(reached[best], abs=1e-9)
+    assert (found.scores["bias"], found.scores["selection"]["epoch"]) == (0.0, best)
+    assert found.scores["selection"]["is_on_test"]
+
+
 def test_features_as_they_are(tmp_path: Path) -> None:
     """Scaling ``none``, the published one, of small features: they are not touched."""
     world = Unequal()

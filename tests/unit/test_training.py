@@ -154,7 +154,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
 def test_scaling_is_learned_from_training_clips() -> None:
     data = problem()
     scaling = learn_scaling("standard", data, stage=1)
-    training = scaling.video(data.video[data.rows(TRAIN)])
+    training = scaling.video(data.video[data.partition == TRAIN])
     np.testing.assert_allclose(training.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(training.std(axis=0), 1, atol=1e-4)
     constant = Problem(**{**vars(data), "audio": np.ones_like(data.audio)})
