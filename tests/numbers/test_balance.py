@@ -17,7 +17,7 @@ from avca_pipeline.reporting.coverage import (
     Step,
     by_kind,
 )
-from avca_pipeline.reporting.tables import Row, ScoredRun, Statistic, rows_of
+from avca_pipeline.reporting.tables import Row, ScoredRun, Statistic, class_accuracies, rows_of
 
 LISTED = [Clip(f"c{n}", f"s{n // 2}", f"class {n % 3}", "file.mp4") for n in range(6)]
 
@@ -166,3 +166,24 @@ def test_a_score_that_one_seed_lacks_has_no_mean() -> None:
     (row,) = rows_of([run_of("a", 0, 0.2)])
     assert (row.scores["seen"].mean, row.scores["seen"].std) == (0.2, None)
     assert row.best == frozenset()
+
+
+def test_accuracies_of_classes_have_unseen_ones_first() -> None:
+    names = (("b", False), ("c", True), ("a", False), ("d", True))
+    runs = []
+    for seed, gzsl in ((0, 0.2), (1, 0.6)):
+        run = run_of("m", seed, 0.1)
+        run.content["per_class"][:] = [
+            {"class_name": name, "is_unseen": is_unseen, "num_clips": 2, "gzsl": gzsl,
+             "zsl": 0.5 if is_unseen else None}
+            for name, is_unseen in names
+        ]  # fmt: skip
+        runs.append(run)
+    (row,) = rows_of(runs)
+    found = class_accuracies(row)
+    assert [(one.class_name, one.is_unseen) for one in found] == [
+        ("c", True), ("d", True), ("a", False), ("b", False)
+    ]  # fmt: skip
+    assert {one.gzsl.mean for one in found} == {pytest.approx(0.4)}
+    assert [one.zsl.mean for one in found] == [0.5, 0.5, None, None]
+    assert {one.num_clips for one in found} == {2}

@@ -29,7 +29,7 @@ from avca_pipeline.stages import report
 HOSTILE = '<script>alert(1)</script> & "x" $\\alpha_'
 CLASSES = ("archery", "bowling", HOSTILE, "drumming")
 UNSEEN = (HOSTILE, "drumming")
-SHARD = "00000-of-00001"
+SHARDS = ("00000-of-00002", "00001-of-00002")
 CANDIDATES = ("dropout=0.0", "dropout=0.2 <i>")
 SEEN = {("one", "avca"): (0.5, 0.7), ("one", "ale"): (0.3, 0.4), ("two", "avca"): (0.25, 0.25)}
 SPECIAL = {"ale": {"heads": HOSTILE}}
@@ -170,7 +170,7 @@ def test_every_clip_is_accounted_for(page: Page) -> None:
     rows = [[cell.strip() for cell in row] for row in page.rows]
     for first, numbers in (
         ("fetch", ["12", "11", "1"]),
-        ("extract c3d 1 shorter than one window, padded", ["11", "11", "0"]),
+        ("extract c3d 2 shorter than one window, padded", ["11", "11", "0"]),
         ("extract vggish", ["11", "10", "1"]),
         ("test clips of split built with c3d-vggish", ["6", "6", "0"]),
     ):
@@ -181,7 +181,7 @@ def test_every_clip_is_accounted_for(page: Page) -> None:
 
 
 def test_lost_clip_is_noticed(results: Path, tmp_path: Path) -> None:
-    table = results / "one/fetched" / f"{SHARD}.csv"
+    table = results / "one/fetched" / f"{SHARDS[1]}.csv"
     whole = fetched.read(table)
     fetched.write(table, [*whole[:-1], FetchedClip("stranger", OK)])
     try:
@@ -275,20 +275,24 @@ def _clips() -> list[Clip]:
 def _dataset(folder: Path) -> None:
     clips = _clips()
     manifest.write(folder / "manifest.csv", clips)
-    fetched.write(
-        folder / "fetched" / f"{SHARD}.csv",
-        [
-            FetchedClip(clip.clip_id, REJECTED, "missing: no such file")
-            if clip.clip_id == UNFETCHED
-            else FetchedClip(clip.clip_id, OK, path="clip.mp4")
-            for clip in clips
-        ],
-    )
-    for backbone, refused in (("c3d", {}), ("vggish", {UNHEARD: "no audio: <b>silent</b>"})):
-        ids = [clip.clip_id for clip in clips if clip.clip_id not in {UNFETCHED, *refused}]
-        padded = np.arange(len(ids)) == (0 if backbone == "c3d" else -1)
-        value = Features(ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, refused)
-        features.write(folder / "features" / backbone / f"{SHARD}.h5", value)
+    for shard, some in zip(SHARDS, (clips[:5], clips[5:]), strict=True):
+        fetched.write(
+            folder / "fetched" / f"{shard}.csv",
+            [
+                FetchedClip(clip.clip_id, REJECTED, "missing: no such file")
+                if clip.clip_id == UNFETCHED
+                else FetchedClip(clip.clip_id, OK, path="clip.mp4")
+                for clip in some
+            ],
+        )
+        for backbone in ("c3d", "vggish"):
+            usable = [clip.clip_id for clip in some if clip.clip_id != UNFETCHED]
+            refused = {UNHEARD: "no audio: <b>silent</b>"} if backbone == "vggish" else {}
+            refused = {clip: why for clip, why in refused.items() if clip in usable}
+            ids = [clip for clip in usable if clip not in refused]
+            padded = np.arange(len(ids)) == (0 if backbone == "c3d" else -1)
+            value = Features(ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, refused)
+            features.write(folder / "features" / backbone / f"{shard}.h5", value)
     rows = [
         SplitClip(
             c.clip_id,

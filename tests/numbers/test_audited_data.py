@@ -1,0 +1,213 @@
+"""Each check of a split's data meets what it checks for, in data written by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
+from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.split import SplitClip
+from avca_pipeline.auditing.data import Data, Seen, audit_data, see
+from avca_pipeline.splits import AuditLevels
+
+PARTITIONS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
+# Two clips of each partition, each of a recording of its own: "train 0" and so on.
+ROWS = [
+    SplitClip(f"{partition} {n}", f"class {index}", f"source of {partition} {n}", partition)
+    for index, partition in enumerate(PARTITIONS)
+    for n in range(2)
+]
+CLIPS = [row.clip_id for row in ROWS]
+LABELS = Labels([f"class {n}" for n in range(5)], np.eye(5, dtype=np.float32), "made up")
+
+
+def prints(**changed: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Returns fingerprints far from each other but all far on one side of the origin."""
+    drawn = np.random.default_rng(0)
+    own = {clip: drawn.standard_normal(64).astype(np.float32) for clip in CLIPS}
+    found = {clip: 1000 + value for clip, value in own.items()}
+    for name, value in changed.items():
+        clip = name.replace("__", " ")
+        if value is None:
+            del found[clip]
+        else:
+            found[clip] = value
+    return found
+
+
+def data(**changes: Any) -> Data:
+    fetched = [FetchedClip(clip, OK, sha256=f"sum of {clip}") for clip in CLIPS]
+    good = Data(ROWS, fetched, {"one": Seen(prints())}, {"words": LABELS}, 0.9999, 0.25)
+    return replace(good, **changes)
+
+
+def fetched_but(**changed: dict[str, Any]) -> list[FetchedClip]:
+    """Returns the table of fetched clips with some rows changed."""
+    by_clip = {name.replace("__", " "): change for name, change in changed.items()}
+    return [replace(row, **by_clip.get(row.clip_id, {})) for row in data().fetched]
+
+
+def failed(of: Data) -> dict[str, list[str]]:
+    checks = audit_data(of, AuditLevels())["checks"]
+    return {check["name"]: check["examples"] for check in checks if not check["passed"]}
+
+
+LOST = {"status": REJECTED, "reason": "download failed: HTTP 404", "sha256": ""}
+
+
+def test_good_data_pass() -> None:
+    assert failed(data()) == {}
+    assert len(audit_data(data(), AuditLevels())["checks"]) == 5
+
+
+def test_the_first_reason_is_why_a_clip_is_missing() -> None:
+    """Fetching comes first, then the backbones by name; other datasets' clips do not count."""
+    of = data(
+        fetched=[*fetched_but(train__0=LOST), FetchedClip("stranger", REJECTED, "gone")],
+        seen={
+            "b": Seen(
+                {}, {"train 0": "late", "train 1": "b", "test_seen 0": "b", "val_seen 0": "b"}
+            ),
+            "a": Seen({}, {"train 1": "a", "elsewhere": "a"}),
+            "imported": Seen({}, {"val_seen 1": "not there", "train 1": "c"}, is_imported=True),
+        },
+    )
+    expected = {
+        "train 0": "download failed: HTTP 404", "train 1": "a", "val_seen 0": "b",
+        "test_seen 0": "b",
+    }  # fmt: skip
+    assert of.missing(with_imports=False) == expected
+    assert of.missing() == {**expected, "val_seen 1": "not there"}
+    coverage = audit_data(of, AuditLevels())["coverage"]
+    assert coverage["partitions"]["train"] == {
+        "clips": 2, "usable": 0, "reasons": {"a": 1, "download failed": 1}
+    }  # fmt: skip
+    assert list(coverage["partitions"]) == list(PARTITIONS)
+    assert coverage["classes"]["class 1"] == {
+        "clips": 2, "usable": 0, "reasons": {"b": 1, "not there": 1}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "trained", "is_leak"),
+    [
+        ("val_seen 0", "train 0", True), ("val_unseen 0", "train 1", True),
+        ("test_seen 0", "train 0", True), ("test_seen 0", "val_seen 1", True),
+        ("test_unseen 1", "val_unseen 0", True), ("val_seen 0", "val_unseen 0", False),
+        ("val_unseen 0", "val_seen 0", False), ("test_seen 0", "test_unseen 0", False),
+        ("train 0", "train 1", False), ("test_seen 0", "test_seen 1", False),
+    ],
+)  # fmt: skip
+def test_a_file_or_a_feature_seen_before_is_a_leak(
+    evaluated: str, trained: str, is_leak: bool
+) -> None:
+    key = evaluated.replace(" ", "__")
+    same_file = fetched_but(**{key: {"sha256": f"sum of {trained}"}})
+    expected: dict[str, list[str]] = {"media_not_trained_on": [evaluated]} if is_leak else {}
+    assert failed(data(fetched=same_file)) == expected
+    alike = prints()[trained] + np.float32(1e-4)
+    copied = Seen(prints(**{key: alike}))
+    expected = {"features_not_trained_on": [f"{evaluated} (like {trained})"]} if is_leak else {}
+    assert failed(data(seen={"one": copied})) == expected
+
+
+def test_clips_of_one_recording_are_not_compared() -> None:
+    """That a recording is in two partitions another check counts."""
+    rows = [replace(row, source_id="shared") if row.clip_id.endswith("0") else row for row in ROWS]
+    same_file = fetched_but(test_seen__0={"sha256": "sum of train 0"})
+    copied = Seen(prints(test_seen__0=prints()["train 0"]))
+    assert failed(data(rows=rows, fetched=same_file, seen={"one": copied})) == {}
+    # A third recording with the same file makes both of them leaks of it.
+    more = [
+        replace(row, sha256="sum of train 0") if row.clip_id in ("train 1", "test_seen 0") else row
+        for row in data().fetched
+    ]
+    assert failed(data(rows=rows, fetched=more)) == {"media_not_trained_on": ["test_seen 0"]}
+
+
+def test_features_are_alike_only_in_all_backbones() -> None:
+    copied = Seen(prints(test_seen__0=prints()["train 0"]))
+    assert failed(data(seen={"one": copied, "two": Seen(prints())})) == {}
+    both = {"one": copied, "two": copied}
+    assert failed(data(seen=both)) == {"features_not_trained_on": ["test_seen 0 (like train 0)"]}
+    # What lacks one of them cannot be compared.
+    less = Seen(prints(test_seen__0=None), {"test_seen 0": "no sound"})
+    assert failed(data(seen={"one": copied, "two": less})) == {}
+
+
+def test_how_much_alike_is_alike() -> None:
+    """The cosine is about the mean of all, not about the origin, from which all look alike."""
+    drawn = np.random.default_rng(5).standard_normal(64).astype(np.float32)
+    near = prints()["train 0"] + 0.2 * drawn
+    seen = {"one": Seen(prints(test_seen__0=near))}
+    assert failed(data(seen=seen)) == {}
+    assert failed(data(seen=seen, like_features=0.9)) == {
+        "features_not_trained_on": ["test_seen 0 (like train 0)"]
+    }
+
+
+def test_every_clip_has_a_feature_or_a_reason() -> None:
+    name = "features_accounted_for"
+    without = Seen(prints(train__0=None))
+    assert failed(data(seen={"one": without})) == {name: ["train 0 (one)"]}
+    excused = Seen(prints(train__0=None), {"train 0": "no sound"})
+    assert failed(data(seen={"one": excused})) == {}
+    both = Seen(prints(), {"train 0": "no sound"})
+    assert failed(data(seen={"one": both})) == {name: ["train 0 (one)"]}
+    lost = fetched_but(train__0=LOST)
+    assert failed(data(fetched=lost, seen={"one": without})) == {}
+    # Imported features are of clips that nobody fetched.
+    imported = replace(without, is_imported=True)
+    assert failed(data(fetched=lost, seen={"one": imported})) == {name: ["train 0 (one)"]}
+    assert failed(data(fetched=[], seen={"one": replace(both, rejected={})})) == {}
+    stranger = Seen({**prints(), "stranger": prints()["train 0"] + 99})
+    assert failed(data(seen={"one": stranger})) == {name: ["stranger (one)"]}
+
+
+def test_as_many_clips_may_be_missing_as_the_config_says() -> None:
+    """A quarter of twelve is three; what an import leaves out does not count."""
+    rows = [*ROWS, replace(ROWS[0], clip_id="train 2"), replace(ROWS[1], clip_id="train 3")]
+    reason = "damaged"
+
+    def of(num: int, **more: Any) -> dict[str, list[str]]:
+        fetched = [FetchedClip(row.clip_id, OK) for row in rows]
+        lost = dict.fromkeys([row.clip_id for row in rows][-num:], reason)
+        kept = {row.clip_id: prints().get(row.clip_id, np.arange(64.0)) for row in rows}
+        own = {clip: value for clip, value in kept.items() if clip not in lost}
+        audit_of = Data(rows, fetched, {"one": Seen(own, lost, **more)}, {}, 0.9999, 0.25)
+        found = failed(audit_of)
+        found.pop("features_not_trained_on", None)
+        return found
+
+    assert of(3) == {}
+    examples = [f"{row.clip_id} ({reason})" for row in rows[-4:]]
+    assert of(4) == {"enough_clips_usable": examples}
+    assert of(4, is_imported=True) == {}
+
+
+def test_all_shards_are_seen(tmp_path: Path) -> None:
+    paths = []
+    drawn = np.random.default_rng(0).standard_normal((4, 40))
+    for number in range(2):
+        path = tmp_path / f"{number}.h5"
+        features.write(
+            path,
+            Features(
+                [f"clip {number}{n}" for n in range(2)], drawn[2 * number : 2 * number + 2],
+                np.ones(2, int), np.zeros(2, bool), {f"lost {number}": "no sound"},
+                {"backbone": "imported" if number else "c3d"},
+            ),
+        )  # fmt: skip
+        paths.append(path)
+    seen = see(paths)
+    assert seen.rejected == {"lost 0": "no sound", "lost 1": "no sound"}
+    assert sorted(seen.fingerprints) == ["clip 00", "clip 01", "clip 10", "clip 11"]
+    assert see(paths[:1]).is_imported is False
+    assert see(paths[1:]).is_imported is True
