@@ -235,6 +235,8 @@ def test_the_split_stage_writes_an_official_split(tmp_path: Path) -> None:
     assert not split.read_audit(audited)["passed"]
     chosen["audit"] = {"sources_not_trained_on": "error"}
     out.unlink()
+    audited.unlink()
     with pytest.raises(PipelineError, match="sources_not_trained_on"):
         split_stage.run(settings, tmp_path / "manifest.csv", out, audited)
     assert not out.exists()
+    assert not split.read_audit(audited)["passed"]  # what has failed can be read up

@@ -160,8 +160,10 @@ def test_the_stage_stops_on_errors_alone(tmp_path: Path) -> None:
     assert not split.read_audit(tmp_path / "audit.json")["passed"]
     run("off")
     assert split.read_audit(tmp_path / "audit.json")["passed"]
+    (tmp_path / "audit.json").unlink()
     with pytest.raises(PipelineError, match=r"'built': 1 check\(s\) .* media_not_trained_on"):
         run("error")
+    assert not split.read_audit(tmp_path / "audit.json")["passed"]  # what has failed can be read up
 
 
 def test_pretraining_is_matched_by_name_and_alias_but_never_by_likeness() -> None:
