@@ -172,7 +172,7 @@ def test_reasons(tmp_path: Path) -> None:
 
 
 def test_cut_off_with_its_index_at_the_front(tmp_path: Path) -> None:
-    plain, fast, cut = (tmp_path / f"{name}.mp4" for name in ("plain", "fast", "cut"))
+    fast, cut = tmp_path / "fast.mp4", tmp_path / "cut.mp4"
     generator = np.random.default_rng(0)
     with av.open(str(fast), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=25)
@@ -185,7 +185,6 @@ def test_cut_off_with_its_index_at_the_front(tmp_path: Path) -> None:
     cut.write_bytes(whole[: len(whole) * 6 // 10])
     with pytest.raises(MediaError, match=r"truncated|damaged"):
         list(frames(cut, 25, None, None, LIMITS))
-    assert not plain.exists()
 
 
 def test_limits(tmp_path: Path) -> None:
