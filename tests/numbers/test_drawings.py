@@ -47,6 +47,9 @@ def test_the_selected_candidate_s_curve_and_epoch_are_marked_in_each_panel() -> 
     for curve, percent in zip(curves, ([10, 40, 20], [10, 10, 20]), strict=True):
         np.testing.assert_allclose(bottom - curve[:, 1], scale * np.array(percent), rtol=1e-4)
         np.testing.assert_allclose(np.diff(curve[:, 0], 2), 0, atol=1e-3)
+    # The drawing names its texts in comments: the axis is in percent.
+    texts = re.findall(r"<!-- (.*?) -->", plot.svg)
+    assert texts[:12] == [*"012", "epoch", "0", "10", "20", "30", "40", "seed 0", "0", "1"]
     marked = [(x, y) for x, y, style in used(plot) if style.get("stroke") == "#333333"]
     np.testing.assert_allclose(marked, [curves[0][1], curves[1][2]], atol=1e-3)
     colours = {mark.text: mark.colour for mark in plot.legend}
@@ -65,7 +68,7 @@ def test_clips_are_drawn_beside_their_own_class() -> None:
     drawn = np.random.default_rng(0)
     names = ["a", "b", "c", "d"]
     centres = 50 * np.eye(4, 8)
-    truth = [names[n % 4] for n in range(40)]
+    truth = [names[n // 10] for n in range(40)]
     clips = centres[[names.index(name) for name in truth]] + drawn.standard_normal((40, 8))
     plot = embedding_plot(
         Embeddings(
