@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import features
+from avca_pipeline import cli
+from avca_pipeline.artifacts import features, fetched, labels, split
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
@@ -201,8 +203,9 @@ def test_all_shards_are_seen(tmp_path: Path) -> None:
             path,
             Features(
                 [f"clip {number}{n}" for n in range(2)], drawn[2 * number : 2 * number + 2],
-                np.ones(2, int), np.zeros(2, bool), {f"lost {number}": "no sound"},
-                {"backbone": "imported" if number else "c3d"},
+                np.ones(2, int), np.zeros(2, bool),
+                rejected={f"lost {number}": "no sound"},
+                attributes={"backbone": "imported" if number else "c3d"},
             ),
         )  # fmt: skip
         paths.append(path)
@@ -211,3 +214,39 @@ def test_all_shards_are_seen(tmp_path: Path) -> None:
     assert sorted(seen.fingerprints) == ["clip 00", "clip 01", "clip 10", "clip 11"]
     assert see(paths[:1]).is_imported is False
     assert see(paths[1:]).is_imported is True
+
+
+def test_the_command_reads_all_it_is_given(tmp_path: Path) -> None:
+    """Shards of two backbones, how much may be missing, and how much alike is alike."""
+    near = prints()["train 0"] + 0.2 * np.random.default_rng(5).standard_normal(64)
+    table = prints(test_seen__0=near.astype(np.float32))
+    lost = CLIPS[-3:]
+    paths = []
+    for backbone in ("one", "two"):
+        for number, some in enumerate((CLIPS[:5], CLIPS[5:-3])):
+            path = tmp_path / backbone / f"{number}.h5"
+            ones = np.ones(len(some), int)
+            rejected = dict.fromkeys(lost, "damaged") if number else {}
+            value = Features(
+                some, np.array([table[c] for c in some]), ones, ones > 1, rejected=rejected,
+                attributes={"backbone": backbone},
+            )  # fmt: skip
+            features.write(path, value)
+            paths.append(path)
+    split.write(tmp_path / "mine.csv", ROWS)
+    fetched.write(tmp_path / "fetched.csv", data().fetched)
+    labels.write(tmp_path / "words.h5", LABELS)
+
+    def found(max_missing: float, **settings: float) -> tuple[int, dict[str, int]]:
+        given = {"plugin": "built", "settings": settings, "max_missing": max_missing}
+        code = cli.main(
+            ["audit", "--settings", json.dumps(given), "--split", str(tmp_path / "mine.csv"),
+             "--fetched", str(tmp_path / "fetched.csv"), "--features", *map(str, paths),
+             "--labels", str(tmp_path / "words.h5"), "--out", str(tmp_path / "audit.json")]
+        )  # fmt: skip
+        checks = split.read_audit(tmp_path / "audit.json")["checks"]
+        return code, {check["name"]: check["found"] for check in checks if check["found"]}
+
+    assert found(0.3) == (0, {})
+    assert found(0.29) == (1, {"enough_clips_usable": 3})
+    assert found(0.3, like_features=0.9) == (0, {"features_not_trained_on": 1})

@@ -291,7 +291,9 @@ def _dataset(folder: Path) -> None:
             refused = {clip: why for clip, why in refused.items() if clip in usable}
             ids = [clip for clip in usable if clip not in refused]
             padded = np.arange(len(ids)) == (0 if backbone == "c3d" else -1)
-            value = Features(ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, refused)
+            value = Features(
+                ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, rejected=refused
+            )
             features.write(folder / "features" / backbone / f"{shard}.h5", value)
     rows = [
         SplitClip(
