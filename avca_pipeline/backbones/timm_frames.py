@@ -139,20 +139,27 @@ def _data_config(model: str) -> dict[str, Any]:
 
 
 def _cropped(frame: np.ndarray, config: dict[str, Any]) -> np.ndarray:
-    """Returns the centre of a frame whose short side was resized to the network's input size."""
+    """Returns the centre of a frame, resized as the library's own preprocessing does."""
     _, height, width = config["input_size"]
-    scale = max(height / frame.shape[0], width / frame.shape[1]) / config["crop_pct"]
-    size = [
-        max(side, round(length * scale))
-        for side, length in zip((height, width), frame.shape, strict=False)
-    ]
     image = torch.nn.functional.interpolate(
         torch.from_numpy(frame).permute(2, 0, 1)[None],
-        size=size,
+        size=_resized(frame.shape[0], frame.shape[1], config),
         mode="bicubic" if config["interpolation"] == "bicubic" else "bilinear",
         antialias=True,
     )
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    top, left = round((image.shape[2] - height) / 2), round((image.shape[3] - width) / 2)
     return (
         image[0, :, top : top + height, left : left + width].permute(1, 2, 0).contiguous().numpy()
     )
+
+
+def _resized(height: int, width: int, config: dict[str, Any]) -> tuple[int, int]:
+    """Returns the size that a frame gets before its centre is cut out."""
+    least = [math.floor(side / config["crop_pct"]) for side in config["input_size"][1:]]
+    if config["crop_mode"] == "squash":
+        return least[0], least[1]
+    if least[0] != least[1]:
+        ratio = min(height / least[0], width / least[1])
+        return max(least[0], round(height / ratio)), max(least[1], round(width / ratio))
+    short = min(height, width)
+    return int(least[0] * height / short), int(least[0] * width / short)
