@@ -84,13 +84,14 @@ def read(path: Path) -> Features:
     with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
         own = ("kind", "format_version")
         rejected = member(file, "rejected")
+        notes = member(file, "notes") if "notes" in file else {}
         value = Features(
             clip_ids=strings(file, "clip_id"),
             features=numbers(file, "features"),
             num_windows=numbers(file, "num_windows"),
             is_padded=numbers(file, "is_padded"),
             # Files of release 0.1.0 have none.
-            notes={name: data[()] for name, data in file.get("notes", {}).items()},
+            notes={name: numbers(notes, name) for name in notes},
             rejected=dict(
                 zip(strings(rejected, "clip_id"), strings(rejected, "reason"), strict=True)
             ),

@@ -23,6 +23,9 @@ from avca_pipeline.splits import AuditLevels
 FINGERPRINT_DIM = 64
 SEARCH_DIM = 8
 NUM_NEIGHBOURS = 16
+MAX_ALIKE = 0.95
+"""Share of a backbone's clips that may have one and the same feature: many clips are silent."""
+ROUNDING = 1e-5
 
 
 @dataclass
@@ -34,11 +37,13 @@ class Seen:
             between features that are nearly alike.
         rejected: clip id to reason.
         is_imported: whether the features were made elsewhere.
+        num_flat: clips whose feature is one number in all dimensions, such as 0.
     """
 
     fingerprints: dict[str, np.ndarray] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     is_imported: bool = False
+    num_flat: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def see(paths: Iterable[Path]) -> Seen:
             projection = rng.standard_normal((dim, FINGERPRINT_DIM)).astype(np.float32)
         if len(shard.clip_ids) and projection is not None:
             rows = shard.features @ projection
+            seen.num_flat += int((np.ptp(shard.features, axis=1) == 0).sum()) if dim > 1 else 0
             seen.fingerprints |= dict(zip(shard.clip_ids, rows, strict=True))
     return seen
 
@@ -183,8 +189,25 @@ def _features_accounted_for(of: Data) -> list[str]:
     return found
 
 
+def _features_differ(of: Data) -> list[str]:
+    """The features of a backbone are not one and the same for nearly all clips, nor flat."""
+    found = []
+    for backbone, seen in sorted(of.seen.items()):
+        num = len(seen.fingerprints)
+        if num < 2:
+            continue
+        rows = np.stack(list(seen.fingerprints.values())).astype(np.float64)
+        most = np.median(rows, axis=0)  # if most rows are the same, this is what they are
+        num_alike = int((np.abs(rows - most).max(axis=1) <= ROUNDING * np.abs(most).max()).sum())
+        if num_alike > MAX_ALIKE * num:
+            found.append(f"{backbone} ({num_alike} of {num} clips have the same feature)")
+        elif seen.num_flat > MAX_ALIKE * num:
+            found.append(f"{backbone} (one number in all dimensions of {seen.num_flat} clips)")
+    return found
+
+
 def _classes_have_own_vectors(of: Data) -> list[str]:
-    """Every class has a text embedding, and no two classes have the same."""
+    """Every class has a text embedding that is not zero, and no two classes have the same."""
     class_names = sorted({row.class_name for row in of.rows})
     found = []
     for name, labels in sorted(of.labels.items()):
@@ -195,6 +218,9 @@ def _classes_have_own_vectors(of: Data) -> list[str]:
                 found.append(f"{class_name} ({name}: none)")
                 continue
             vector = labels.vectors[row_of[class_name]].tobytes()
+            if not np.any(labels.vectors[row_of[class_name]]):
+                found.append(f"{class_name} ({name}: only zeros)")
+                continue
             owner = owners.setdefault(vector, class_name)
             if owner != class_name:
                 found.append(f"{class_name} ({name}: as {owner})")
@@ -213,6 +239,7 @@ CHECKS: tuple[Callable[[Data], Violations], ...] = (
     _media_not_trained_on,
     _features_not_trained_on,
     _features_accounted_for,
+    _features_differ,
     _classes_have_own_vectors,
     _enough_clips_usable,
 )

@@ -42,7 +42,8 @@ class AuditLevels(PluginSettings):
         media_not_trained_on: no clip is evaluated after training on the same file, by checksum.
         features_not_trained_on: the same by the likeness of both features, a sign and no proof.
         features_accounted_for: a clip has a feature of each backbone, or a reason why not.
-        classes_have_own_vectors: no two classes have the same text embedding.
+        features_differ: the features of a backbone are not one and the same for nearly all clips.
+        classes_have_own_vectors: every class has a text embedding, and no other class the same.
         enough_clips_usable: no larger share of the clips is lost in fetching and extracting than
             ``datasets.*.max_missing`` (0.3) allows.
     """
@@ -59,6 +60,7 @@ class AuditLevels(PluginSettings):
     media_not_trained_on: Level = "error"
     features_not_trained_on: Level = "warning"
     features_accounted_for: Level = "error"
+    features_differ: Level = "error"
     classes_have_own_vectors: Level = "error"
     enough_clips_usable: Level = "error"
 

@@ -13,7 +13,7 @@ VERSIONS = {
     "gather": 2,
     "embed": 2,
     "split": 4,
-    "audit": 1,
+    "audit": 2,
     "train": 1,
     "select": 1,
     "evaluate": 1,

@@ -66,7 +66,7 @@ LOST = {"status": REJECTED, "reason": "download failed: HTTP 404", "sha256": ""}
 
 def test_good_data_pass() -> None:
     assert failed(data()) == {}
-    assert len(audit_data(data(), AuditLevels())["checks"]) == 5
+    assert len(audit_data(data(), AuditLevels())["checks"]) == 6
 
 
 def test_the_first_reason_is_why_a_clip_is_missing() -> None:

@@ -164,7 +164,8 @@ def write_checkpoint(path: Path) -> None:
 def write_features(path: Path) -> None:
     one = np.ones(2)
     features.write(path, features.Features(
-        ["a", "b"], np.ones((2, 4), np.float32), one.astype(int), one.astype(bool), {"c": "why"}
+        ["a", "b"], np.ones((2, 4), np.float32), one.astype(int), one.astype(bool),
+        rejected={"c": "why"}
     ))  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_nothing_is_found_where_nothing_is(data: Data) -> None:
     off = AuditLevels(media_not_trained_on="off")
     names = {check["name"] for check in audit_data(data, off)["checks"]}
     assert "media_not_trained_on" not in names
-    assert len(names) == 4
+    assert len(names) == 5
 
 
 def test_the_same_file_under_two_names(data: Data) -> None:
@@ -99,7 +100,53 @@ def test_features_that_are_almost_the_same(data: Data, tmp_path: Path) -> None:
     assert not failed(replace(data, seen={"one": leaking, "two": original}))
     silence = dict.fromkeys(own, np.zeros(DIM, np.float32))
     silent = see([shard(tmp_path / "silent.h5", silence)])
-    assert not failed(replace(data, seen={"one": silent}))
+    assert set(failed(replace(data, seen={"one": silent}))) == {"features_differ"}
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (lambda own: np.zeros(DIM, np.float32), "150 of 150 clips have the same feature"),
+        (lambda own: np.arange(DIM, dtype=np.float32), "150 of 150 clips have the same feature"),
+        (lambda own: np.full(DIM, own[0]), "one number in all dimensions of 150 clips"),
+    ],
+    ids=["zero", "constant", "flat"],
+)
+def test_features_that_say_nothing(
+    data: Data, tmp_path: Path, value: Callable[[np.ndarray], np.ndarray], says: str
+) -> None:
+    rng = np.random.default_rng(3)
+    own = {row.clip_id: rng.standard_normal(DIM, np.float32) for row in ROWS}
+    nothing = {clip: value(feature) for clip, feature in own.items()}
+
+    def found(num_that_differ: int) -> dict[str, dict]:
+        some = dict(list(own.items())[:num_that_differ])
+        path = shard(tmp_path / "nothing.h5", nothing | some)
+        return failed(replace(data, seen={"one": data.seen["one"], "two": see([path])}))
+
+    check = found(0)["features_differ"]
+    assert check["examples"] == [f"two ({says})"]
+    assert check["level"] == "error"
+    assert "features_differ" in found(5)
+    assert "features_differ" not in found(10)
+
+
+def test_few_clips_or_nearly_equal_features_are_no_sign(data: Data, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    near = {row.clip_id: 1 + 1e-3 * rng.standard_normal(DIM, np.float32) for row in ROWS}
+    assert "features_differ" not in failed(
+        replace(data, seen={"one": see([shard(tmp_path / "near.h5", near)])})
+    )
+    assert "features_differ" not in failed(
+        replace(data, seen={"one": Seen({"train-0": np.zeros(64, np.float32)}), "two": Seen()})
+    )
+
+
+def test_a_class_whose_vector_is_zero_has_none(data: Data) -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    vectors[1] = 0
+    found = failed(replace(data, labels={"words": replace(LABELS, vectors=vectors)}))
+    assert found["classes_have_own_vectors"]["examples"] == ["near (words: only zeros)"]
 
 
 def test_clips_and_classes_without_what_they_need(data: Data, tmp_path: Path) -> None:
