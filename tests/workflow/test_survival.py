@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 from tests.workflow.driving import command, planned, results, snakemake, tiny
+from tests.workflow.processes import stages_in
 
 SHARD = "tiny/features/vggish/00001-of-00002.h5"
 
@@ -39,25 +39,6 @@ def wait_for(condition: Callable[[], Any], running: subprocess.Popen[bytes]) -> 
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return value
-
-
-def stages_in(group: int, name: str) -> list[int]:
-    """Returns the processes of a process group that run a stage, itself and not its workers."""
-    # Not from `ps`, which cuts its lines where the environment says how wide a terminal is.
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (folder / "cmdline").read_bytes().decode().split("\0")
-            _, parent, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
-            continue
-        is_stage = any(
-            command.endswith("/avca") and argument == name
-            for command, argument in itertools.pairwise(arguments)
-        )
-        if int(its_group) == group and is_stage:
-            parents[int(folder.name)] = int(parent)
-    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def has_torch(pid: int) -> bool:
