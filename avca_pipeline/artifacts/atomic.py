@@ -15,7 +15,6 @@ from typing import Any
 from avca_pipeline.artifacts.temporary import sweep, temporary_file, temporary_folder
 from avca_pipeline.errors import FormatError, PipelineError
 
-__all__ = ["sweep", "temporary_folder", "writing", "writing_folder"]
 _swept: set[Path] = set()
 
 

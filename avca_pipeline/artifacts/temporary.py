@@ -3,7 +3,7 @@
 A name holds the run of the kernel (boot), the PID namespace, the process and the time at which it
 started. Within one PID namespace that is enough to know whether the owner lives. A container has
 a PID namespace of its own, whatever its host name; there the lock that the owner holds on the file
-decides. Of other machines nothing can be known, so that their files are left alone for a month.
+decides. On another machine the lock may not be seen: its files must have been left alone for long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from pathlib import Path
 
 from avca_pipeline import locks
 
-FORGOTTEN_S = 30 * 24 * 3600.0
+# So long nobody has touched a file, or added to a folder, that nobody is writing any more. What
+# is unpacked into a folder is read for as long as a stage takes.
+FORGOTTEN_FILE_S, FORGOTTEN_FOLDER_S = 24 * 3600.0, 30 * 24 * 3600.0
 # Of the target's name, so that a temporary name is legal wherever the target's is.
 KEPT_OF_NAME = 60
 NAME = re.compile(r"\..*\.([0-9a-f]{12})-(\d{1,12})-(\d{1,9})-(\d{1,20})-\d+\.tmp", re.DOTALL)
@@ -128,13 +130,11 @@ def _remove_if_dead(entry: Path) -> None:
     if (owner.boot, owner.namespace) == (own.boot, own.namespace):
         if not _is_alive(owner):
             _remove(entry)
-    elif owner.boot != own.boot:
-        if _is_forgotten(entry):
+        return
+    with _locked(entry) as is_free:
+        is_dead = is_free and owner.boot == own.boot
+        if is_dead or (is_free is not False and _is_forgotten(entry)):
             _remove(entry)
-    else:
-        with _locked(entry) as is_locked:
-            if is_locked or (is_locked is None and _is_forgotten(entry)):
-                _remove(entry)
 
 
 @contextlib.contextmanager
@@ -149,7 +149,8 @@ def _locked(entry: Path) -> Iterator[bool | None]:
 
 
 def _is_forgotten(entry: Path) -> bool:
-    return time.time() - entry.lstat().st_mtime > FORGOTTEN_S
+    limit_s = FORGOTTEN_FOLDER_S if entry.is_dir() else FORGOTTEN_FILE_S
+    return time.time() - entry.lstat().st_mtime > limit_s
 
 
 def _remove(entry: Path) -> None:

@@ -141,23 +141,55 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", refused)
 
 
-@pytest.mark.parametrize("change", ["boot", "namespace"])
+def of_other(change: str, folder: Path) -> Path:
+    """Returns a temporary name of another machine, or of another container on this one."""
+    with temporary_file(folder / "a") as path:
+        name = path.name
+    own = temporary._owner(os.getpid())
+    other = {
+        "machine": name.replace(own.boot, "0123456789ab"),
+        "container": name.replace(f"-{own.namespace}-", f"-{own.namespace + 1}-"),
+    }[change]
+    assert other != name
+    return folder / other
+
+
+def age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+@pytest.mark.parametrize("change", ["machine", "container"])
 @pytest.mark.usefixtures("without_locks")
 def test_of_whom_nothing_is_known_only_what_is_forgotten_is_removed(
     change: str, tmp_path: Path
 ) -> None:
     """Another machine; or another container where the file system has no locks."""
-    with temporary_file(tmp_path / "a") as path:
-        name = path.name
-    own = temporary._owner(os.getpid())
-    other = name.replace(own.boot, "0123456789ab") if change == "boot" else ""
-    other = other or name.replace(f"-{own.namespace}-", f"-{own.namespace + 1}-")
-    assert other != name
-    (tmp_path / other).touch()
+    file, folder = of_other(change, tmp_path), of_other(change, tmp_path)
+    file.touch()
+    folder.mkdir()
     sweep(tmp_path)
-    assert names(tmp_path) == [other]
-    month_ago = time.time() - temporary.FORGOTTEN_S - 60
-    os.utime(tmp_path / other, (month_ago, month_ago))
+    assert set(tmp_path.iterdir()) == {file, folder}
+    for path in (file, folder):
+        age(path, temporary.FORGOTTEN_FILE_S + 60)
+    sweep(tmp_path)
+    assert set(tmp_path.iterdir()) == {folder}
+    age(folder, temporary.FORGOTTEN_FOLDER_S + 60)
+    sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_what_another_machine_has_locked_is_not_forgotten(tmp_path: Path) -> None:
+    """Its clock or ours may be wrong. An open lock says nothing: not every one is seen here."""
+    path = of_other("machine", tmp_path)
+    path.touch()
+    sweep(tmp_path)
+    assert path.exists()
+    age(path, 10 * temporary.FORGOTTEN_FOLDER_S)
+    with open(path) as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        sweep(tmp_path)
+        assert path.exists()
     sweep(tmp_path)
     assert names(tmp_path) == []
 
