@@ -36,8 +36,9 @@ def shard(path: Path, clip_ids: str, **changes: Any) -> Path:
 def test_all_shards_are_one_table_in_the_order_of_the_clips(tmp_path: Path) -> None:
     """Through the command; a shard without clips has no dimension and counts for its reasons."""
     empty = {"features": np.zeros((0, 0)), "num_windows": np.zeros(0), "is_padded": np.zeros(0)}
+    noted = {"gap_s": np.array([0.7, 0.2, 0.5]), "num_damaged": np.array([7.0, 2, 5])}
     shards = [
-        shard(tmp_path / "one.h5", "gbe"),
+        shard(tmp_path / "one.h5", "gbe", notes=noted),
         shard(tmp_path / "none.h5", "", **empty),
         shard(tmp_path / "two.h5", "ad"),
         shard(tmp_path / "three.h5", "hcf"),
@@ -50,6 +51,8 @@ def test_all_shards_are_one_table_in_the_order_of_the_clips(tmp_path: Path) -> N
     assert found.features.dtype == np.float32
     assert found.num_windows.tolist() == (codes + 1).tolist()
     assert found.is_padded.tolist() == (codes % 2 == 0).tolist()
+    assert found.notes["gap_s"].tolist() == [0, 0.2, 0, 0, 0.5, 0, 0.7, 0]
+    assert found.notes["num_damaged"].tolist() == [0, 2, 0, 0, 5, 0, 7, 0]
     assert found.attributes == ATTRIBUTES
     assert found.rejected == {
         f"{what} {name}": reason
