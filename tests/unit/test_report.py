@@ -123,6 +123,11 @@ def test_ids_are_unique_and_drawings_described(page: Page) -> None:
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
 
 
+def test_the_selected_candidate_is_drawn_in_every_seed_s_panel(results: Path) -> None:
+    html = (results / "report.html").read_text(encoding="utf-8")
+    assert html.count("stroke-width: 1.8;") == sum(len(values) for values in SEEN.values())
+
+
 def test_a_model_is_named_with_what_is_special_about_it(page: Page) -> None:
     assert page.row("one built", "c3d-vggish hashed", f"ale heads: {HOSTILE}")
     assert page.row("one built", "c3d-vggish hashed", "avca")
