@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from avca_pipeline.artifacts import features
 from avca_pipeline.artifacts.features import Features
@@ -93,38 +92,6 @@ def test_a_fingerprint_keeps_what_is_alike_and_what_is_not(tmp_path: Path) -> No
     assert found["features_not_trained_on"]["examples"] == ["test_seen 2 (like train 3)"]
 
 
-@pytest.mark.parametrize(
-    ("evaluated", "trained", "is_leak"),
-    [
-        ("val_seen 0", "train 1", True), ("val_unseen 0", "train 1", True),
-        ("test_seen 0", "val_seen 1", True), ("test_unseen 0", "val_unseen 1", True),
-        ("val_seen 0", "val_unseen 1", False), ("test_seen 0", "test_unseen 1", False),
-        ("train 0", "train 1", False),
-    ],
-)  # fmt: skip
-def test_what_is_trained_on_before_counts(evaluated: str, trained: str, is_leak: bool) -> None:
-    """The same features, and the same file; a recording may be like itself."""
-    clips = table()
-    clips[evaluated] = clips[trained]
-    same = [
-        FetchedClip(row.clip_id, OK, sha256="of both")
-        if row.clip_id in (evaluated, trained)
-        else FetchedClip(row.clip_id, OK, sha256=f"of {row.clip_id}")
-        for row in ROWS
-    ]
-    expected = {"media_not_trained_on", "features_not_trained_on"} if is_leak else set()
-    copied = data(fetched=same, seen={"one": Seen(clips)})
-    assert set(failed(copied)) == expected
-    source_of = {row.clip_id: row.source_id for row in ROWS}
-    one_source = [
-        SplitClip(r.clip_id, r.class_name, source_of[trained], r.partition)
-        if r.clip_id == evaluated
-        else r
-        for r in ROWS
-    ]
-    assert failed(data(rows=one_source, fetched=same, seen={"one": Seen(clips)})) == {}
-
-
 def test_a_class_without_a_vector_hides_no_other() -> None:
     """Classes are looked at in the order of their names."""
     words = Labels(["b", "c"], np.ones((2, 5), np.float32), "drawn")
@@ -135,30 +102,6 @@ def test_a_class_without_a_vector_hides_no_other() -> None:
         "c (more: as b)", "a (words: none)", "c (words: as b)"
     ]  # fmt: skip
     assert found["classes_have_own_vectors"]["found"] == 3
-
-
-def test_every_clip_is_accounted_for_by_each_backbone() -> None:
-    whole = table()
-    less = {clip: vector for clip, vector in whole.items() if clip != "train 2"}
-    both = Seen(dict(whole), {"val_seen 1": "damaged"})
-    stranger = Seen(whole | {"stranger": whole["train 0"] + 9})
-    seen = {"two": Seen(dict(less)), "one": both, "three": stranger}
-    found = failed(data(seen=seen))["features_accounted_for"]
-    assert found["examples"] == ["val_seen 1 (one)", "stranger (three)", "train 2 (two)"]
-    explained = Seen(dict(less), {"train 2": "no audio stream"})
-    assert failed(data(seen={"two": explained})) == {}
-    fetched = [
-        FetchedClip(row.clip_id, REJECTED, reason="removed: by its owner")
-        if row.clip_id == "train 2"
-        else FetchedClip(row.clip_id, OK, sha256=f"of {row.clip_id}")
-        for row in ROWS
-    ]
-    assert failed(data(fetched=fetched, seen={"two": Seen(dict(less))})) == {}
-    # Features that were imported are of listed clips, whatever became of the media.
-    imported = Seen(dict(less), is_imported=True)
-    found = failed(data(fetched=fetched, seen={"two": imported}))["features_accounted_for"]
-    assert found["examples"] == ["train 2 (two)"]
-    assert failed(data(fetched=[], seen={"three": stranger})) == {}
 
 
 def test_lost_clips_are_counted_with_their_first_reason() -> None:
