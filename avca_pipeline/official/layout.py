@@ -50,7 +50,7 @@ def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.n
 def _read_class(path: Path) -> tuple[list[str], np.ndarray]:
     import h5py
 
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         clip_ids, data = strings(file, "video_urls"), numbers(file, "data")
     if data.ndim != 2 or len(data) != len(clip_ids):
         raise FormatError(f"{path}: {len(clip_ids)} clips but data {data.shape}")

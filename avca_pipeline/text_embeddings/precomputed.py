@@ -108,7 +108,7 @@ def _pairs(path: Path, pairing: str) -> dict[str, str]:
 def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
     import h5py
 
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         names, vectors = strings(file, "class_name"), numbers(file, "vectors")
     if vectors.ndim < 2 or len(vectors) != len(names):
         raise FormatError(f"{path}: {len(names)} classes but vectors {vectors.shape}")
