@@ -13,6 +13,7 @@ import jinja2
 from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
+from avca_pipeline.reporting.evidence import thin_evidence
 from avca_pipeline.reporting.figures import Plot
 from avca_pipeline.reporting.tables import (
     SCORES,
@@ -99,6 +100,7 @@ def render(
         weights=weights_in_words(rows),
         rows=rows,
         unusual=unusual_settings(rows),
+        thin_evidence=thin_evidence,
         figures=figures,
         class_accuracies=class_accuracies,
         provenance=provenance,

@@ -17,6 +17,6 @@ VERSIONS = {
     "train": 1,
     "select": 1,
     "evaluate": 1,
-    "report": 2,
+    "report": 3,
     "export": 1,
 }

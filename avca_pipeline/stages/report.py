@@ -13,6 +13,7 @@ from avca_pipeline.artifacts import scores as scores_files
 from avca_pipeline.artifacts.atomic import write_csv, writing
 from avca_pipeline.progress import Progress, say
 from avca_pipeline.reporting.coverage import Coverage, Extracted
+from avca_pipeline.reporting.evidence import thin_evidence
 from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
 from avca_pipeline.reporting.published import published
@@ -76,6 +77,8 @@ def run(
     write_csv(table_out, csv_columns(), map(csv_row, rows))
     for row in rows:
         say(f"report: {row.title}: {_in_words(row)}")
+        for words in thin_evidence(row):
+            say(f"report: {row.title}: little evidence behind {words}")
     say(f"report: open {out}; the table is {table_out} too")
 
 

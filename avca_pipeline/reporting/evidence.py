@@ -1,0 +1,35 @@
+"""How much stands behind a score: with few classes or clips, one of them more or less moves it."""
+
+from __future__ import annotations
+
+from avca_pipeline.reporting.tables import Row
+
+MIN_CLIPS = 30
+MIN_CLIPS_OF_A_CLASS = 5
+
+
+def thin_evidence(row: Row) -> list[str]:
+    """Returns in words which scores of a row rest on little: one class, or a handful of clips."""
+    found = []
+    for is_unseen, kind, scores in ((False, "seen", "S"), (True, "unseen", "U and ZSL")):
+        clips = [
+            one["num_clips"]
+            for one in row.runs[0].content["per_class"]
+            if one["is_unseen"] is is_unseen and one["num_clips"]
+        ]
+        few = sum(number < MIN_CLIPS_OF_A_CLASS for number in clips)
+        if len(clips) == 1:
+            always = "; ZSL is 100 whatever the model does" if is_unseen else ""
+            found.append(f"{scores}: one {kind} class with {_counted(clips[0])}{always}")
+        elif clips and sum(clips) < MIN_CLIPS:
+            found.append(f"{scores}: {_counted(sum(clips))} of {len(clips)} {kind} classes")
+        elif few:
+            found.append(
+                f"{scores}: {few} of {len(clips)} {kind} classes have fewer than "
+                f"{MIN_CLIPS_OF_A_CLASS} clips"
+            )
+    return found
+
+
+def _counted(number: int) -> str:
+    return f"{number} clip{'s' if number != 1 else ''}"

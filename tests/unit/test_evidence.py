@@ -1,0 +1,58 @@
+"""One class or a handful of clips behind a score is said beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avca_pipeline.reporting.evidence import thin_evidence
+from avca_pipeline.reporting.tables import ScoredRun, rows_of
+from avca_pipeline.stages import report
+from tests.unit import test_report
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen", "expected"),
+    [
+        ([20, 20], [20, 20], []),
+        ([15, 15], [5, 25], []),
+        ([15, 14], [20, 20], ["S: 29 clips of 2 seen classes"]),
+        ([20, 20], [3, 4, 2], ["U and ZSL: 9 clips of 3 unseen classes"]),
+        (
+            [20, 20], [100],
+            ["U and ZSL: one unseen class with 100 clips; ZSL is 100 whatever the model does"],
+        ),
+        ([100], [20, 20], ["S: one seen class with 100 clips"]),
+        ([1], [20, 20], ["S: one seen class with 1 clip"]),
+        ([20, 20], [50, 4, 1], ["U and ZSL: 2 of 3 unseen classes have fewer than 5 clips"]),
+        ([20, 20, 0], [20, 20, 0], []),  # no score is of a class without clips
+        ([20, 20], [20, 0],
+         ["U and ZSL: one unseen class with 20 clips; ZSL is 100 whatever the model does"]),
+        ([2, 2], [2, 2],
+         ["S: 4 clips of 2 seen classes", "U and ZSL: 4 clips of 2 unseen classes"]),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_row(seen: list[int], unseen: list[int], expected: list[str]) -> None:
+    per_class = [
+        {"class_name": f"class {is_unseen} {n}", "is_unseen": is_unseen, "num_clips": number}
+        for is_unseen, numbers in ((False, seen), (True, unseen))
+        for n, number in enumerate(numbers)
+    ]
+    scores = {"seen": 0.1, "unseen": 0.2, "hm": 0.3, "zsl": 0.4}
+    content = {"scores": scores, "chance": scores, "bias": 0.0, "per_class": per_class}
+    (row,) = rows_of([ScoredRun(Path("seed0"), ("d", "s", "f", "t", "m"), 0, content)])
+    assert thin_evidence(row) == expected
+
+
+def test_the_report_says_it_beside_the_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test_report._run(tmp_path, "one", "avca", 0, seen=0.5)
+    path = next(tmp_path.rglob("scores.json"))
+    report.run([path], [], [], [], [], [], [], tmp_path / "r.html", tmp_path / "t.csv")
+    words = "clips of 2 unseen classes"
+    line = next(x for x in (tmp_path / "r.html").read_text().splitlines() if words in x)
+    assert '<th scope="row">avca<' in line
+    assert "U and ZSL: " in line
+    assert "little evidence behind U and ZSL: " in capsys.readouterr().err
