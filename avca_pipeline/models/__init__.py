@@ -28,15 +28,18 @@ parameters and running statistics.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from avca_pipeline.registry import PluginSettings
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+
+MAX_WHOLE = 1_000_000
 
 
 class ModelSettings(PluginSettings):
@@ -67,6 +70,13 @@ class ModelSettings(PluginSettings):
     lr_patience: int = Field(default=3, ge=0)
     chosen_on_test: bool = False
     repeatable: bool = True
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _of_a_size_that_fits(cls, value: Any) -> Any:
+        if isinstance(value, int) and value > MAX_WHOLE:
+            raise ValueError(f"no network or training has more than {MAX_WHOLE} of anything")
+        return value
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,14 @@ WRONG = {
         put("datasets", value={"mine": {"plugin": "folder", "path": "~nobody-at-all/x"}}),
         "datasets.mine.path: there is no such home folder",
     ),
+    "size of a network": (
+        put("models", "avca", "token_dim", value=2**63),
+        "models.avca.token_dim: no network or training has more than 1000000 of anything",
+    ),
+    "size of a table": (
+        put("text_embeddings", "hashed", value={"dim": 10**12}),
+        "text_embeddings.hashed.dim: Input should be less than or equal to 100000",
+    ),
     "long candidate": (
         put("models", "avca", "search", value={key: [16] for key in AVCA if len(key) > 8}),
         "models.avca.search: 'batches_per_epoch=16-batch_size=16-learning_rat...",
