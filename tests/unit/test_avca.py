@@ -122,3 +122,19 @@ def test_dropout_meets_its_share_and_keeps_the_mean(share: float) -> None:
     pairs = (outputs.detach()[:, :-1] == 0) & (outputs.detach()[:, 1:] == 0)
     assert abs(pairs.double().mean().item() - share**2) <= 0.005
     assert layer.eval()(inputs) is inputs
+
+
+@pytest.mark.parametrize("refreshes", [True, False])
+def test_batch_norms_see_the_positives_once_more_after_the_step(refreshes: bool) -> None:
+    settings = avca.Settings(**SMALL, refreshes_statistics=refreshes)
+    network = avca.build(settings, DIMS)
+    norms = {"audio_encoder": 2, "video_encoder": 2, "text_projection": 2}  # positives, negatives
+
+    def seen() -> dict[str, int]:
+        return {name: int(network[name][1].num_batches_tracked) for name in norms}
+
+    some = avca.steps(settings, network, batch())
+    next(some)["total"].backward()
+    assert seen() == norms
+    assert next(some, None) is None
+    assert seen() == {name: count + refreshes for name, count in norms.items()}
