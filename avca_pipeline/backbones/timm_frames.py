@@ -28,6 +28,9 @@ from avca_pipeline.weights import PUBLISHED, WeightsSettings, fill, ready, state
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 
+LABELLED_SETS = re.compile(r"(?<![a-z0-9])inw?(1k|12k|21k|22k)(?![a-z0-9])")
+"""ImageNet's parts in timm's tags of weights; the "w" is the winter edition of the whole."""
+
 
 class Settings(WeightsSettings):
     """An image network of timm; ``weights: published`` has timm download and verify its own.
@@ -57,8 +60,8 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
         return settings.stated_classes()
     from timm.data import ImageNetInfo
 
-    # A tag such as "in12k_ft_in1k" names every labelled set that the weights have seen.
-    subsets = re.findall(r"in(1k|12k|21k|22k)\b", _pretrained_config(settings.model).tag or "")
+    # A tag such as "in12k_ft_in1k_384" names every labelled set that the weights have seen.
+    subsets = LABELLED_SETS.findall(_pretrained_config(settings.model).tag or "")
     if not subsets:
         return settings.stated_classes()
     names = {"1k": "imagenet-1k", "12k": "imagenet-12k", "21k": "imagenet-21k-goog"}

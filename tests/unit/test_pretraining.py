@@ -11,6 +11,7 @@ import pytest
 from avca_pipeline import config as avca_config
 from avca_pipeline.artifacts import manifest, split
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.backbones import timm_frames
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.stages import split as stage
 from tests.workflow.driving import tiny
@@ -91,3 +92,32 @@ def test_too_few_classes_left_are_counted(tmp_path: Path) -> None:
     chosen = {"exclude_pretraining_of": ["frames"]}
     with pytest.raises(PipelineError, match="4 classes must be unseen, but only 1 of 10"):
         run(tmp_path, settings_of(trained, **chosen))
+
+
+@pytest.mark.parametrize(
+    ("model", "known", "unknown"),
+    [
+        ("mobilenetv3_small_100.lamb_in1k", {"tench", "goldfish"}, {"aardvark"}),
+        ("convnext_tiny.in12k", {"tench", "aardvark"}, {"birthing coach"}),
+        ("convnext_tiny.in12k_ft_in1k", {"tench", "aardvark"}, set()),
+        ("convnext_tiny.in12k_ft_in1k_384", {"tench", "aardvark"}, set()),
+        ("convnext_tiny.fb_in22k", {"tench", "birthing coach"}, set()),
+        ("convnext_tiny.fb_in22k_ft_in1k", {"tench", "birthing coach"}, set()),
+        ("caformer_b36.sail_in1k_384", {"tench", "goldfish"}, {"aardvark"}),
+    ],
+)
+def test_published_image_networks_have_seen_every_set_that_their_name_says(
+    model: str, known: set[str], unknown: set[str]
+) -> None:
+    found = timm_frames.pretraining_classes(timm_frames.Settings(weights="published", model=model))
+    assert found is not None
+    assert known <= set(found)
+    assert not unknown & set(found)
+
+
+def test_a_pretraining_without_labels_is_no_known_one() -> None:
+    """Nobody knows of every such set what it holds; random weights have seen nothing."""
+    model = "vit_small_patch16_224.dino"
+    published = timm_frames.Settings(weights="published", model=model)
+    assert timm_frames.pretraining_classes(published) is None
+    assert timm_frames.pretraining_classes(timm_frames.Settings(model=model)) == ()
