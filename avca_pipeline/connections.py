@@ -7,8 +7,6 @@ import http.client
 import socket
 import threading
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -47,12 +45,13 @@ class Watch:
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
         opener = urllib.request.OpenerDirector()
+        # Without handlers for other schemes a redirection stays in the web.
         proxies = {"http": self.proxy, "https": self.proxy} if self.proxy else None
         for handler in (
             urllib.request.ProxyHandler(proxies),
             _Http(self),
             _Https(self),
-            _Redirect(),
+            urllib.request.HTTPRedirectHandler(),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
         ):
@@ -103,12 +102,3 @@ class _Https(urllib.request.HTTPSHandler):
 
     def https_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(_watched(http.client.HTTPSConnection, self.watch), req)
-
-
-class _Redirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Any:
-        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
-            raise urllib.error.HTTPError(req.full_url, code, "redirects elsewhere", headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -6,6 +6,7 @@ import fcntl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from avca_pipeline import locks
 
 
 def test_one_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
-    """Each of eight threads is inside alone, also those that waited for a file since removed."""
+    """Each of eight threads is inside alone."""
     inside, most, entered = 0, 0, 0
     counting, start = threading.Lock(), threading.Barrier(8)
 
@@ -33,6 +34,41 @@ def test_one_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
         list(pool.map(work, range(8)))
     assert (most, entered) == (1, 400)
     assert not list(tmp_path.iterdir())
+
+
+def test_who_waited_for_a_file_since_removed_keeps_others_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first removes the file for which the second waits; the third finds none and makes one."""
+    path, flock, asks = tmp_path / "a.lock", fcntl.flock, threading.Event()
+    second_is_in, second_may_go, third_is_in = (threading.Event() for _ in range(3))
+
+    def announced(*arguments: Any) -> None:
+        asks.set()
+        flock(*arguments)
+
+    def second() -> None:
+        with locks.one_at_a_time(path):
+            second_is_in.set()
+            second_may_go.wait(30)
+
+    def third() -> None:
+        with locks.one_at_a_time(path):
+            third_is_in.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        with locks.one_at_a_time(path):
+            monkeypatch.setattr(fcntl, "flock", announced)
+            pool.submit(second)
+            asks.wait(30)
+        assert second_is_in.wait(30)
+        pool.submit(third)
+        try:
+            assert not third_is_in.wait(0.3)
+        finally:
+            second_may_go.set()
+        assert third_is_in.wait(30)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("number", [37, 38, 95, 524])
