@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import __version__, gpus
-from avca_pipeline.addresses import unsealed
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import logging_to, say
+from avca_pipeline.sealing import unsealed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

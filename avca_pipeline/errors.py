@@ -6,6 +6,8 @@ import errno
 import reprlib
 import unicodedata
 
+from avca_pipeline.addresses import redacted
+
 MAX_SHOWN = 200
 
 
@@ -17,7 +19,7 @@ class PipelineError(ValueError):
     """
 
     def __str__(self) -> str:
-        return one_line(super().__str__())
+        return one_line(redacted(super().__str__()))
 
 
 class FormatError(PipelineError):

@@ -11,6 +11,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from avca_pipeline.addresses import redacted
+
 LINE_EVERY_S = 10.0
 
 _log: list[TextIO] = []
@@ -33,6 +35,7 @@ def logging_to(path: Path | None) -> Iterator[None]:
 
 def say(line: str) -> None:
     """Prints one line to standard error, above a running bar, and to the log."""
+    line = redacted(line)
     tqdm.write(line, file=sys.stderr)
     for file in _log:
         print(time.strftime("%H:%M:%S"), line, file=file, flush=True)

@@ -250,6 +250,8 @@ def _begun(response: Any, partial: PartialFile, note: dict[str, Any], have: int)
     version, length = _version(response.headers), _number(response.headers.get("Content-Length"))
     if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise _FailedError("the server sent it compressed, which was not asked for")
+    if response.headers.get_content_type() == "text/html":  # of a proxy, or of one's hotel
+        raise _FailedError("the server sent a web page")
     if response.status != 206:
         partial.begin(version, length)
         return 0

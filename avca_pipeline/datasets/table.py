@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from avca_pipeline import web
+from avca_pipeline.addresses import shown
 from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.manifest import Clip
@@ -53,6 +54,8 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
         MediaError: it has an address, and is not downloaded yet.
     """
     if not is_address(clip.path_or_url):
+        if re.match(r"[a-z][a-z0-9+.-]*://", clip.path_or_url, re.IGNORECASE):
+            raise MediaError(f"odd address: {shown(clip.path_or_url)}: give http or https")
         return settings.path.parent / clip.path_or_url
     path = _downloaded(clip, folder)
     if not path.is_file():
@@ -71,6 +74,7 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
         return
     try:
         web.download(clip.path_or_url, _downloaded(clip, folder), network.bounds())
+        network.pause(network.settings.pause_s)
     except web.AddressError as error:
         raise MediaError(f"{error.reason}: {error}") from error
     except TransientError as error:

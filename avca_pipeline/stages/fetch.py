@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from avca_pipeline import library, registry
+from avca_pipeline.addresses import redacted
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.atomic import file_sha256, sweep, writing
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
@@ -160,7 +161,7 @@ def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
         if not isinstance(error, OSError):
             traceback.print_exc()
         words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        reason = f"cannot be read: {words}".splitlines()[0]
+        reason = redacted(f"cannot be read: {words}".splitlines()[0])
     return _Row(FetchedClip(clip.clip_id, REJECTED, reason=reason, **state), passes)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from avca_pipeline import cli
-from avca_pipeline.addresses import redacted, sealed, shown, unsealed
+from avca_pipeline.addresses import redacted, shown
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.progress import say
+from avca_pipeline.sealing import sealed, unsealed
 
 SECRETS = ("hunter2", "AKIA", "abc123")
 
@@ -31,7 +33,10 @@ SECRETS = ("hunter2", "AKIA", "abc123")
         ("http://me:hun?hunter2@host/a", "http://…"),
         ("http://me:hun#hunter2@host/a", "http://…"),
         ("s3://AKIA:hunter2@bucket/a", "s3://bucket/a"),
+        ("https:/me:hunter2@host/a.mp4?token=abc123", "https:/host/a.mp4"),
+        ("ftp://me:hunter2@host/a.mp4", "ftp://host/a.mp4"),
         ("clips/a?b.mp4", "clips/a?b.mp4"),
+        ("C:/me:you@home/a.mp4?", "C:/me:you@home/a.mp4?"),
         ("/data/50% off.mp4", "/data/50% off.mp4"),
     ],
 )
@@ -48,6 +53,10 @@ ADDRESS = "https://me:hunter2@host/a.mp4?token=abc123"
         (f"{ADDRESS}: HTTP 403", "https://host/a.mp4: HTTP 403"),
         (f"found '{ADDRESS}', sorry", "found 'https://host/a.mp4', sorry"),
         (f"see ({ADDRESS}).", "see (https://host/a.mp4)."),
+        (
+            "/data/https:/me:hunter2@host/a.mp4: no such file",
+            "/data/https:/host/a.mp4: no such file",
+        ),
         (f"<{ADDRESS}>", "<https://host/a.mp4>"),
         ("https://host/a?sig=it'sabc123 and on", "https://host/a and on"),
         (f"{ADDRESS} and {ADDRESS}", "https://host/a.mp4 and https://host/a.mp4"),
@@ -56,6 +65,15 @@ ADDRESS = "https://me:hunter2@host/a.mp4?token=abc123"
 )
 def test_what_is_shown_of_a_text(text: str, seen: str) -> None:
     assert redacted(text) == seen
+
+
+def test_whatever_is_said_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also by those who did not think of it."""
+    say(f"downloading {ADDRESS}")
+    assert capsys.readouterr().err == "downloading https://host/a.mp4\n"
+    assert str(PipelineError(f"{ADDRESS}: no such file")) == "https://host/a.mp4: no such file"
+    named = PipelineError(f"{Path(ADDRESS)}: no such file")
+    assert str(named) == "https:/host/a.mp4: no such file"
 
 
 def test_json_stays_json() -> None:

@@ -268,6 +268,17 @@ def test_letters_are_sent_as_browsers_do(path: str, asked: str, tmp_path: Path) 
     assert paths == [asked]
 
 
+def test_a_web_page_is_no_file(tmp_path: Path) -> None:
+    """It is what a proxy or a hotel answers in the place of the server."""
+    page = b"<html>Please log in</html>"
+    with (
+        serving(lambda request: request.answer(page, Content_Type="text/html; charset=x")) as base,
+        pytest.raises(TransientError, match="the server sent a web page"),
+    ):
+        web.download(f"{base}/a", tmp_path / "a", QUICK)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-1", "many", ""])
 def test_odd_lengths(length: str, tmp_path: Path) -> None:
     with serving(lambda request: request.answer(ONE, Content_Length=length)) as base:

@@ -11,7 +11,7 @@ from pathlib import Path
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from avca_pipeline import config as avca_config
-from avca_pipeline import addresses, gpus, locks, slurm
+from avca_pipeline import gpus, locks, sealing, slurm
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.official import layout
@@ -130,7 +130,7 @@ def settings(stage, name="", **more):
 
 def showable(text):
     """Returns JSON that may stand in a log; jobs find what is left out in their environment."""
-    value, secrets = addresses.sealed(json.loads(text))
+    value, secrets = sealing.sealed(json.loads(text))
     environ.update(secrets)
     return avca_config.canonical(value)
 
