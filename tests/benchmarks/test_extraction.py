@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from avca_pipeline.backbones import c3d
 from tests.benchmarks import extraction
 
 
-def test_benchmark(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one precision and one window at a time: C3D takes seconds for each."""
+    monkeypatch.setattr(extraction, "PRECISIONS", ("fp32",))
+    monkeypatch.setitem(c3d.BATCH_WINDOWS, "cpu", 1)
     out = tmp_path / "figures.json"
     small = ["--seconds", "1.28", "--clips", "1", "--repeats", "1", "--workers", "1"]
     extraction.main([*small, "--formats", "xvid 320x240", "--json", str(out)])

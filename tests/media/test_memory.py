@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 from tests.conftest import REPOSITORY
 
@@ -43,6 +44,7 @@ def measured(path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_half_an_hour_needs_no_more_memory_than_ten_seconds(tmp_path: Path) -> None:
     short, long = (measured(write(tmp_path / f"{s}.mkv", s)) for s in (10, 1800))
     for name in ("timm_frames", "vggish"):

@@ -28,6 +28,8 @@ from avca_pipeline.stages import manifest as manifest_stage
 from avca_pipeline.weights import WeightsSettings
 from tests.conftest import shared_folder
 
+pytestmark = pytest.mark.slow
+
 # A network of timm that is made for tests.
 FRAMES = {"model": "test_resnet.r160_in1k"}
 
