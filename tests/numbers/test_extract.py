@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from avca_pipeline import backbones
+from avca_pipeline import backbones, library
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
@@ -132,3 +133,51 @@ def test_a_shard_of_which_nothing_is_left(tmp_path: Path) -> None:
     found = run(tmp_path, {"one": "reject damaged: at 0 s"})
     assert (list(found.clip_ids), found.rejected) == ([], {"one": "damaged: at 0 s"})
     assert run(tmp_path, {}).rejected == {}
+
+
+def test_media_from_an_archive_are_those_that_were_packed(tmp_path: Path) -> None:
+    """As where no disk is shared: of the files that were fetched only the archive is here."""
+    texts = {"one": "1\n3", "two": "5\n9"}
+    paths = {name: tmp_path / "there" / f"{name}.txt" for name in texts}
+    (tmp_path / "there").mkdir()
+    rows = []
+    for name, text in texts.items():
+        paths[name].write_text(text)
+        status = paths[name].stat()
+        rows.append(
+            FetchedClip(
+                name, OK, path=str(paths[name]), sha256=hashlib.sha256(text.encode()).hexdigest(),
+                size=status.st_size, modified_ns=status.st_mtime_ns,
+            )
+        )  # fmt: skip
+    manifest.write(tmp_path / "clips.csv", [Clip(n, n, "class", f"{n}.txt") for n in texts])
+    fetched.write(tmp_path / "fetched.csv", rows)
+    library.pack({row.name: Path(row.path) for row in rows}, tmp_path / "media.tar")
+    for path in paths.values():
+        path.unlink()
+    extract.run(
+        "read_numbers", {}, {}, tmp_path / "clips.csv", tmp_path / "fetched.csv",
+        tmp_path / "out.h5", cache=tmp_path, device="cpu", workers=1, media=tmp_path / "media.tar",
+    )  # fmt: skip
+    found = features.read(tmp_path / "out.h5")
+    assert list(found.clip_ids) == ["one", "two"]
+    assert found.features[:, 0].tolist() == [2, 7]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"there", "clips.csv", "fetched.csv", "media.tar", "out.h5"}
+
+
+@pytest.mark.parametrize(("precision", "is_allowed"), [("fp32", False), ("tf32", True)])
+def test_a_gpu_rounds_products_only_where_asked_for(
+    tmp_path: Path, precision: str, is_allowed: bool
+) -> None:
+    """Torch's switches are for the whole process, and allow it in convolutions by default."""
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = not is_allowed
+        run(tmp_path, {"one": "1"}, settings={"precision": precision})
+        assert [switch.allow_tf32 for switch in switches] == [is_allowed] * 2
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value
