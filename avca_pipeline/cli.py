@@ -25,6 +25,7 @@ from avca_pipeline.sealing import unsealed
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 1 for what a user can put right."""
     options = _parser().parse_args(arguments)
+    _need_no_home()
     try:
         with logging_to(options.log):
             try:
@@ -44,6 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     return 0
+
+
+def _need_no_home() -> None:
+    """Keeps torchvision from making a folder for compiled code, of which we have none.
+
+    Importing it makes one in TMPDIR, named after the user: without room there, or for a user whom
+    the system has no name for, as in containers, that fails.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", "/")
 
 
 def _stage(name: str) -> Any:
