@@ -6,6 +6,7 @@ character n-grams, scaled to length 1. The published vectors were made from ``wi
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from avca_pipeline.artifacts import in_child
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.official.lists import class_key, read_names
 from avca_pipeline.registry import PluginSettings
@@ -47,14 +49,14 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     Raises:
         PipelineError: gensim is missing, the file is no model, or a name has no vector in it.
     """
-    model = _load(settings.path)
+    _load_gensim()
     names = read_names(settings.names) if settings.names else []
     spelled = {class_key(original): manual for original, manual in names}
+    asked = [spelled.get(class_key(class_name), class_name) for class_name in class_names]
+    # The reader goes on for ever where a word has no end.
+    found = in_child.read(settings.path, functools.partial(_vectors, asked))
     rows = []
-    for class_name in class_names:
-        name = spelled.get(class_key(class_name), class_name)
-        # The model knows the characters of written text, which macOS's file names take apart.
-        row = np.asarray(model.get_vector(unicodedata.normalize("NFC", name)), np.float64)
+    for class_name, name, row in zip(class_names, asked, found, strict=True):
         length = float(np.linalg.norm(row))
         if not 0 < length < np.inf:
             raise PipelineError(f"{settings.path}: no vector for class {class_name!r} ({name!r})")
@@ -62,14 +64,22 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _load(path: Path) -> Any:
+def _load_gensim() -> Any:
     try:
         from gensim.models.fasttext import load_facebook_vectors
     except ImportError as error:
         raise PipelineError(
             "the text embedding fasttext needs the package gensim (pip install gensim)"
         ) from error
+    return load_facebook_vectors
+
+
+def _vectors(names: Sequence[str], path: Path) -> np.ndarray:
+    """Returns ``(names, dim)`` float64."""
     try:
-        return load_facebook_vectors(str(path))
+        model = _load_gensim()(str(path))
+        # The model knows the characters of written text, which macOS's file names take apart.
+        found = [model.get_vector(unicodedata.normalize("NFC", name)) for name in names]
+        return np.asarray(found, np.float64).reshape(len(names), -1)
     except Exception as error:  # gensim reads the file by offsets, and a wrong one raises anything
         raise FormatError(f"{path}: not a model of fastText ({error!r})") from error

@@ -31,6 +31,7 @@ from avca_pipeline import weights
 from avca_pipeline.artifacts import checkpoint, features, fetched, in_child, labels
 from avca_pipeline.cli import main
 from avca_pipeline.errors import PipelineError
+from tests import fasttext_model
 
 ROUND_S = 200
 """More than a round ever takes, on a busy machine too; in it a hang is told from slowness."""
@@ -100,9 +101,9 @@ def manifest_of(folder: Path, plugin: str, **settings: object) -> bool:
                     "--out", folder / "m.csv", "--shards", folder / "shards")  # fmt: skip
 
 
-def embedded(folder: Path, **settings: object) -> bool:
+def embedded(folder: Path, plugin: str = "precomputed", **settings: object) -> bool:
     """Gives the classes of ``clips.csv`` vectors."""
-    part = {"plugin": "precomputed", "settings": settings}
+    part = {"plugin": plugin, "settings": settings}
     return accepted("embed", "--settings", json.dumps(part, default=str),
                     "--clips", folder / "clips.csv", "--out", folder / "l.h5")  # fmt: skip
 
@@ -197,6 +198,8 @@ FILES: dict[str, list[tuple[str, Callable[[Path], None], Reader]]] = {
         ("v.npy", write_npy, lambda folder, path: embedded(folder, path=path)),
         ("v.h5", write_h5, lambda folder, path: embedded(folder, path=path)),
         ("one.h5", write_layout, imported),
+        ("v.bin", fasttext_model.train,
+         lambda folder, path: embedded(folder, "fasttext", path=path)),
         ("new.pt", write_pt, lambda folder, path: read(weights.load_state, path)),
         ("old.pt", write_pt, lambda folder, path: read(weights.load_state, path)),
         ("c.pt", write_checkpoint, lambda folder, path: read(checkpoint.read, path)),

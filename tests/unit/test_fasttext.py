@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avca_pipeline.artifacts import in_child
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.text_embeddings import fasttext
 from tests.fasttext_model import train
@@ -57,3 +58,16 @@ def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"model\.bin: not a model of fastText") as caught:
         fasttext.vectors(fasttext.Settings(path=tmp_path / "model.bin"), ["a"])
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_ends_within_a_word_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader waits for the end of the word for ever."""
+    monkeypatch.setattr(in_child, "CPU_S", 3)
+    path = tmp_path / "model.bin"
+    train(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"jumps\0") + 3])
+    with pytest.raises(PipelineError, match=r"model\.bin: damaged: takes too long"):
+        fasttext.vectors(fasttext.Settings(path=path), ["red"])
