@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def wait_until(condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + WAIT_S
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return value
 
 
@@ -127,27 +127,28 @@ class Killing:
     has_orphans: bool = False
     num_failed: int = 0
 
-    def cycle(self, stages: list[str]) -> None:
-        """Kills a run in each of these stages, and sees that it ends like the other one."""
+    def cycle(self, places: list[int]) -> None:
+        """Kills a run at these places of `STAGES`, and sees that it ends like the other one."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config()))
-        for stage in stages:
-            self.kill_in(stage)
+        for place in places:
+            self.kill_at(place)
         self.finish()
         assert results(self.folder) == results(self.undisturbed)
         assert files(self.folder) == files(self.undisturbed)
         assert planned(self.folder, None) == {}
 
-    def kill_in(self, stage: str) -> None:
-        """Kills something at a random moment of a stage, if that is not over already."""
-        running = self.at(stage)
-        if running is None:
+    def kill_at(self, place: int) -> None:
+        """Kills something at a random moment of a stage, or of the next one if that is over."""
+        reached = self.reached(place)
+        if reached is None:
             return
+        running, stage = reached
         delay_s = self.random.uniform(0, 0.8 * self.stage_s[stage])
         time.sleep(delay_s)
-        victims, weights = list(VICTIMS), list(VICTIMS.values())
-        (victim,) = self.random.choices(victims, weights)
+        victims = [name for name in VICTIMS if name != "a worker" or self.workers(running, stage)]
+        (victim,) = self.random.choices(victims, [VICTIMS[name] for name in victims])
         number = self.random.choice(SIGNALS)
         if not self.send(victim, number, running, stage):
             return
@@ -162,20 +163,27 @@ class Killing:
         self.ended(running)
         self.has_orphans = keeps_orphans
 
-    def at(self, stage: str) -> subprocess.Popen[bytes] | None:
-        """Returns the run once it works on a stage; nothing if that is done already."""
+    def reached(self, place: int) -> tuple[subprocess.Popen[bytes], str] | None:
+        """Returns the run once it works on a stage or a later one; nothing if it is done."""
         while True:
             running = self.running or self.start()
-            if self.reaches(running, stage):
-                return running
+            stage = self.stage_from(place, running)
+            if stage is not None:
+                return running, stage
             self.ended(running)
             if running.returncode == 0:
                 return None
 
-    def reaches(self, running: subprocess.Popen[bytes], stage: str) -> bool:
-        """Waits until a run works on a stage; false if it ends without."""
-        wait_until(lambda: stages_in(running.pid, stage) or running.poll() is not None)
-        return running.poll() is None
+    def stage_from(self, place: int, running: subprocess.Popen[bytes]) -> str | None:
+        """Waits until a run works on one of the stages from a place on, and returns its name."""
+        names = dict.fromkeys(STAGES[place:])
+
+        def found() -> Any:
+            at_work = [name for name in names if stages_in(running.pid, name)]
+            return at_work or running.poll() is not None
+
+        at_work = wait_until(found)
+        return at_work[0] if isinstance(at_work, list) else None
 
     def wait_for_all(self, running: subprocess.Popen[bytes]) -> None:
         """Waits for the end of a run and of everything that it has started."""
@@ -199,7 +207,7 @@ class Killing:
             running.send_signal(number)
             return True
         if victim == "a worker":
-            pids = [each.pid for each in in_group(running.pid) if each.parent in pids]
+            pids = self.workers(running, stage)
         if not pids:
             return False
         try:
@@ -207,6 +215,11 @@ class Killing:
         except ProcessLookupError:
             return False
         return True
+
+    def workers(self, running: subprocess.Popen[bytes], stage: str) -> list[int]:
+        """Returns the processes that the jobs of a stage have started."""
+        jobs = stages_in(running.pid, stage)
+        return [each.pid for each in in_group(running.pid) if each.parent in jobs]
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the workflow in a process group of its own."""
@@ -249,15 +262,12 @@ class Killing:
             self.num_failed += 1
 
 
-def chosen(num_kills: int, generator: random.Random) -> Iterator[list[str]]:
-    """Yields the stages to kill in, run by run; a handful of kills has a training among them."""
-    while num_kills > 0:
-        places = range(len(STAGES))
-        train = generator.choice([place for place in places if STAGES[place] == "train"])
-        others = [place for place in places if place != train]
-        some = generator.sample(others, min(num_kills - 1, len(others)))
-        yield [STAGES[place] for place in sorted([train, *some])]
-        num_kills -= 1 + len(some)
+def places(num_kills: int, generator: random.Random) -> list[int]:
+    """Returns where in `STAGES` a run is killed; at least in one training."""
+    every = range(len(STAGES))
+    training = generator.choice([place for place in every if STAGES[place] == "train"])
+    others = [place for place in every if place != training]
+    return sorted([training, *generator.sample(others, min(num_kills - 1, len(others)))])
 
 
 def kill(
@@ -267,8 +277,7 @@ def kill(
     generator = random.Random(seed)
     killing = Killing(folder, undisturbed, generator, report)
     while killing.num_kills < num_kills:
-        (stages, *_) = chosen(num_kills - killing.num_kills, generator)
-        killing.cycle(stages)
+        killing.cycle(places(num_kills - killing.num_kills, generator))
         report(f"the same results after {killing.num_kills} kills")
     return killing
 
