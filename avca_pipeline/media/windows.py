@@ -59,7 +59,7 @@ def covering(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
         blocks: of frames or samples along the first axis, of any length.
         length: of a window.
     """
-    held: np.ndarray | None = None  # the last window's worth and what came after it
+    held: np.ndarray | None = None  # of the signal so far, at least the last window's worth
     fresh = 0  # how much of it has been in no window yet
     for block in blocks:
         held, fresh = block if held is None else np.concatenate([held, block]), fresh + len(block)
@@ -67,7 +67,7 @@ def covering(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
             start = len(held) - fresh
             yield Window(held[start : start + length].copy(), length)
             fresh -= length
-        held = held[-(length + fresh) :]
+        held = held[-length:]  # which what is fresh is a part of
     if held is None or not fresh:
         return
     yield Window(held[-length:], length) if len(held) >= length else _padded(held, length)
