@@ -10,8 +10,9 @@ import numpy as np
 
 from avca_pipeline.media import Limits, MediaError, notes
 from avca_pipeline.media.container import opened
+from avca_pipeline.media.placing import Grid
 from avca_pipeline.media.resample import resampled
-from avca_pipeline.media.timeline import Grid, Track
+from avca_pipeline.media.timeline import Track
 
 # Sample formats whose 16-bit values are worked out here, many frames at a time.
 DIRECT = ("s16", "s16p", "flt", "fltp")
@@ -52,7 +53,8 @@ def mono_blocks(
         if not native_hz:
             raise MediaError("damaged: audio without a sample rate")
         count = 0
-        for block in resampled(_native(track, native_hz, start or 0.0, end), native_hz, rate_hz):
+        native = _native(track, native_hz, start or 0.0, end, limits)
+        for block in resampled(native, native_hz, rate_hz):
             count += len(block)
             if count > limits.max_duration_s * rate_hz:
                 raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
@@ -63,7 +65,7 @@ def mono_blocks(
 
 
 def _native(
-    track: Track, rate_hz: int, begin_s: float, end_s: float | None
+    track: Track, rate_hz: int, begin_s: float, end_s: float | None, limits: Limits
 ) -> Iterator[np.ndarray]:
     """Yields mono float64 blocks at the file's own rate from the clip's first sample on."""
     wanted = None if end_s is None else round((end_s - begin_s) * rate_hz)
@@ -73,6 +75,8 @@ def _native(
             if position:
                 yield from _silence(wanted - position, rate_hz)
             return
+        if place > limits.max_duration_s * rate_hz:  # before any silence is made
+            raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
         kept = block[:, max(0, position - place) :]  # what overlaps was there before
         kept = kept if wanted is None else kept[:, : wanted - max(position, place)]
         if not kept.shape[1]:

@@ -30,37 +30,6 @@ FORMATS = (
 SAFE_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
-# Formats whose headers or indexes say in advance how long the file is. For all others FFmpeg looks
-# at what there is, or guesses by the rate of bits.
-ANNOUNCING = frozenset(
-    {
-        "aiff",
-        "ape",
-        "asf",
-        "au",
-        "avi",
-        "caf",
-        "flac",
-        "flv",
-        "iff",
-        "mov,mp4,m4a,3gp,3g2,mj2",
-        "matroska,webm",
-        "mxf",
-        "rm",
-        "tak",
-        "tta",
-        "voc",
-        "w64",
-        "wav",
-        "wtv",
-        "wv",
-    }
-)
-RIFF_HEADER_BYTES = 200  # with some room for what is no sound
-# What begins the tag of MP3 files that counts their frames.
-MP3_COUNTS = (b"Xing", b"Info", b"VBRI")
-
-
 @dataclass(frozen=True)
 class Probe:
     """What a file says about itself; ``None`` where it says nothing."""
@@ -130,30 +99,6 @@ def streams(container: Any) -> list[Any]:
     """Returns the streams that count: the best of video and of audio, as far as there are any."""
     found = (best_stream(container, kind) for kind in ("video", "audio"))
     return [stream for stream in found if stream is not None]
-
-
-def announces(path: Path, container: Any) -> bool:
-    """Returns whether a file says in advance how long it is."""
-    if container.format.name != "mp3":
-        return container.format.name in ANNOUNCING
-    with open(path, "rb") as file:
-        header = file.read(10)
-        if header[:3] == b"ID3":  # its size is in 7 bits a byte
-            size = 0
-            for byte in header[6:10]:
-                size = size << 7 | byte & 0x7F
-            file.seek(10 + size)
-        beginning = header + file.read(4096)
-    return any(tag in beginning for tag in MP3_COUNTS)
-
-
-def riff_bytes(path: Path) -> int:
-    """Returns how many bytes a WAV file says it has; 0 where a program that streamed it did not."""
-    with open(path, "rb") as file:
-        beginning = file.read(8)
-    size = int.from_bytes(beginning[4:], "little")
-    is_unknown = size & 0x7FFFFFFF > 0x7FFFFF00  # its writer put in the most there can be
-    return 0 if beginning[:4] != b"RIFF" or is_unknown else max(0, size - RIFF_HEADER_BYTES)
 
 
 def probe(path: Path) -> Probe:

@@ -33,6 +33,7 @@ def measured_s(container: Any, streams: list[Any], start_s: float) -> float | No
 
 @dataclass
 class _Stream:
+    unit_s: float  # of its time stamps
     part: int = 0
     shift_s: float = 0.0
     latest_s: float | None = None
@@ -61,22 +62,21 @@ class Clock:
             return False
         stream = self.streams.get(packet.stream_index)
         if stream is None:
-            stream = self.streams[packet.stream_index] = _Stream()
-        # Times of display go back and forth where there are B-frames.
-        stamp, unit = packet.dts, float(packet.time_base)
-        has_jumped = False
-        if stamp is not None:
-            time_s = stamp * unit + stream.shift_s
-            has_jumped = self._is_jump(stream, time_s)
+            stream = _Stream(float(packet.time_base))  # slow, and always the same
+            self.streams[packet.stream_index] = stream
+        unit_s, has_jumped = stream.unit_s, False
+        # Times of display would go back and forth where there are B-frames.
+        if packet.dts is not None:
+            stamp_s = packet.dts * unit_s
+            has_jumped = self._is_jump(stream, stamp_s + stream.shift_s)
             if has_jumped:
-                self._enter_next_part(stream, stamp * unit)
-                time_s = stamp * unit + stream.shift_s
-            stream.latest_s = time_s
-            stream.end_s = time_s + (packet.duration or 0) * unit
+                self._enter_next_part(stream, stamp_s)
+            stream.latest_s = stamp_s + stream.shift_s
+            stream.end_s = stream.latest_s + (packet.duration or 0) * unit_s
             if self.end_s is None or stream.end_s > self.end_s:
                 self.end_s = stream.end_s
         if stream.shift_s:
-            shift = round(stream.shift_s / unit)
+            shift = round(stream.shift_s / unit_s)
             packet.pts = None if packet.pts is None else packet.pts + shift
             packet.dts = None if packet.dts is None else packet.dts + shift
         return has_jumped

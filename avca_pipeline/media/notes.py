@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass
@@ -29,6 +29,11 @@ class Notes:
     num_jumps: int = 0
     num_damaged: int = 0
     tilt_deg: float = 0.0
+
+    def take_back(self, before: Notes) -> None:
+        """Forgets what was noted since a copy was made: that attempt does not count."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(before, each.name))
 
 
 _current: ContextVar[Notes | None] = ContextVar("notes", default=None)

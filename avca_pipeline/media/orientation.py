@@ -13,7 +13,7 @@ from avca_pipeline.media import notes
 TOLERANCE_DEG = 1.0
 
 
-def upright(picture: np.ndarray, matrix: bytes | None) -> np.ndarray:
+def upright(picture: np.ndarray, matrix: bytes) -> np.ndarray:
     """Returns a picture ``(height, width, …)`` turned and mirrored as its display matrix says.
 
     Quarter turns and mirrors are applied exactly. A matrix of another angle gets the nearest of
@@ -22,10 +22,8 @@ def upright(picture: np.ndarray, matrix: bytes | None) -> np.ndarray:
 
     Args:
         picture: as stored.
-        matrix: nine little-endian numbers of 32 bit; ``None`` for no matrix.
+        matrix: nine little-endian numbers of 32 bit.
     """
-    if matrix is None:
-        return picture
     swaps, flips_x, flips_y, tilt_deg = _read(matrix)
     if tilt_deg:
         notes.current().tilt_deg = tilt_deg

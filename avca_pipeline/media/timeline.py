@@ -24,23 +24,18 @@ Gaps, jumps and lost packets are counted in the clip's `notes`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from avca_pipeline.media import MediaError, notes
-from avca_pipeline.media.container import (
-    MICROSECONDS,
-    announces,
-    best_stream,
-    opened,
-    riff_bytes,
-    start_s,
-    streams,
-)
+from avca_pipeline.media.announced import announced_end_s, last_arrival_s
+from avca_pipeline.media.container import best_stream, opened, start_s, streams
 from avca_pipeline.media.jumps import Clock, may_jump
+from avca_pipeline.media.packets import demuxed, is_damage, later_pictures, later_sound, with_end
+from avca_pipeline.media.placing import Grid, Slots
 
 # Frames and where on the line they begin, where that is known.
 Timed: TypeAlias = Generator[tuple[Any, float | None], None, None]
@@ -53,8 +48,6 @@ CLOCK_S = 1e-3  # the coarsest clock of a format
 # Writers of AVI leave so many frames empty behind the first one when their encoder begins late. The
 # second picture follows the first; later empty frames are pictures that were dropped.
 MAX_LEAD = 4
-# Of packets that wait for one that the clip needs; only a stream without keyframes has as many.
-MAX_HELD_BYTES = 64_000_000
 # Of these the demuxers cannot go to a time exactly, or would not notice a jump on the way.
 READ_FROM_THE_START = frozenset({"dv", "mxf"})
 
@@ -65,6 +58,7 @@ class Track:
     Attributes:
         container: from PyAV.
         stream: from PyAV.
+        unit_s: of its time stamps, in seconds.
         start_s: the time stamp, in seconds, that is the beginning of the line of time.
         arrived_s: where on the line the last packet so far ends.
         grid: where frames of sound begin, where they are alike and the format's clock is too coarse
@@ -79,11 +73,12 @@ class Track:
             raise MediaError(f"no {kind} stream")
         self.path, self.kind = path, kind
         self.container, self.stream = container, stream
-        self.start_s = start_s(container)
+        self.start_s, self.unit_s = start_s(container), float(stream.time_base)
         self.announced = announced_end_s(path, container, stream)
         self.arrived_s: float | None = None
         self.repeated_until_s = 0.0
         self.prepare: Callable[[Any], None] = lambda stream: None
+        self.begin_s = 0.0  # of the clip
         self.grid: Grid | None = None
         self.lead: int | None = None  # empty frames of an AVI file behind its first one
         self._num_sent = self._num_damaged = 0
@@ -93,7 +88,9 @@ class Track:
 
         Earlier ones may come before it. What comes is what decoding the whole file would give.
         """
+        self.begin_s = begin_s
         if begin_s > 0 and not self._begins_after(begin_s):
+            before = dataclasses.replace(notes.current())
             frames = self._from_near(begin_s)
             first = next(frames, None)
             if first is not None and first[1] is not None and first[1] <= begin_s + CLOCK_S:
@@ -102,6 +99,8 @@ class Track:
                 return
             # It went too far, or does not know where it went: begin at the beginning.
             frames.close()
+            notes.current().take_back(before)
+            self._num_sent = self._num_damaged = 0
             with opened(self.path) as container:
                 self.container, self.stream = container, best_stream(container, self.kind)
                 self.prepare(self.stream)
@@ -111,14 +110,14 @@ class Track:
 
     def shown_packets(self) -> Iterator[Any]:
         """Yields the packets of the whole file that hold something to show."""
-        for packet in _with_end(self._packets(0.0)):
+        for packet in with_end(self._packets(0.0)):
             if packet is not None and packet.size and not packet.is_discard:
                 yield packet
 
     def begins_s(self, packet: Any) -> float | None:
         """Returns where on the line what a packet holds begins."""
         stamp = packet.dts if packet.pts is None or self._has_no_time_stamps() else packet.pts
-        return None if stamp is None else stamp * float(packet.time_base) - self.start_s
+        return None if stamp is None else stamp * self.unit_s - self.start_s
 
     def check_arrived(self, begin_s: float, end_s: float | None) -> None:
         """Raises `MediaError` if the file was to go on much longer than it did.
@@ -130,7 +129,7 @@ class Track:
         announced_s, is_of_stream = self.announced
         if announced_s is None:
             return
-        announced_s -= (self.lead or 0) * float(self.stream.time_base)
+        announced_s -= (self.lead or 0) * self.unit_s
         wanted_s = announced_s if end_s is None else min(end_s, announced_s)
         if wanted_s <= begin_s:
             return
@@ -143,12 +142,12 @@ class Track:
 
     def _begins_after(self, time_s: float) -> bool:
         first = self.stream.start_time
-        return first is not None and first * float(self.stream.time_base) - self.start_s >= time_s
+        return first is not None and first * self.unit_s - self.start_s >= time_s
 
     def _from_near(self, begin_s: float) -> Timed:
         lead_s = PRE_ROLL_S if self.kind == "audio" else 0.0
         if may_jump(self.container) or self.container.format.name in READ_FROM_THE_START:
-            skipping = _later_sound if self.kind == "audio" else _later_pictures
+            skipping = later_sound if self.kind == "audio" else later_pictures
             packets = skipping(self._packets(0.0), begin_s - lead_s, self.begins_s)
             yield from self._frames(packets, is_start=False)
         elif begin_s > lead_s:
@@ -173,23 +172,13 @@ class Track:
         elif may_jump(self.container):
             wanted = streams(self.container)  # each tells where the others are
         clock = Clock(forward=may_jump(self.container))
-        demuxed = self.container.demux(wanted)
-        index = self.stream.index
         first: Any = None  # packet of the file
-        while True:
-            try:
-                packet = next(demuxed, None)
-            except Exception as error:
-                if not is_damage(error):
-                    raise
-                notes.current().num_damaged += 1  # as for ffmpeg, here the file ends
-                return
-            if packet is None:
-                return
+        for packet in demuxed(self.container, wanted):
             has_jumped = clock.place(packet)
-            if packet.stream_index != index:
+            if packet.stream_index != self.stream.index:
                 continue
-            notes.current().num_jumps += has_jumped
+            if has_jumped and (self.begins_s(packet) or 0.0) >= self.begin_s:
+                notes.current().num_jumps += 1
             if self._has_no_time_stamps() and packet.dts is not None:
                 if begin_s == 0 and first is not None and self.lead is None:
                     missing = packet.dts - first.dts - 1
@@ -201,10 +190,10 @@ class Track:
 
     def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
         """Yields decoded frames with their times; what cannot be decoded is left out."""
-        unit, context = float(self.stream.time_base), self.stream.codec_context
-        slots = _Slots(context, delay) if self._has_no_time_stamps() else None
+        context = self.stream.codec_context
+        slots = Slots(context, delay) if self._has_no_time_stamps() else None
         forgiving = not is_start  # frames before the keyframe cannot be decoded
-        for packet in _with_end(packets):
+        for packet in with_end(packets):
             if packet is not None:
                 self._arrive(packet)
                 if not packet.size:
@@ -224,7 +213,7 @@ class Track:
             for frame in frames:
                 forgiving = False
                 stamp = frame.pts if slots is None else slots.next()
-                yield frame, None if stamp is None else stamp * unit - self.start_s
+                yield frame, None if stamp is None else stamp * self.unit_s - self.start_s
         self.check_damage()
 
     def _arrive(self, packet: Any) -> None:
@@ -232,7 +221,7 @@ class Track:
             return
         begin_s = self.begins_s(packet)
         if begin_s is not None:
-            end_s = begin_s + (packet.duration or 0) * float(packet.time_base)
+            end_s = begin_s + (packet.duration or 0) * self.unit_s
             self.arrived_s = end_s if self.arrived_s is None else max(self.arrived_s, end_s)
 
     def _lose(self) -> None:
@@ -242,7 +231,8 @@ class Track:
     def check_damage(self) -> None:
         """Raises `MediaError` if too many packets could not be decoded."""
         # One is lost wherever a file was cut off.
-        if self._num_damaged > max(1, MAX_LOST_SHARE * self._num_sent):
+        most = max(1, MAX_LOST_SHARE * self._num_sent) if self._num_sent > 1 else 0
+        if self._num_damaged > most:
             raise MediaError(
                 f"damaged: {self._num_damaged} of {self._num_sent} packets cannot be decoded"
             )
@@ -254,7 +244,7 @@ class Track:
     def _frame_grid(self) -> Grid | None:
         """Returns where frames begin by the first three of the file, if that is worth knowing."""
         rate_hz = self.stream.codec_context.sample_rate
-        slack = rate_hz * float(self.stream.time_base)
+        slack = rate_hz * self.unit_s
         if slack <= 1:
             return None
         frames = self._frames(self._packets(0.0), is_start=True)
@@ -277,153 +267,3 @@ class Track:
                         break
                 num_sent += 1
         return num_sent
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where frames of sound begin: all are of one length.
-
-    Attributes:
-        first: the sample, from the beginning of the line on, with which one of them begins.
-        step: samples in a frame.
-        slack: by how many samples the format's clock may be wrong.
-    """
-
-    first: int
-    step: int
-    slack: float
-
-    def nearest(self, sample: int) -> int:
-        """Returns the beginning of a frame if one is near enough, or else the sample itself."""
-        found = self.first + round((sample - self.first) / self.step) * self.step
-        return found if abs(found - sample) <= self.slack else sample
-
-
-class _Slots:
-    """The times of AVI's pictures, which has none: the n-th one shown takes the n-th packet's.
-
-    FFmpeg makes time stamps up for them, with gaps and in a wrong order where there are B-frames.
-    """
-
-    def __init__(self, context: Any, delay: int | None) -> None:
-        self.context, self.delay = context, delay
-        self.depth = context.has_b_frames
-        self.stamps: list[int] = []
-        self.last = -1
-
-    def sent(self, packet: Any | None) -> None:
-        """Remembers a packet that was decoded; ``None`` at the end gets out what is left."""
-        if packet is not None:
-            self.stamps.append(packet.dts)
-
-    def next(self) -> int | None:
-        """Returns the time stamp of the picture that has just come out."""
-        newest = len(self.stamps) - 1
-        if self.delay is None:
-            self.delay = newest
-        if self.context.has_b_frames > self.depth:
-            self.delay += self.context.has_b_frames - self.depth
-        self.depth = self.context.has_b_frames
-        self.last = min(max(self.last + 1, newest - self.delay), newest)
-        return self.stamps[self.last] if self.stamps else None
-
-
-def _with_end(packets: Iterator[Any]) -> Iterator[Any | None]:
-    """Yields packets and then ``None``, which flushes a decoder, in place of PyAV's empty one."""
-    held = None
-    for packet in packets:
-        if held is not None:
-            yield held
-        held = packet
-    if held is not None and held.size:
-        yield held
-    yield None
-
-
-def _later_sound(
-    packets: Iterator[Any], begin_s: float, time: Callable[[Any], float | None]
-) -> Iterator[Any]:
-    """Leaves out the packets that end before a time."""
-    has_begun = False
-    for packet in packets:
-        if not has_begun:
-            time_s = time(packet)
-            length_s = (packet.duration or 0) * float(packet.time_base or 0)
-            has_begun = time_s is not None and time_s + length_s > begin_s
-        if has_begun or not packet.size:
-            yield packet
-
-
-def _later_pictures(
-    packets: Iterator[Any], begin_s: float, time: Callable[[Any], float | None]
-) -> Iterator[Any]:
-    """Leaves out the packets before the last keyframe that is shown at or before a time."""
-    held: list[Any] = []
-    size, has_begun = 0, False
-    for packet in packets:
-        if has_begun:
-            yield packet
-            continue
-        time_s = time(packet)
-        if packet.is_keyframe and packet.size and time_s is not None and time_s <= begin_s:
-            held, size = [], 0
-        held.append(packet)
-        size += packet.size
-        if (time_s is not None and time_s > begin_s) or size > MAX_HELD_BYTES:
-            yield from held
-            held, has_begun = [], True
-    yield from held
-
-
-def is_damage(error: Exception) -> bool:
-    """Returns whether an error is FFmpeg's about the content of a file."""
-    import av
-
-    is_of_machine = isinstance(error, OSError | MemoryError) and not isinstance(
-        error,
-        av.error.PermissionError,  # what FFmpeg's functions return as -1
-    )
-    return isinstance(error, av.FFmpegError) and not is_of_machine
-
-
-def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | None, bool]:
-    """Returns where on the line a file is to end, and whether that is said of this stream.
-
-    ``None`` where nothing is said in advance: FFmpeg then looks at what there is, or guesses.
-    """
-    if not announces(path, container):
-        return None, False
-    length = stream.duration or 0
-    if container.format.name == "avi":  # FFmpeg corrects it by what it finds; this is the header's
-        length = max(length, stream.frames)
-    bit_rate = stream.codec_context.bit_rate
-    if container.format.name == "wav" and bit_rate:  # the same
-        length = max(length, int(riff_bytes(path) * 8 / bit_rate / stream.time_base))
-    if length:
-        return ((stream.start_time or 0) + length) * float(stream.time_base) - start_s(
-            container
-        ), True
-    if container.duration:
-        # Writers count it from the beginning of the file, or from time stamp 0.
-        return container.duration / MICROSECONDS - max(0.0, start_s(container)), False
-    return None, False
-
-
-def last_arrival_s(path: Path) -> float:
-    """Returns where on the line the last packet of any stream ends."""
-    last_s = 0.0
-    with opened(path) as container:
-        begin_s = start_s(container)
-        demuxed = container.demux()
-        while True:
-            try:
-                packet = next(demuxed, None)
-            except Exception as error:
-                if not is_damage(error):
-                    raise
-                return last_s
-            if packet is None:
-                return last_s
-            if packet.pts is not None:
-                end = packet.pts + (packet.duration or 0)
-                last_s = max(last_s, end * float(packet.time_base) - begin_s)

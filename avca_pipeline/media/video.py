@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def frames(
         begin_s = start or 0.0
         timed = _timed(track, begin_s, end, limits)
         last = None if end is None else _round((end - begin_s) * rate_hz)
-        picked = pick(timed, rate_hz, begin_s, last)
+        picked = pick(timed, rate_hz, begin_s, last, lambda: track.repeated_until_s)
         yield from _arrays(picked, rate_hz, limits)
         track.check_damage()
 
@@ -120,7 +120,11 @@ def claimed_count(path: Path, rate_hz: int, limits: Limits) -> int:
 
 
 def pick(
-    timed: Iterable[tuple[Any, float, float]], rate_hz: int, origin_s: float, last: int | None
+    timed: Iterable[tuple[Any, float, float]],
+    rate_hz: int,
+    origin_s: float,
+    last: int | None,
+    repeated_until_s: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[Any]:
     """Yields the frame on show at each tick of a clock of ``rate_hz`` that starts at ``origin_s``.
 
@@ -133,6 +137,7 @@ def pick(
         rate_hz: ticks per second.
         origin_s: the time stamp of tick 0.
         last: the tick before which to stop; ``None`` for the end of the frames.
+        repeated_until_s: says after the last frame until when it is shown at least.
     """
     current, end_s = None, 0.0
     tick = 0
@@ -147,6 +152,7 @@ def pick(
         if last is not None and begins >= last:
             break
         current, end_s = frame, time_s + duration_s
+    end_s = max(end_s, repeated_until_s())
     stop = _round((end_s - origin_s) * rate_hz)
     if last is not None:  # a segment that outlasts its media ends with the media
         stop = min(last, stop)
@@ -190,22 +196,19 @@ def _timed(
 ) -> Iterator[tuple[Any, float, float]]:
     """Yields ``(frame, time, duration)`` on the file's line, from the frame on show on."""
     unit, usual_s = float(track.stream.time_base), float(1 / _rate(track.stream))
-    held: tuple[Any, float, float] | None = None
+    next_s: float | None = None
     for frame, known_s in track.decoded(begin_s):
-        next_s = begin_s if held is None else held[1] + held[2]
-        time_s = next_s if known_s is None else known_s
+        expected_s = begin_s if next_s is None else next_s
+        time_s = expected_s if known_s is None else known_s
         duration_s = frame.duration * unit if frame.duration else usual_s
-        if time_s + duration_s - begin_s > limits.max_duration_s:
-            raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
-        if held is not None:
+        if next_s is not None:
             stated_s = max(next_s, begin_s, track.repeated_until_s)
             if time_s > stated_s + GAP_S:
                 notes.current().gap_s += time_s - stated_s
-            yield held
-        held = frame, time_s, duration_s
-    if held is not None:
-        frame, time_s, duration_s = held
-        yield frame, time_s, max(duration_s, track.repeated_until_s - time_s)
+        next_s = time_s + duration_s
+        if next_s - begin_s > limits.max_duration_s:
+            raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
+        yield frame, time_s, duration_s
     track.check_arrived(begin_s, end_s)
 
 
@@ -220,7 +223,8 @@ def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.
             check_pixels(frame.width, frame.height, limits)
             rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
             matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-            rgb = upright(rgb, None if matrix is None else bytes(matrix))
+            if matrix is not None:
+                rgb = upright(rgb, bytes(matrix))
             source, array = frame, np.ascontiguousarray(rgb)
         assert array is not None
         count += 1

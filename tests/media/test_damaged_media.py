@@ -124,9 +124,9 @@ def test_damaged_packets_of_sound_are_silence(suffix: str, codec: str, tmp_path:
     with taking_notes() as notes:
         found = heard(damaged(path, "audio", 60))
     assert len(found) == len(whole)
-    assert notes.num_damaged > 0
     assert 0 < notes.gap_s < 0.4
-    if codec != "libopus":  # takes nearly anything for sound, and remembers it for long
+    if codec != "libopus":  # reports no error, and remembers for long what it has heard
+        assert notes.num_damaged > 0
         # What was not hit is where it was.
         same_sound(found[-SOUND_HZ // 3 :], whole[-SOUND_HZ // 3 :])
         with pytest.raises(MediaError, match=r"damaged: \d+ of \d+ packets cannot be decoded"):
