@@ -16,10 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import __version__, gpus
+from avca_pipeline.artifacts.manifest import all_shards
+from avca_pipeline.artifacts.records import Expected
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.progress import logging_to, say
 from avca_pipeline.sealing import unsealed
+
+# Options of commands that take all shards of something; the first one stands for all.
+SHARDS = ("fetched", "features")
+# What commands make, by their options.
+MAKES = {
+    **dict.fromkeys(
+        ("fetch", "extract", "import", "gather", "embed", "audit", "select", "export"), ("out",)
+    ),
+    "split": ("out", "audit"),
+    "train": ("out", "history"),
+    "evaluate": ("out", "embeddings"),
+    "report": ("out", "table"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with logging_to(options.log):
             try:
-                options.call(options)
+                _call(options)
             except PipelineError as error:
                 say(f"avca {options.command}: error: {error}")
                 return 1
@@ -54,6 +69,39 @@ def _need_no_home() -> None:
     the system has no name for, as in containers, that fails.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", "/")
+
+
+def _call(options: argparse.Namespace) -> None:
+    """Runs a command; in the workflow only on what it expects, and with a record of the result.
+
+    Raises:
+        PipelineError: an input is not what the workflow expects, or changed meanwhile.
+    """
+    for option in SHARDS:
+        if isinstance(given := getattr(options, option, None), list):
+            setattr(options, option, all_shards(given))
+    if getattr(options, "made", None) is None:
+        options.call(options)
+        return
+    expected = Expected.from_json(options.made)
+    read = {option: getattr(options, option) for option in expected.inputs}
+    inputs = {option: v if isinstance(v, list) else [v] for option, v in read.items()}
+    outputs = [getattr(options, name) for name in MAKES[options.command]]
+    states = _states(inputs)
+    digests = expected.check(inputs)
+    if expected.keep(outputs, digests):
+        say(f"avca {options.command}: made from the same as before, so it is kept: {outputs[0]}")
+    else:
+        options.call(options)
+    if _states(inputs) != states and expected.check(inputs) != digests:
+        raise PipelineError(f"{outputs[0]}: its inputs changed meanwhile; run the same again")
+    expected.write(outputs, digests)
+
+
+def _states(files: dict[str, list[Path]]) -> list[tuple[int, ...]]:
+    """Returns what changes when any of these files is replaced or written to."""
+    found = [path.stat() for paths in files.values() for path in paths if path.exists()]
+    return [(one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found]
 
 
 def _stage(name: str) -> Any:
@@ -100,7 +148,7 @@ def _import(o: argparse.Namespace) -> None:
 
 
 def _gather(o: argparse.Namespace) -> None:
-    _stage("gather").run(o.features, o.out)
+    _stage("gather").run(o.features, o.out, o.fetched, o.max_missing)
 
 
 def _embed(o: argparse.Namespace) -> None:
@@ -236,6 +284,8 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
             sub.add_argument("--threads", type=int, help="CPU threads (default: all)")
             sub.add_argument("--jobs-per-gpu", type=int, default=1, help="that may share one")
+        if name in MAKES:
+            sub.add_argument("--made", help="JSON of the workflow: what the result is made from")
         sub.add_argument("--log", type=Path, help="file to write the lines to as well")
         return sub
 
@@ -259,7 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--media", type=Path, help="archive that fetch packed, on another machine")
     sub.add_argument("--keep-windows", action="store_true", help="keep every window's features")
     command("import", _import, "take over features that were made elsewhere", "clips out")
-    command(
+    sub = command(
         "gather",
         _gather,
         "put the features of all shards into one file",
@@ -267,6 +317,8 @@ def _parser() -> argparse.ArgumentParser:
         "features",
         settings=False,
     )
+    sub.add_argument("--fetched", type=Path, nargs="*", default=[], help="tables of all shards")
+    sub.add_argument("--max-missing", type=float, default=1.0, help="share of the clips")
     command("embed", _embed, "give every class name a vector", "clips out")
     command("split", _split, "put every clip into one of five partitions", "clips out audit")
     command(

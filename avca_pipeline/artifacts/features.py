@@ -5,6 +5,7 @@ All shards together are ``features/<backbone>.h5``, in the same format.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from avca_pipeline.errors import FormatError
 FORMAT_VERSION = 1
 KIND = "features"
 NOTES = ("gap_s", "num_jumps", "num_damaged", "tilt_deg")
+SHARD = re.compile(r"\d{5}-of-\d{5}")
 IMPORTED = "imported"
 """Stands for the backbone of features that were not made here."""
 
@@ -43,6 +45,8 @@ class Features:
         rejected: clip id to reason, for clips that have none.
         attributes: backbone, weights (SHA-256 or ``random:<seed>``), preprocessing, versions.
         windows: ``(all windows, dim)`` in the order of the clips, where they were kept.
+        media: SHA-256 of the file that each clip's features were made from; empty where features
+            were imported.
     """
 
     clip_ids: Sequence[str]
@@ -53,6 +57,7 @@ class Features:
     rejected: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
     windows: np.ndarray | None = None
+    media: Sequence[str] = ()
 
 
 def write(path: Path, value: Features) -> None:
@@ -70,6 +75,8 @@ def write(path: Path, value: Features) -> None:
         if value.windows is not None:
             file["windows"] = value.windows.astype(np.float32)
             file["offsets"] = np.concatenate([[0], np.cumsum(value.num_windows)]).astype(np.int64)
+        if value.media:
+            write_strings(file, "media_sha256", value.media)
         rejected = file.create_group("rejected")
         write_strings(rejected, "clip_id", list(value.rejected))
         write_strings(rejected, "reason", list(value.rejected.values()))
@@ -97,6 +104,7 @@ def read(path: Path) -> Features:
             ),
             attributes={k: str(v) for k, v in file.attrs.items() if k not in own},
             windows=numbers(file, "windows") if "windows" in file else None,
+            media=strings(file, "media_sha256") if "media_sha256" in file else (),
         )
     if value.features.ndim != 2 or len(value.features) != len(value.clip_ids):
         raise FormatError(
@@ -140,6 +148,7 @@ def read_all(paths: Sequence[Path]) -> Features:
         )
     order = np.argsort(clip_ids)
     width = filled[0].features.shape[1] if filled else 0
+    media = [sha256 for shard in filled for sha256 in shard.media]
     whole = Features(
         clip_ids=list(clip_ids[order]),
         features=np.empty((len(order), width), np.float32),
@@ -150,6 +159,7 @@ def read_all(paths: Sequence[Path]) -> Features:
             clip: reason for shard in shards for clip, reason in sorted(shard.rejected.items())
         },
         attributes=dict(shards[0].attributes) if shards else {},
+        media=[media[row] for row in order] if len(media) == len(order) else (),
     )
     row_of = np.argsort(order)
     end = len(order)
@@ -170,6 +180,16 @@ def _note(value: Features, name: str) -> np.ndarray:
     """Returns a column of notes, zeros if it is missing."""
     found = value.notes.get(name)
     return np.zeros(len(value.clip_ids)) if found is None else found.astype(np.float64)
+
+
+def backbone_of(path: Path) -> str:
+    """Returns the backbone of a file: its own name, or that of its folder for one shard."""
+    return path.parent.name if SHARD.fullmatch(path.stem) else path.stem
+
+
+def dataset_of(path: Path) -> str:
+    """Returns the dataset of a file by the folders that it lies in."""
+    return path.parents[2 if SHARD.fullmatch(path.stem) else 1].name
 
 
 def check(path: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, one_line
 
@@ -17,6 +19,7 @@ NAMES = ("clip_id", "source_id", "class_name", "path_or_url")
 COLUMNS = (*NAMES, "start_s", "end_s")
 REASON = "reason"
 UNSTORABLE = re.compile(r"[\0\r\n\ud800-\udfff]")
+FIRST_SHARD = re.compile(r"00000-of-(\d{5})")
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,22 @@ class Clip:
 
 
 def write(path: Path, clips: Iterable[Clip]) -> None:
-    """Writes clips in the order of their ids, so that the file depends on its content alone.
+    """Writes clips in the order of their ids, so that the file depends on its content alone."""
+    with writing(path) as temporary:
+        temporary.write_text(content(clips), encoding="utf-8", newline="")
+
+
+def content(clips: Iterable[Clip]) -> str:
+    """Returns what `write` writes.
 
     The column ``reason`` is there only if a clip has one.
     """
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
     has_reasons = any(clip.reason for clip in ordered)
-    rows = [
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*COLUMNS, REASON) if has_reasons else COLUMNS)
+    writer.writerows(
         (
             *(getattr(clip, name) for name in NAMES),
             _cell(clip.start_s),
@@ -57,8 +69,8 @@ def write(path: Path, clips: Iterable[Clip]) -> None:
             *([clip.reason] if has_reasons else []),
         )
         for clip in ordered
-    ]
-    write_csv(path, (*COLUMNS, REASON) if has_reasons else COLUMNS, rows)
+    )
+    return text.getvalue()
 
 
 def read(path: Path) -> list[Clip]:
@@ -135,6 +147,19 @@ def check(clips: Iterable[Clip], where: str) -> None:
 def shard_names(num_shards: int) -> list[str]:
     """Returns ``["00000-of-00002", "00001-of-00002"]`` for two shards."""
     return [_shard_name(index, num_shards) for index in range(num_shards)]
+
+
+def all_shards(paths: Iterable[Path]) -> list[Path]:
+    """Returns the files of all shards, each once, where the first one of them is given.
+
+    The name of a shard says how many there are; a command line that named each would be too long.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        first = FIRST_SHARD.fullmatch(path.stem)
+        names = shard_names(int(first[1])) if first else [path.stem]
+        found |= dict.fromkeys(path.with_name(name + path.suffix) for name in names)
+    return list(found)
 
 
 def shard_of(clip_id: str, num_shards: int) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.registry import PluginSettings
 
 
@@ -17,9 +17,9 @@ class Settings(PluginSettings):
     """A folder with a subfolder for each class.
 
     Attributes:
-        path: the folder. Hidden files and empty subfolders are left out; anything else in a
-            class folder is a clip, and one that turns out to be no media file is rejected with
-            that reason.
+        path: the folder. Hidden files are left out. Anything else in a class folder is a clip, and
+            what turns out to be no media file is rejected with that reason: a link to a file that
+            is not there, a pipe, a file in a folder below the class folder.
         source_pattern: a regular expression searched in the file's name without its ending; its
             first group names the source the clip was cut from. Without it every file is a
             source of its own. ``_(g\\d\\d)_`` reads the groups of UCF101.
@@ -42,7 +42,7 @@ class Settings(PluginSettings):
 
 
 def inputs(settings: Settings) -> list[Path]:
-    """Returns the folder and its class folders: they change when a file comes or goes."""
+    """Returns the folder and its class folders."""
     return [settings.path, *_class_folders(settings.path)]
 
 
@@ -52,19 +52,11 @@ def clips(settings: Settings) -> list[Clip]:
     Raises:
         PipelineError: the folder is missing, or has no class folder with a file in it.
     """
-    found = []
-    for folder in _class_folders(settings.path):
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or not path.is_file():
-                continue
-            found.append(
-                Clip(
-                    clip_id=f"{folder.name}:{path.name}",
-                    source_id=_source(settings, folder.name, path),
-                    class_name=folder.name,
-                    path_or_url=f"{folder.name}/{path.name}",
-                )
-            )
+    found = [
+        _clip(settings, folder.name, path, str(path.relative_to(folder)))
+        for folder in _class_folders(settings.path)
+        for path in _files(folder)
+    ]
     if not found:
         raise PipelineError(
             f"{settings.path}: no clip found; put media files into one subfolder for each class"
@@ -72,19 +64,76 @@ def clips(settings: Settings) -> list[Clip]:
     return found
 
 
+def remarks(settings: Settings) -> list[str]:
+    """Returns what of the folder is no clip and no class."""
+    folders = _class_folders(settings.path)
+    empty = [folder.name for folder in folders if not _files(folder)]
+    stray = [
+        entry.name
+        for entry in _entries(settings.path)
+        if not entry.is_dir() and not entry.name.startswith(".")
+    ]
+    return [
+        f"{settings.path}: {len(names)} {what}: {', '.join(map(one_line, names))}"
+        for names, what in (
+            (empty, "class folder(s) without a clip"),
+            (stray, "file(s) in no class folder, which are no clips"),
+        )
+        if names
+    ]
+
+
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, where it lies."""
     return settings.path / clip.path_or_url
 
 
+def _clip(settings: Settings, class_name: str, path: Path, name: str) -> Clip:
+    is_nested = "/" in name
+    return Clip(
+        clip_id=f"{class_name}:{name}",
+        source_id=_source(settings, class_name, path),
+        class_name=class_name,
+        path_or_url=f"{class_name}/{name}",
+        reason="nested folder: move the file right into the folder of its class"
+        if is_nested
+        else "",
+    )
+
+
 def _class_folders(path: Path) -> list[Path]:
+    folders = []
+    for entry in _entries(path):
+        if entry.is_symlink() and not entry.exists():
+            raise PipelineError(
+                f"{entry}: a link to {entry.readlink()}, which is not there; mount its disk, or "
+                "remove the link"
+            )
+        if entry.is_dir() and not entry.name.startswith("."):
+            folders.append(entry)
+    return folders
+
+
+def _files(folder: Path) -> list[Path]:
+    """Returns whatever lies in a class folder; what lies deeper with the folders on the way."""
+    found = []
+    for entry in _entries(folder):
+        if entry.name.startswith("."):
+            continue
+        is_folder = entry.is_dir()
+        # A link to a folder is one entry: what lies behind it may be the folder itself.
+        below = _files(entry) if is_folder and not entry.is_symlink() else []
+        found += below or [entry]
+    return found
+
+
+def _entries(path: Path) -> list[Path]:
     try:
-        entries = sorted(path.iterdir())
+        return sorted(path.iterdir())
     except OSError as error:
         raise PipelineError(
             f"{path}: the raw folder cannot be read ({error.strerror}); correct datasets.*.path"
         ) from error
-    return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
 
 
 def _source(settings: Settings, class_name: str, path: Path) -> str:

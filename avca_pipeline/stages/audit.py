@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import registry
+from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import labels as labels_files
 from avca_pipeline.artifacts import split
@@ -31,7 +32,7 @@ def run(
         settings: plugin of the split, its settings, and how many clips may be missing.
         rows: the split.
         fetched: tables of all shards; none where all features are imported.
-        features: ``features/<backbone>/<shard>.h5`` of all backbones.
+        features: ``features/<backbone>.h5``, or ``features/<backbone>/<shard>.h5`` of all shards.
         labels: ``labels/<text embedding>.h5`` of all text embeddings.
         out: the audit, written even if it fails; the log has what failed.
 
@@ -42,7 +43,7 @@ def run(
     typed = checked(module.Settings, settings["settings"], f"splits ({settings['plugin']})")
     shards: dict[str, list[Path]] = defaultdict(list)
     for path in features:
-        shards[path.parent.name].append(path)
+        shards[features_files.backbone_of(path)].append(path)
     data = Data(
         rows=split.read(rows),
         fetched=[row for path in fetched for row in fetched_tables.read(path)],

@@ -43,6 +43,7 @@ class Clip:
 
     clip_id: str
     media: ClipMedia
+    sha256: str = ""
     attempt: int = 0
     total: np.ndarray | None = None
     windows: list[np.ndarray] = field(default_factory=list)
@@ -178,6 +179,7 @@ def _usable_clips(
         Clip(
             clip.clip_id,
             ClipMedia(moved.get(row.name, Path(row.path)), clip.start_s, clip.end_s),
+            row.sha256,
         )
         for clip, row in zip(usable, found, strict=True)
     ]
@@ -292,4 +294,5 @@ def _gather(todo: Sequence[Clip], attributes: dict[str, str], keep_windows: bool
         windows=np.array([w for clip in done for w in clip.windows])
         if keep_windows and done
         else None,
+        media=[clip.sha256 for clip in done],
     )

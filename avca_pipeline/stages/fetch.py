@@ -235,10 +235,10 @@ def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
 
 
 def _count_try(path: Path, most: int) -> None:
-    """Counts a run that had trouble which passes; the count makes the workflow run it again."""
+    """Counts a run that had trouble which passes; up to the most of it the workflow runs again."""
     count = 0
     with contextlib.suppress(OSError, ValueError):
         count = int(path.read_text())
-    if count < most:
+    if most and count <= most:  # one more than it is tried again
         with writing(path) as temporary:
             temporary.write_text(f"{count + 1}\n")

@@ -5,23 +5,66 @@ A table of results is hundreds of trainings, and a large dataset has hundreds of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts import features, fetched
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.fetched import OK, FetchedClip
+from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.progress import say
 
 
-def run(shards: Sequence[Path], out: Path) -> None:
+def run(
+    shards: Sequence[Path],
+    out: Path,
+    tables: Sequence[Path] = (),
+    max_missing: float = 1.0,
+) -> None:
     """Writes the features of all shards, without their windows, in the order of the clip ids.
 
     Args:
         shards: ``features/<backbone>/<shard>.h5``.
         out: ``features/<backbone>.h5``.
+        tables: ``fetched/<shard>.csv``; none where the features were imported.
+        max_missing: share of the clips that may have no features.
 
     Raises:
-        PipelineError: a shard is damaged, or they do not belong together.
+        PipelineError: a shard is damaged, or they do not belong together; features were made from
+            other media than those that were fetched; too many clips have no features.
     """
     whole = features.read_all(shards)
+    rows = [row for path in tables for row in fetched.read(path)]
+    _same_media(whole, rows, out)
+    lost = {row.clip_id: row.reason for row in rows if row.status != OK} | dict(whole.rejected)
+    _enough(len(whole.clip_ids), lost, out, max_missing)
     features.write(out, whole)
-    say(f"gather: {len(whole.clip_ids)} clips have features, {len(whole.rejected)} are rejected")
+    say(f"gather: {len(whole.clip_ids)} clips have features, {len(lost)} have none")
+
+
+def _same_media(whole: Features, rows: Sequence[FetchedClip], out: Path) -> None:
+    """Raises `FormatError` for features that were made from another file than the fetched one."""
+    sha256 = {row.clip_id: row.sha256 for row in rows if row.status == OK}
+    if not sha256 or not whole.media:
+        return
+    for clip_id, made_from in zip(whole.clip_ids, whole.media, strict=True):
+        if sha256.get(clip_id) != made_from:
+            raise FormatError(
+                f"{out.with_suffix('')}: the features of clip {clip_id!r} were made from another "
+                "file than the one that was fetched; delete the shard with this clip and run again"
+            )
+
+
+def _enough(num_made: int, lost: dict[str, str], out: Path, max_missing: float) -> None:
+    """Raises `PipelineError`, with reasons counted, if too many clips have no features."""
+    num_clips = num_made + len(lost)
+    if num_made and len(lost) <= max_missing * num_clips:
+        return
+    counted = Counter(reason.split(":")[0] for reason in lost.values())
+    reasons = ", ".join(f"{reason} {number}" for reason, number in counted.most_common())
+    allowed = f"; datasets.*.max_missing allows {max_missing:.0%}" if num_made else ""
+    raise PipelineError(
+        f"{out}: {len(lost)} of {num_clips} clips have no features{allowed} "
+        f"({reasons or 'there is no clip'})"
+    )

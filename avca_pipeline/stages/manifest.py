@@ -27,8 +27,8 @@ def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -
         PipelineError: the annotations are missing or malformed, or an id occurs twice.
     """
     module = registry.load("datasets", plugin)
-    found = module.clips(checked(module.Settings, settings, f"datasets ({plugin})"))
-    clips = [manifest.storable(clip) for clip in found]
+    typed = checked(module.Settings, settings, f"datasets ({plugin})")
+    clips = [manifest.storable(clip) for clip in module.clips(typed)]
     manifest.check(clips, f"dataset {plugin}")
     members = defaultdict(list)
     for clip in clips:
@@ -36,6 +36,8 @@ def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -
     for name in manifest.shard_names(num_shards):
         manifest.write(shards / f"{name}.csv", members[name])
     manifest.write(out, clips)
+    for remark in getattr(module, "remarks", lambda settings: [])(typed):
+        say(f"manifest: {remark}")
     classes, sources = {c.class_name for c in clips}, {c.source_id for c in clips}
     say(f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources")
     for reason, number in sorted(Counter(clip.reason for clip in clips if clip.reason).items()):

@@ -46,7 +46,7 @@ def run(
         audits: ``<dataset>/splits/<split>.audit.json``.
         manifests: ``<dataset>/manifest.csv``.
         fetched: ``<dataset>/fetched/<shard>.csv``.
-        features: ``<dataset>/features/<backbone>/<shard>.h5``.
+        features: ``<dataset>/features/<backbone>.h5``, or all of its shards.
         out: the page.
         table_out: the result table as CSV.
         data_audits: ``<dataset>/audits/<split>.json``, shown with the audits of the same splits.
@@ -120,7 +120,7 @@ def _figures(row: Row, name: str, embeddings: Sequence[Path], histories: Sequenc
 def _coverage(
     manifests: Sequence[Path], fetched: Sequence[Path], features: Sequence[Path]
 ) -> list[Coverage]:
-    """Returns what is known of each dataset's clips; one shard of features is held at a time."""
+    """Returns what is known of each dataset's clips; one file of features is held at a time."""
     found = {
         path.parent.name: Coverage(path.parent.name, manifest.read(path))
         for path in sorted(manifests)
@@ -130,9 +130,9 @@ def _coverage(
         one = found.setdefault(dataset, Coverage(dataset))
         one.fetched += fetched_tables.read(path)
     for path in sorted(features):
-        dataset = path.parents[2].name
+        dataset = features_files.dataset_of(path)
         one = found.setdefault(dataset, Coverage(dataset))
-        extracted = one.extracted.setdefault(path.parent.name, Extracted())
+        extracted = one.extracted.setdefault(features_files.backbone_of(path), Extracted())
         shard = features_files.read(path)
         extracted.clip_ids += shard.clip_ids
         extracted.rejected += shard.rejected.items()

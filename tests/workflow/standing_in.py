@@ -17,23 +17,35 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts import features, fetched, records
 from tests.workflow.driving import command
 
 # The workflow looks for `avca` beside its Python; only this name of it is another one.
 PYTHON = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
 STAND_IN = """\
-#!/bin/sh
-case $1 in manifest|split) exec {avca} "$@" ;; esac
-stage=$1
-while [ $# -gt 0 ]; do
-  case $1 in
-    --out)
-      case $stage in extract|gather) cp {features} "$2" ;; *) : > "$2" ;; esac ;;
-    --table|--history|--embeddings|--log) : > "$2" ;;
-  esac
-  shift
-done
+#!{python} -SE
+import hashlib, json, os, shutil, sys
+
+stage, options = sys.argv[1], dict(zip(sys.argv[2:], sys.argv[3:]))
+if stage in {real!r}:
+    os.execv({avca!r}, [{avca!r}, *sys.argv[1:]])
+made = json.loads(options["--made"])
+open(options["--log"], "w").close()
+for name in ("--out", "--table", "--history", "--embeddings"):
+    path = options.get(name)
+    if path is None or (name == "--embeddings" and stage == "report"):
+        continue
+    if stage in ("extract", "gather") and name == "--out":
+        shutil.copyfile({features!r}, path)
+    elif stage == "fetch":
+        shutil.copyfile({fetched!r}, path)
+    else:
+        open(path, "w").close()
+    record = os.path.join(made["results"], "records", os.path.relpath(path, made["results"]))
+    os.makedirs(os.path.dirname(record), exist_ok=True)
+    digest = {digests!r}.get(stage if name == "--out" else "", hashlib.sha256(b"").hexdigest())
+    with open(record + ".json", "w") as file:
+        json.dump(dict(recipe=made["recipe"], digest=digest), file)
 """
 COLUMNS = ("clip_id", "source_id", "class_name", "path_or_url", "start_s", "end_s")
 
@@ -68,17 +80,34 @@ def config(num_shards: int, **sections: Any) -> dict[str, Any]:
     } | sections  # fmt: skip
 
 
-def stand_in(folder: Path) -> Path:
-    """Writes the script that stands in for ``avca``; returns the name of a Python beside it."""
+def stand_in(folder: Path, real: tuple[str, ...] = ("manifest", "split")) -> Path:
+    """Writes the script that stands in for ``avca``; returns the name of a Python beside it.
+
+    Args:
+        folder: where.
+        real: stages that nothing stands in for.
+    """
     nothing = folder / "nothing.h5"
     no_numbers = np.zeros(0, np.int64)
     features.write(
         nothing, features.Features([], np.zeros((0, 0), np.float32), no_numbers, no_numbers > 0)
     )
+    fetched.write(folder / "nothing.csv", [])
     script = folder / "bin" / "avca"
     script.parent.mkdir()
-    real = shutil.which("avca", path=str(Path(sys.executable).parent))
-    script.write_text(STAND_IN.format(avca=real, features=nothing))
+    text = STAND_IN.format(
+        python=sys.executable,
+        avca=shutil.which("avca", path=str(Path(sys.executable).parent)),
+        real=real,
+        features=str(nothing),
+        fetched=str(folder / "nothing.csv"),
+        digests={
+            "extract": records.digest_of(nothing),
+            "gather": records.digest_of(nothing),
+            "fetch": records.digest_of(folder / "nothing.csv"),
+        },
+    )
+    script.write_text(text)
     script.chmod(0o755)
     return script.with_name("python")
 

@@ -1,24 +1,24 @@
 rule audit:
     input:
-        rows=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
-        fetched=lambda wildcards: [
-            f"{RESULTS}/{wildcards.dataset}/fetched/{shard}.csv"
-            for shard in shards(wildcards.dataset)
-            if wildcards.dataset in CONFIG.with_media()
-        ],
-        features=lambda wildcards: [
-            path
-            for name in CONFIG.used_with(wildcards.split, wildcards.dataset)
-            for path in shards_of_features(wildcards.dataset, name)
-        ],
-        labels=lambda wildcards: [
-            f"{RESULTS}/{wildcards.dataset}/labels/{text_embedding}.h5"
-            for text_embedding in CONFIG.text_embeddings_with(wildcards.split, wildcards.dataset)
-        ],
+        **reads(
+            "audit",
+            split=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
+            fetched=lambda wildcards: fetched(wildcards.dataset),
+            # The name of the first shard says how many there are.
+            first_fetched=lambda wildcards: fetched(wildcards.dataset)[:1],
+            features=lambda wildcards: [
+                features_of(wildcards.dataset, name)
+                for name in CONFIG.used_with(wildcards.split, wildcards.dataset)
+            ],
+            labels=lambda wildcards: [
+                f"{RESULTS}/{wildcards.dataset}/labels/{name}.h5"
+                for name in CONFIG.text_embeddings_with(wildcards.split, wildcards.dataset)
+            ],
+        ),
     output:
         f"{RESULTS}/{{dataset}}/audits/{{split}}.json",
     params:
-        settings=lambda wildcards: settings("audit", wildcards.split, dataset=wildcards.dataset),
+        **asked("audit"),
     log:
         f"{LOGS}/audit/{{split}}.log",
     benchmark:
@@ -27,6 +27,7 @@ rule audit:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca audit --settings {params.settings:q} --split {input.rows:q}"
-        " --fetched {input.fetched:q} --features {input.features:q} --labels {input.labels:q}"
+        "exec avca audit --settings {params.settings:q} --split {input.split:q}"
+        " --fetched {input.first_fetched:q} --features {input.features:q} --labels {input.labels:q}"
         " --out {output:q} --log {log:q}"
+        f"{MADE}"

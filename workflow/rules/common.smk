@@ -1,5 +1,6 @@
 """What the rules share: the typed config, and where files are."""
 
+import functools
 import json
 import os
 import re
@@ -12,9 +13,12 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from avca_pipeline import config as avca_config
 from avca_pipeline import gpus, locks, sealing, slurm
+from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import layout
+from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.jobs import Jobs
+from avca_pipeline.planning.staleness import Staleness, staleness
 from avca_pipeline.stages import VERSIONS, check
 
 # `avca` is installed beside this Python; a conda environment, where one is used, comes before it.
@@ -68,6 +72,9 @@ def before_the_first_job():
         if prefix and is_alone:
             slurm.cancel_orphans(prefix, workflow.workdir_init)
     check.run(CONFIG)
+    if IS_SHARED:
+        stop_on_user_errors(JOBS.write_facts, FACTS)
+        records.keep(Path(RESULTS), stale().perhaps)
 
 
 if workflow.is_main_process:
@@ -86,6 +93,23 @@ RUN_NAME = "{split}/{feature_set}/{text_embedding}/{model}/seed{seed}"
 IS_SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 # Where jobs do not see each other's disks, what fetch puts on its own travels with its table.
 MEDIA = {} if IS_SHARED else {"media": f"{RESULTS}/{{dataset}}/media/{{shard}}.tar"}
+
+
+@functools.cache
+def stale():
+    """Returns what has to be made anew, of the results that are here."""
+    if not IS_SHARED or not workflow.is_main_process:
+        return Staleness()
+    return stop_on_user_errors(staleness, JOBS, workflow.dag_settings.forcerun)
+
+
+FACTS = Path(RESULTS, records.FOLDER, "facts.json")
+JOBS = Jobs(
+    CONFIG,
+    VERSIONS,
+    Digests(Path(RESULTS, records.FOLDER, "digests.json")),
+    FACTS if IS_SHARED and not workflow.is_main_process else None,
+)
 
 
 wildcard_constraints:
@@ -123,27 +147,11 @@ def all_cores(wildcards):
     return workflow.cores if workflow.nodes is None else 1
 
 
-def settings(stage, name="", **more):
-    """Returns the part of the config that a stage's result depends on; with its version, a key."""
-    return showable(avca_config.settings_of(CONFIG, stage, name, version=VERSIONS[stage], **more))
-
-
 def showable(text):
     """Returns JSON that may stand in a log; jobs find what is left out in their environment."""
     value, secrets = sealing.sealed(json.loads(text))
     environ.update(secrets)
     return avca_config.canonical(value)
-
-
-def own_files(find, *arguments):
-    """Returns inputs that no rule makes and the config names.
-
-    They are where Snakemake runs. Where no file system is shared it runs the jobs that read them
-    itself, because they are marked as local; a job elsewhere must not look for them.
-    """
-    if IS_SHARED or workflow.is_main_process:
-        return local(stop_on_user_errors(find, *arguments))
-    return []
 
 
 def one_of(names):
@@ -155,20 +163,56 @@ def shards(dataset):
     return shard_names(CONFIG.num_shards[dataset])
 
 
-def manifest(wildcards):
-    return checkpoints.manifest.get(dataset=wildcards.dataset).output.manifest
+def reads(reader, **inputs):
+    """Returns the inputs of a rule.
+
+    Dates of results decide nothing. What has to be made anew is known before
+    (`planning.staleness`); only that and what is not there waits for its inputs to be made anew.
+    Where no file system is shared, results are not here to be looked at, and dates have to do.
+
+    Args:
+        reader: name of the rule.
+        inputs: paths with wildcards, or a function of the wildcards that returns paths.
+    """
+
+    def input_function(given):
+        def paths(wildcards):
+            found = given(wildcards) if callable(given) else given
+            listed = [found] if isinstance(found, str) else list(found)
+            listed = [path.format(**wildcards) for path in listed]
+            listed = list(map(ancient, listed)) if is_made(reader, *names(wildcards)) else listed
+            return listed[0] if isinstance(found, str) else listed
+
+        return paths
+
+    return {name: input_function(given) for name, given in inputs.items()}
 
 
-def shard_list(wildcards):
+@functools.cache
+def is_made(reader, *names):
+    """Returns whether the results of a job are here and up to date."""
+    if not IS_SHARED:
+        return False
+    if not workflow.is_main_process:  # which runs one job, whatever its inputs are
+        return True
+    workflow.dag.forcefiles.update(f"{RESULTS}/{path}" for path in stale().paths)
+    made = stop_on_user_errors(JOBS, reader, *names).outputs
+    return stale().paths.isdisjoint(made) and all(Path(RESULTS, path).exists() for path in made)
+
+
+def clips(wildcards):
+    """Returns the lists of clips of all shards, or where results are not here that of one shard."""
+    if IS_SHARED:
+        return f"{RESULTS}/{wildcards.dataset}/shards"
     # Not made of the checkpoint's output: in object storage that is the path of a local copy.
     checkpoints.manifest.get(dataset=wildcards.dataset)
     return f"{RESULTS}/{wildcards.dataset}/shards/{wildcards.shard}.csv"
 
 
-def tries_before(wildcards):
-    """Returns in how many runs trouble that passes has kept clips of a shard away."""
-    path = Path(RESULTS, wildcards.dataset, "fetched", f"{wildcards.shard}.tries")
-    return path.read_text().strip() if path.is_file() else "0"
+def manifest(wildcards):
+    if not IS_SHARED:
+        checkpoints.manifest.get(dataset=wildcards.dataset)
+    return f"{RESULTS}/{wildcards.dataset}/manifest.csv"
 
 
 def shards_of_features(dataset, backbone):
@@ -187,33 +231,66 @@ def features_in_set(modality):
     return path
 
 
-def problem(**more):
-    """Returns the inputs of every rule that works on features, labels and a split."""
-    return dict(
+def problem(reader, **more):
+    """Returns the inputs of a rule that works on features, labels and a split."""
+    return reads(
+        reader,
         split=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         labels=f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
         video=features_in_set("video"),
         audio=features_in_set("audio"),
-        # It must have passed; what it says changes no training.
-        audit=ancient(f"{RESULTS}/{{dataset}}/audits/{{split}}.json"),
         **more,
     )
+
+
+def audited():
+    """Returns the audit that must have passed before training; what it says changes nothing."""
+    return dict(audit=ancient(f"{RESULTS}/{{dataset}}/audits/{{split}}.json"))
+
+
+def fetched(dataset):
+    return [
+        f"{RESULTS}/{dataset}/fetched/{shard}.csv"
+        for shard in shards(dataset)
+        if dataset in CONFIG.with_media()
+    ]
 
 
 def run_files(name):
     return [f"{RESULTS}/{run.path}/{name}" for run in CONFIG.runs()]
 
 
-def train_settings(wildcards, **more):
-    return settings(
-        "train",
-        wildcards.model,
-        feature_set=wildcards.feature_set,
-        seed=int(wildcards.seed),
-        **more,
+def names(wildcards):
+    """Returns the values of a rule's wildcards in the order in which its job is asked for."""
+    return [value for name in WILDCARDS if (value := getattr(wildcards, name, None)) is not None]
+
+
+def asked(reader):
+    """Returns the parameters of a rule: settings of its stage, and what it is to be made from.
+
+    ``made`` is part of the command where results are here. Elsewhere it makes Snakemake see what
+    has changed, from the process that plans; no other one has the files of the user.
+    """
+
+    def made(wildcards):
+        if IS_SHARED or workflow.is_main_process:
+            return stop_on_user_errors(
+                lambda: JOBS.expected(JOBS(reader, *names(wildcards))).to_json()
+            )
+        return ""
+
+    return dict(
+        settings=lambda wildcards: showable(JOBS.settings(reader, *names(wildcards))),
+        made=made,
     )
 
 
+WILDCARDS = (
+    "dataset", "split", "feature_set", "backbone", "text_embedding", "model", "seed", "candidate",
+    "shard",
+)  # fmt: skip
+CLIPS = " --clips {input.clips:q}" + ("/{wildcards.shard}.csv" if IS_SHARED else "")
+MADE = " --made {params.made:q}" if IS_SHARED else ""
 PROBLEM_OPTIONS = (
     "--split {input.split:q} --labels {input.labels:q} --video {input.video:q} --audio {input.audio:q}"
 )

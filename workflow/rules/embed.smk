@@ -1,14 +1,10 @@
 rule embed:
     input:
-        clips=manifest,
-        vectors=lambda wildcards: own_files(
-            CONFIG.text_embeddings[wildcards.text_embedding].module.inputs,
-            CONFIG.text_embeddings[wildcards.text_embedding].settings,
-        ),
+        **reads("embed", clips=manifest),
     output:
         f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
     params:
-        settings=lambda wildcards: settings("embed", wildcards.text_embedding),
+        **asked("embed"),
     log:
         f"{LOGS}/embed/{{text_embedding}}.log",
     benchmark:
@@ -20,3 +16,4 @@ rule embed:
     shell:
         "exec avca embed --settings {params.settings:q} --clips {input.clips:q}"
         " --out {output:q} --log {log:q}"
+        f"{MADE}"

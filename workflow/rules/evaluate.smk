@@ -1,16 +1,14 @@
 rule evaluate:
     input:
         **problem(
-            selection=f"{RUN}/selection.json",
-            checkpoint=f"{RUN}/stage2.pt",
+            "evaluate", selection=f"{RUN}/selection.json", checkpoint=f"{RUN}/stage2.pt"
         ),
+        **audited(),
     output:
         scores=f"{RUN}/scores.json",
         embeddings=f"{RUN}/embeddings.h5",
     params:
-        settings=lambda wildcards: settings(
-            "evaluate", run={**wildcards, "seed": int(wildcards.seed)}
-        ),
+        **asked("evaluate"),
     log:
         f"{LOGS}/evaluate/{RUN_NAME}.log",
     benchmark:
@@ -26,3 +24,4 @@ rule evaluate:
         " --checkpoint {input.checkpoint:q} --selection {input.selection:q}"
         " --out {output.scores:q} --embeddings {output.embeddings:q}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
+        f"{MADE}"

@@ -1,14 +1,14 @@
 rule extract:
     input:
-        clips=shard_list,
-        fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
-        **MEDIA,
+        **reads(
+            "extract", clips=clips, fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv", **MEDIA
+        ),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
         backbone=one_of(CONFIG.backbones),
     params:
-        settings=lambda wildcards: settings("extract", wildcards.backbone),
+        **asked("extract"),
     log:
         f"{LOGS}/extract/{{backbone}}/{{shard}}.log",
     benchmark:
@@ -23,7 +23,9 @@ rule extract:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca extract --settings {params.settings:q} --clips {input.clips:q}"
+        "exec avca extract --settings {params.settings:q}"
+        f"{CLIPS}"
         " --fetched {input.fetched:q} --out {output:q} --cache {resources.weights_cache:q}"
         f"{' --media {input.media:q}' if MEDIA else ''}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
+        f"{MADE}"

@@ -1,14 +1,12 @@
 rule fetch:
     input:
-        clips=shard_list,
+        **reads("fetch", clips=clips),
     output:
         table=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
         **MEDIA,
     params:
-        settings=lambda wildcards: settings("fetch", wildcards.dataset),
+        **asked("fetch"),
         raw=f"{RESULTS}/{{dataset}}/raw",
-        # What did not come for now is tried again: the stage counts its runs in which there was any.
-        tries=tries_before,
     log:
         f"{LOGS}/fetch/{{shard}}.log",
     benchmark:
@@ -20,6 +18,9 @@ rule fetch:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca fetch --settings {params.settings:q} --clips {input.clips:q} --raw {params.raw:q}"
+        "exec avca fetch --settings {params.settings:q}"
+        f"{CLIPS}"
+        " --raw {params.raw:q}"
         f" --out {'{output.table:q} --pack {output.media:q}' if MEDIA else '{output:q}'}"
         " --download {resources.download:q} --log {log:q}"
+        f"{MADE}"

@@ -1,16 +1,29 @@
 rule gather:
     input:
-        lambda wildcards: shards_of_features(wildcards.dataset, wildcards.backbone),
+        **reads(
+            "gather",
+            features=lambda w: shards_of_features(w.dataset, w.backbone),
+            fetched=lambda w: fetched(w.dataset) if w.backbone in CONFIG.backbones else [],
+            # The name of the first shard says how many there are.
+            first_fetched=lambda w: (
+                fetched(w.dataset)[:1] if w.backbone in CONFIG.backbones else []
+            ),
+        ),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}.h5",
     params:
-        settings=settings("gather"),
+        **asked("gather"),
     log:
         f"{LOGS}/gather/{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/gather/{{backbone}}.tsv"
     threads: 1
+    resources:
+        # No parameter: how many clips may be missing changes no feature.
+        max_missing=lambda wildcards: str(CONFIG.max_missing[wildcards.dataset]),
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca gather --features {input:q} --out {output:q} --log {log:q}"
+        "exec avca gather --features {input.features[0]:q} --fetched {input.first_fetched:q}"
+        " --max-missing {resources.max_missing} --out {output:q} --log {log:q}"
+        f"{MADE}"

@@ -1,17 +1,12 @@
 rule import:
     input:
-        clips=shard_list,
-        folders=lambda wildcards: own_files(
-            layout.stage_folders,
-            CONFIG.imported[wildcards.backbone].path,
-            CONFIG.imported[wildcards.backbone].modality,
-        ),
+        **reads("import", clips=clips),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
         backbone=one_of(CONFIG.imported),
     params:
-        settings=lambda wildcards: settings("import", wildcards.backbone),
+        **asked("import"),
     log:
         f"{LOGS}/import/{{backbone}}/{{shard}}.log",
     benchmark:
@@ -20,5 +15,7 @@ rule import:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca import --settings {params.settings:q} --clips {input.clips:q}"
+        "exec avca import --settings {params.settings:q}"
+        f"{CLIPS}"
         " --out {output:q} --log {log:q}"
+        f"{MADE}"

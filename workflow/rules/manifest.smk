@@ -1,16 +1,9 @@
 checkpoint manifest:
-    input:
-        lambda wildcards: own_files(
-            CONFIG.datasets[wildcards.dataset].module.inputs,
-            CONFIG.datasets[wildcards.dataset].settings,
-        ),
     output:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=directory(f"{RESULTS}/{{dataset}}/shards"),
     params:
-        settings=lambda wildcards: settings(
-            "manifest", wildcards.dataset, num_shards=CONFIG.num_shards[wildcards.dataset]
-        ),
+        **asked("manifest"),
     log:
         f"{LOGS}/manifest.log",
     benchmark:

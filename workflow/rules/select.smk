@@ -1,14 +1,17 @@
 rule select:
     input:
-        histories=lambda wildcards: expand(
-            f"{RUN}/stage1/{{candidate}}/history.json",
-            candidate=CONFIG.candidates[wildcards.model],
-            **wildcards,
+        **reads(
+            "select",
+            histories=lambda wildcards: expand(
+                f"{RUN}/stage1/{{candidate}}/history.json",
+                candidate=CONFIG.candidates[wildcards.model],
+                **wildcards,
+            ),
         ),
     output:
         f"{RUN}/selection.json",
     params:
-        settings=settings("select"),
+        **asked("select"),
     log:
         f"{LOGS}/select/{RUN_NAME}.log",
     benchmark:
@@ -18,3 +21,4 @@ rule select:
         "../../envs/avca.yaml"
     shell:
         "exec avca select --histories {input.histories:q} --out {output:q} --log {log:q}"
+        f"{MADE}"

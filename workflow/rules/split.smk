@@ -2,16 +2,12 @@
 # first clip is fetched.
 rule split:
     input:
-        clips=manifest,
-        lists=lambda wildcards: own_files(
-            CONFIG.splits[wildcards.split].module.inputs, CONFIG.splits[wildcards.split].settings
-        ),
-        pretraining=lambda wildcards: own_files(CONFIG.pretraining_lists, wildcards.split),
+        **reads("split", clips=manifest),
     output:
         table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",
     params:
-        settings=lambda wildcards: settings("split", wildcards.split),
+        **asked("split"),
     log:
         f"{LOGS}/split/{{split}}.log",
     benchmark:
@@ -23,3 +19,4 @@ rule split:
     shell:
         "exec avca split --settings {params.settings:q} --clips {input.clips:q}"
         " --out {output.table:q} --audit {output.audit:q} --log {log:q}"
+        f"{MADE}"

@@ -1,0 +1,202 @@
+"""``records/<path of a result>.json``: the settings and the inputs that a result was made with.
+
+Dates cannot tell whether a result is up to date: copying changes them, and clocks differ. A record
+states the recipe of a result, which is a digest of all settings behind it, and the digest of each
+file that was read. A result without a record, or with another recipe than the config's, is not
+used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts import fetched
+from avca_pipeline.artifacts.atomic import file_sha256, writing
+from avca_pipeline.errors import PipelineError
+
+FOLDER = "records"
+CONTENT = "content:"
+"""Begins the recipe of a file whose content is known before it is made."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How one result was made.
+
+    Attributes:
+        recipe: digest of all settings behind the result.
+        inputs: path within the results to the digest of each result that was read.
+        digest: of the result; empty for a folder.
+    """
+
+    recipe: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a job is told of its own result and of the results that it reads.
+
+    Attributes:
+        results: the folder of all results.
+        recipe: of what the job makes.
+        inputs: option of the command to the joint recipe of its files, see `joint`.
+    """
+
+    results: Path
+    recipe: str
+    inputs: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, text: str) -> Expected:
+        """Reads what `to_json` wrote."""
+        content = json.loads(text)
+        return cls(Path(content["results"]), content["recipe"], content["inputs"])
+
+    def to_json(self) -> str:
+        """Returns the same as one line of JSON."""
+        return json.dumps(asdict(self) | {"results": str(self.results)}, sort_keys=True)
+
+    def check(self, files: Mapping[str, list[Path]]) -> dict[str, str]:
+        """Returns the digest of each file, by its path within the results.
+
+        Args:
+            files: option of the command to its files.
+
+        Raises:
+            PipelineError: a file was made with other settings than the config's, or was changed
+                since. A job of an earlier run that ended late leaves such a file.
+        """
+        digests: dict[str, str] = {}
+        for option, paths in files.items():
+            if option not in self.inputs:
+                continue
+            recipes = []
+            for path in paths:
+                recipe, digest = self._state(path)
+                recipes.append(recipe)
+                digests[within(self.results, path)] = digest
+            if joint(recipes) != self.inputs[option]:
+                which = str(paths[0]) if len(paths) == 1 else f"a file beside {paths[0]}"
+                raise PipelineError(
+                    f"{which}: it was made with other settings or from other clips than the "
+                    "config's, perhaps by a job of an earlier run that ended late; run the same "
+                    "command again"
+                )
+        return digests
+
+    def write(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> None:
+        """Writes the record of each result that a job has made.
+
+        Args:
+            outputs: files or folders.
+            inputs: what `check` returned.
+        """
+        for path in outputs:
+            digest = digest_of(path) if path.is_file() else ""
+            write(self.results, path, Record(self.recipe, inputs, digest))
+
+    def keep(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> bool:
+        """Puts results back that were made from the same; false if there are none.
+
+        Args:
+            outputs: what the job makes.
+            inputs: what `check` returned.
+        """
+        places = {path: kept(self.results, path) for path in outputs}
+        for path, place in places.items():
+            record = read(self.results, path)
+            if record is None or (record.recipe, record.inputs) != (self.recipe, inputs):
+                return False
+            if not place.is_file() or record.digest != digest_of(place):
+                return False
+        for path, place in places.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            place.replace(path)
+        return True
+
+    def _state(self, path: Path) -> tuple[str, str]:
+        """Returns the recipe that a file was made with, and its digest."""
+        try:
+            digest = digest_of(path)
+        except OSError as error:
+            raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
+        record = read(self.results, path)
+        if record is not None and record.digest == digest:
+            return record.recipe, digest
+        return CONTENT + digest, digest
+
+
+def joint(recipes: Iterable[str]) -> str:
+    """Returns one digest of several recipes in their order; of one recipe the recipe itself."""
+    listed = list(recipes)
+    return listed[0] if len(listed) == 1 else digest_of_text("\n".join(listed))
+
+
+def digest_of_text(text: str) -> str:
+    """Returns the SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """Returns the SHA-256 of what a file says.
+
+    The dates of media in a table of fetched clips do not count.
+    """
+    if path.suffix == ".csv" and fetched.is_one(path):
+        return digest_of_text(fetched.without_dates(path))
+    return file_sha256(path)
+
+
+def within(results: Path, path: Path) -> str:
+    """Returns a path within the folder of results; another path as it is."""
+    try:
+        return path.relative_to(results).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def path_of(results: Path, path: Path) -> Path:
+    """Returns where the record of a result is."""
+    return results / FOLDER / f"{within(results, path)}.json"
+
+
+def kept(results: Path, path: Path) -> Path:
+    """Returns where a result is kept while it is not known whether it has to be made anew."""
+    return results / FOLDER / "kept" / within(results, path)
+
+
+def keep(results: Path, paths: Iterable[str]) -> None:
+    """Keeps results, given as paths within the folder, by a second name; forgets those of before.
+
+    Where a file system knows no second names they are made anew.
+    """
+    shutil.rmtree(results / FOLDER / "kept", ignore_errors=True)
+    for path in paths:
+        place = kept(results, results / path)
+        with contextlib.suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(results / path, place)
+
+
+def write(results: Path, path: Path, record: Record) -> None:
+    """Writes the record of a result."""
+    with writing(path_of(results, path)) as temporary:
+        temporary.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+
+
+def read(results: Path, path: Path) -> Record | None:
+    """Returns the record of a result; ``None`` without a record that can be used."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        content: Any = json.loads(path_of(results, path).read_text(encoding="utf-8"))
+        return Record(**content)
+    return None

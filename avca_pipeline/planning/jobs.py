@@ -1,0 +1,406 @@
+"""All jobs of a config: what each one reads and makes, and the recipe of what it makes.
+
+A recipe is a digest of everything that decides a result and is known before anything is made: the
+settings of its stage and of the results that it is made from, the files of the user that the
+config names, and the lists of clips.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts import records
+from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.manifest import shard_names
+from avca_pipeline.artifacts.records import CONTENT, Expected
+from avca_pipeline.config import Config, Run, canonical, settings_of
+from avca_pipeline.official import layout
+from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.listing import Listing, listing
+
+
+@dataclass(frozen=True)
+class File:
+    """A result that a job reads: its path within the results, and its recipe."""
+
+    path: str
+    recipe: str
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One job of the workflow.
+
+    Attributes:
+        rule: name of its rule.
+        outputs: what it makes, as paths within the results.
+        settings: of its stage, as canonical JSON.
+        inputs: option of its command to what it reads there.
+        outside: digest of the files of the user that it reads.
+        contents: path to digest, where the content of an output is known before it is made.
+    """
+
+    rule: str
+    outputs: tuple[str, ...]
+    settings: str
+    inputs: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
+    outside: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def recipe(self) -> str:
+        """Digest of all that decides what the job makes."""
+        return records.digest_of_text(
+            canonical([self.rule, self.settings, self.outside, sorted(self.reads.items())])
+        )
+
+    @functools.cached_property
+    def reads(self) -> dict[str, str]:
+        """Option of the command to the joint recipe of what the job reads there."""
+        return {
+            option: records.joint(file.recipe for file in files)
+            for option, files in self.inputs.items()
+        }
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """What the job makes, with recipes."""
+        return tuple(
+            File(path, CONTENT + self.contents[path] if path in self.contents else self.recipe)
+            for path in self.outputs
+        )
+
+
+class Jobs:
+    """The jobs of a config, each made when it is asked for.
+
+    Args:
+        config: the config.
+        versions: of the stages.
+        digests: of files of the user.
+        facts: file of what the process that planned the jobs found in the files of the user;
+            without it they are read here.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        versions: Mapping[str, int],
+        digests: Digests,
+        facts: Path | None = None,
+    ) -> None:
+        self.config, self.versions, self.digests = config, versions, digests
+        self.facts: dict[str, Any] = {}
+        if facts is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.facts = json.loads(facts.read_text(encoding="utf-8"))
+        self._jobs: dict[tuple[str, ...], Job] = {}
+        self._listings: dict[str, Listing] = {}
+
+    def __call__(self, rule: str, *names: str) -> Job:
+        """Returns the job of a rule with these values of its wildcards, in the rule's order."""
+        key = (rule, *names)
+        if key not in self._jobs:
+            self._jobs[key] = getattr(self, f"_{rule}")(*names)
+        return self._jobs[key]
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yields all jobs of the experiment; each one after those whose results it reads."""
+        for dataset in self.config.used("datasets"):
+            yield self("manifest", dataset)
+            if dataset in self.config.with_media():
+                for shard in self._shards(dataset):
+                    yield self("fetch", dataset, shard)
+        for dataset, backbone in self.config.used_features():
+            for shard in self._shards(dataset):
+                yield self._features(dataset, backbone, shard)
+            yield self("gather", dataset, backbone)
+        for dataset, split in self.config.used_splits():
+            for name in self.config.text_embeddings_with(split, dataset):
+                yield self("embed", dataset, name)
+            yield self("split", dataset, split)
+            yield self("audit", dataset, split)
+        for run in self.config.runs():
+            names = _names(run)
+            for candidate in self.config.candidates[run.model]:
+                yield self("train_stage1", *names, candidate)
+            for rule in ("select", "train_stage2", "evaluate"):
+                yield self(rule, *names)
+        yield self("report")
+        for run in self.config.runs():
+            yield self("export", run.dataset, run.split, run.feature_set, run.text_embedding)
+
+    def listing(self, dataset: str) -> Listing:
+        """Returns the clips of a dataset, read once."""
+        if dataset not in self._listings:
+            self._listings[dataset] = listing(self.config, dataset)
+        return self._listings[dataset]
+
+    def settings(self, rule: str, *names: str) -> str:
+        """Returns the settings of a job's stage; needs no file of the user."""
+        more: dict[str, Any] = {}
+        name = ""
+        if rule in ("manifest", "fetch"):
+            name = names[0]
+        elif rule in ("extract", "import", "embed", "split"):
+            name = names[1]
+        elif rule in ("audit", "export"):
+            name, more = names[1], {"dataset": names[0]}
+        elif rule == "evaluate":
+            more = {"run": vars(_run(names))}
+        elif rule in ("train_stage1", "train_stage2"):
+            name, more = names[4], {"feature_set": names[2], "seed": int(names[5])}
+        if rule == "manifest":
+            more = {"num_shards": self.config.num_shards[name]}
+        if rule == "train_stage1":
+            more["candidate"] = names[6]
+        stage = "train" if rule.startswith("train") else rule
+        return settings_of(self.config, stage, name, version=self.versions[stage], **more)
+
+    def expected(self, job: Job) -> Expected:
+        """Returns what a job is told of its own result and of the results that it reads."""
+        return Expected(Path(self.config.results), job.recipe, job.reads)
+
+    def write_facts(self, path: Path) -> None:
+        """Writes what the files of the user say, for the processes that run the jobs."""
+        with writing(path) as temporary:
+            temporary.write_text(json.dumps(self.facts) + "\n", encoding="utf-8")
+
+    def _outside(self, name: str, paths: Callable[[], Iterable[Path]]) -> str:
+        """Returns the digest of files of the user, which is one of the facts."""
+        if name not in self.facts:
+            self.facts[name] = self.digests.of_all(paths())
+        return str(self.facts[name])
+
+    def _shards(self, dataset: str) -> list[str]:
+        return shard_names(self.config.num_shards[dataset])
+
+    def _features(self, dataset: str, backbone: str, shard: str) -> Job:
+        rule = "import" if backbone in self.config.imported else "extract"
+        return self(rule, dataset, backbone, shard)
+
+    def _manifest(self, dataset: str) -> Job:
+        fact = f"clips of {dataset}"
+        if fact not in self.facts:
+            found = self.listing(dataset)
+            shards = {f"{dataset}/shards/{name}.csv": sha for name, sha in found.shards.items()}
+            self.facts[fact] = {f"{dataset}/manifest.csv": found.table} | shards
+        contents = self.facts[fact]
+        settings = self.settings("manifest", dataset)
+        return Job("manifest", tuple(contents), settings, contents=contents)
+
+    def _clips(self, dataset: str, shard: str = "") -> dict[str, tuple[File, ...]]:
+        path = f"{dataset}/shards/{shard}.csv" if shard else f"{dataset}/manifest.csv"
+        return {"clips": (File(path, CONTENT + self("manifest", dataset).contents[path]),)}
+
+    def _fetch(self, dataset: str, shard: str) -> Job:
+        return Job(
+            "fetch",
+            (f"{dataset}/fetched/{shard}.csv",),
+            self.settings("fetch", dataset, shard),
+            self._clips(dataset, shard),
+        )
+
+    def _fetched(self, dataset: str) -> tuple[File, ...]:
+        if dataset not in self.config.with_media():
+            return ()
+        return tuple(
+            file for shard in self._shards(dataset) for file in self("fetch", dataset, shard).files
+        )
+
+    def _extract(self, dataset: str, backbone: str, shard: str) -> Job:
+        settings: Any = self.config.backbones[backbone].settings
+        return Job(
+            "extract",
+            (f"{dataset}/features/{backbone}/{shard}.h5",),
+            self.settings("extract", dataset, backbone, shard),
+            self._clips(dataset, shard) | {"fetched": self("fetch", dataset, shard).files},
+            self._outside(
+                f"weights of {backbone}",
+                lambda: [path for key, path in settings.local_files().items() if key == "weights"],
+            ),
+        )
+
+    def _import(self, dataset: str, backbone: str, shard: str) -> Job:
+        chosen = self.config.imported[backbone]
+        return Job(
+            "import",
+            (f"{dataset}/features/{backbone}/{shard}.h5",),
+            self.settings("import", dataset, backbone, shard),
+            self._clips(dataset, shard),
+            self._outside(
+                f"features of {backbone}",
+                lambda: layout.stage_folders(chosen.path, chosen.modality),
+            ),
+        )
+
+    def _gather(self, dataset: str, backbone: str) -> Job:
+        shards = [self._features(dataset, backbone, shard) for shard in self._shards(dataset)]
+        return Job(
+            "gather",
+            (f"{dataset}/features/{backbone}.h5",),
+            self.settings("gather", dataset, backbone),
+            {
+                "features": tuple(file for job in shards for file in job.files),
+                "fetched": self._fetched(dataset) if backbone in self.config.backbones else (),
+            },
+        )
+
+    def _embed(self, dataset: str, text_embedding: str) -> Job:
+        entry = self.config.text_embeddings[text_embedding]
+        return Job(
+            "embed",
+            (f"{dataset}/labels/{text_embedding}.h5",),
+            self.settings("embed", dataset, text_embedding),
+            self._clips(dataset),
+            self._outside(
+                f"vectors of {text_embedding}", lambda: entry.module.inputs(entry.settings)
+            ),
+        )
+
+    def _split(self, dataset: str, split: str) -> Job:
+        entry = self.config.splits[split]
+        name = f"{dataset}/splits/{split}"
+        return Job(
+            "split",
+            (f"{name}.csv", f"{name}.audit.json"),
+            self.settings("split", dataset, split),
+            self._clips(dataset),
+            self._outside(
+                f"lists of {split}",
+                lambda: [
+                    *entry.module.inputs(entry.settings),
+                    *self.config.pretraining_lists(split),
+                ],
+            ),
+        )
+
+    def _audit(self, dataset: str, split: str) -> Job:
+        gathered = [self("gather", dataset, n) for n in self.config.used_with(split, dataset)]
+        labels = [
+            self("embed", dataset, name)
+            for name in self.config.text_embeddings_with(split, dataset)
+        ]
+        return Job(
+            "audit",
+            (f"{dataset}/audits/{split}.json",),
+            self.settings("audit", dataset, split),
+            {
+                "split": self("split", dataset, split).files[:1],
+                "fetched": self._fetched(dataset),
+                "features": tuple(file for job in gathered for file in job.files),
+                "labels": tuple(file for job in labels for file in job.files),
+            },
+        )
+
+    def _problem(
+        self, dataset: str, split: str, feature_set: str, text_embedding: str
+    ) -> dict[str, tuple[File, ...]]:
+        """Returns what every job reads that works on features, labels and a split."""
+        chosen = self.config.feature_sets[feature_set]
+        return {
+            "split": self("split", dataset, split).files[:1],
+            "labels": self("embed", dataset, text_embedding).files,
+            "video": self("gather", dataset, chosen.video).files,
+            "audio": self("gather", dataset, chosen.audio).files,
+        }
+
+    def _train_stage1(self, *names: str) -> Job:
+        *of_run, candidate = names
+        folder = f"{_folder(of_run)}/stage1/{candidate}"
+        return Job(
+            "train_stage1",
+            (f"{folder}/checkpoint.pt", f"{folder}/history.json"),
+            self.settings("train_stage1", *names),
+            self._problem(*of_run[:4]),
+        )
+
+    def _histories(self, *names: str) -> tuple[File, ...]:
+        return tuple(
+            self("train_stage1", *names, candidate).files[1]
+            for candidate in self.config.candidates[names[4]]
+        )
+
+    def _select(self, *names: str) -> Job:
+        inputs = {"histories": self._histories(*names)}
+        return Job(
+            "select", (f"{_folder(names)}/selection.json",), self.settings("select", *names), inputs
+        )
+
+    def _train_stage2(self, *names: str) -> Job:
+        folder = _folder(names)
+        return Job(
+            "train_stage2",
+            (f"{folder}/stage2.pt", f"{folder}/stage2.history.json"),
+            self.settings("train_stage2", *names),
+            self._problem(*names[:4]) | {"selection": self("select", *names).files},
+        )
+
+    def _evaluate(self, *names: str) -> Job:
+        folder = _folder(names)
+        return Job(
+            "evaluate",
+            (f"{folder}/scores.json", f"{folder}/embeddings.h5"),
+            self.settings("evaluate", *names),
+            self._problem(*names[:4])
+            | {
+                "checkpoint": self("train_stage2", *names).files[:1],
+                "selection": self("select", *names).files,
+            },
+        )
+
+    def _report(self) -> Job:
+        runs = [_names(run) for run in self.config.runs()]
+        splits = self.config.used_splits()
+        features = [self("gather", *names) for names in self.config.used_features()]
+        inputs = {
+            "scores": [file for names in runs for file in self("evaluate", *names).files[:1]],
+            "embeddings": [file for names in runs for file in self("evaluate", *names).files[1:]],
+            "histories": [file for names in runs for file in self._histories(*names)],
+            "audits": [file for names in splits for file in self("split", *names).files[1:]],
+            "data_audits": [file for names in splits for file in self("audit", *names).files],
+            "manifests": [
+                self._clips(dataset)["clips"][0] for dataset in self.config.used("datasets")
+            ],
+            "fetched": [
+                file for dataset in self.config.with_media() for file in self._fetched(dataset)
+            ],
+            "features": [file for job in features for file in job.files],
+        }
+        return Job(
+            "report",
+            ("report.html", "table.csv"),
+            self.settings("report"),
+            {option: tuple(files) for option, files in inputs.items()},
+        )
+
+    def _export(self, *names: str) -> Job:
+        dataset, split, feature_set, text_embedding = names
+        return Job(
+            "export",
+            (f"{dataset}/official/{split}/{feature_set}/{text_embedding}",),
+            self.settings("export", *names),
+            self._problem(*names),
+        )
+
+
+def _names(run: Run) -> tuple[str, ...]:
+    """Returns the values of the wildcards of a run's rules, in their order."""
+    return (
+        run.dataset, run.split, run.feature_set, run.text_embedding, run.model, str(run.seed),
+    )  # fmt: skip
+
+
+def _run(names: Sequence[str]) -> Run:
+    dataset, split, feature_set, text_embedding, model, seed = names
+    return Run(dataset, split, feature_set, text_embedding, model, int(seed))
+
+
+def _folder(names: Sequence[str]) -> str:
+    return _run(names).path

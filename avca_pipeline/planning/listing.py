@@ -1,0 +1,49 @@
+"""What the table of clips of a dataset says now: known before the stage ``manifest`` writes it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from avca_pipeline.artifacts import manifest, records
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.config import Config
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The clips of a dataset.
+
+    Attributes:
+        clips: all of them by their id.
+        table: digest of ``manifest.csv``.
+        shards: name of each shard to the digest of its list.
+    """
+
+    clips: Mapping[str, Clip]
+    table: str
+    shards: Mapping[str, str]
+
+
+def listing(config: Config, dataset: str) -> Listing:
+    """Returns the clips that a dataset has now.
+
+    Raises:
+        PipelineError: the annotations are missing or malformed, or an id occurs twice.
+    """
+    entry = config.datasets[dataset]
+    clips = [manifest.storable(clip) for clip in entry.module.clips(entry.settings)]
+    manifest.check(clips, f"dataset {entry.plugin}")
+    num_shards = config.num_shards[dataset]
+    members = defaultdict(list)
+    for clip in clips:
+        members[manifest.shard_of(clip.clip_id, num_shards)].append(clip)
+    return Listing(
+        clips={clip.clip_id: clip for clip in clips},
+        table=records.digest_of_text(manifest.content(clips)),
+        shards={
+            name: records.digest_of_text(manifest.content(members[name]))
+            for name in manifest.shard_names(num_shards)
+        },
+    )

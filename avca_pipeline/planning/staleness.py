@@ -1,0 +1,160 @@
+"""Which results that are there have to be made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts import fetched, records
+from avca_pipeline.artifacts.fetched import OK, FetchedClip
+from avca_pipeline.artifacts.records import CONTENT, Record
+from avca_pipeline.config.typed import Entry
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.jobs import Job, Jobs
+
+PASSING = ("download failed", "cannot be read")
+"""Reasons of rejected clips that may have passed by the next run."""
+
+
+@dataclass
+class Staleness:
+    """What has to be made anew.
+
+    Attributes:
+        because_of: path of a result to the reason why it is out of date.
+        perhaps: results that are up to date, but are made from those. They stay as they are if
+            what they are made from turns out to be the same.
+    """
+
+    because_of: dict[str, str] = field(default_factory=dict)
+    perhaps: set[str] = field(default_factory=set)
+
+    @property
+    def paths(self) -> set[str]:
+        """All of these, within the results."""
+        return {*self.because_of, *self.perhaps}
+
+
+def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
+    """Compares all results of a config with their records.
+
+    Args:
+        jobs: of the config.
+        forced: rules and paths that the user wants to be made anew.
+    """
+    results = Path(jobs.config.results)
+    found = Staleness()
+    known: dict[str, str] = {}  # path to the digest that it has or is going to have
+    for job in jobs:
+        made = {path: records.read(results, results / path) for path in job.outputs}
+        known |= job.contents
+        known |= {
+            path: record.digest
+            for path, record in made.items()
+            if record is not None and path not in job.contents
+        }
+        if not any((results / path).exists() for path in job.outputs):
+            continue
+        reason = (
+            "asked for"
+            if any(_is_asked_for(job, results, name) for name in forced)
+            else _reason(job, made, known, results, jobs.digests)
+        )
+        if not reason and job.rule == "fetch":
+            entry = jobs.config.datasets[job.outputs[0].split("/")[0]]
+            reason = _media(results / job.outputs[0], entry, jobs)
+        if reason:
+            found.because_of |= dict.fromkeys(job.outputs, reason)
+        elif not found.paths.isdisjoint(
+            file.path
+            for files in job.inputs.values()
+            for file in files
+            if not file.recipe.startswith(CONTENT)
+        ):
+            found.perhaps |= set(job.outputs)
+    jobs.digests.save()
+    return found
+
+
+def _is_asked_for(job: Job, results: Path, name: str) -> bool:
+    # Another workflow may have put its own prefix before the names of our rules.
+    is_rule = name == job.rule or name.endswith(f"_{job.rule}")
+    return is_rule or any(Path(name) == results / path for path in job.outputs)
+
+
+def _reason(
+    job: Job,
+    made: dict[str, Record | None],
+    known: dict[str, str],
+    results: Path,
+    digests: Digests,
+) -> str:
+    """Returns why what a job has made is out of date, or nothing."""
+    for path, record in made.items():
+        place = results / path
+        if path in job.contents:
+            if not place.exists() or digests.of(place) != job.contents[path]:
+                return f"{path} has another content"
+            continue
+        if record is None:
+            if place.exists():
+                return f"{path} has no record"
+            continue
+        if record.recipe != job.recipe:
+            return f"{path} was made with other settings"
+        if place.is_file() and digests.of(place) != record.digest:
+            return f"{path} was changed"
+        for source, digest in record.inputs.items():
+            if known.get(source, digest) != digest:
+                return f"{source} is another one"
+    return ""
+
+
+def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
+    """Returns why the media of a shard have to be looked at again, or nothing."""
+    if not table.exists():
+        return ""
+    try:
+        rows = fetched.read(table)
+    except PipelineError as error:
+        return str(error)
+    clips = jobs.listing(entry.name).clips
+    is_tried_again = 0 < _tries(table) <= jobs.config.download.runs
+    for row in rows:
+        if is_tried_again and row.status != OK and row.reason.split(":")[0] in PASSING:
+            return f"{row.clip_id} is tried again"
+        if not row.path:
+            find: Any = getattr(entry.module, "find", None)
+            if (
+                find is not None
+                and row.clip_id in clips
+                and find(entry.settings, clips[row.clip_id])
+            ):
+                return f"the media of {row.clip_id} is there now"
+        elif not _is_same(row, jobs.digests):
+            return f"{row.path} has changed"
+    return ""
+
+
+def _tries(table: Path) -> int:
+    """Returns in how many runs trouble that passes has kept clips of a shard away."""
+    try:
+        return int(table.with_suffix(".tries").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _is_same(row: FetchedClip, digests: Digests) -> bool:
+    """Returns whether a file is as it was when it was fetched.
+
+    One that has gone changes nothing: its features are there, or extraction asks for it.
+    """
+    if row.size is None:
+        return not Path(row.path).is_file()
+    try:
+        return fetched.is_unchanged(row, digests.of)
+    except OSError:
+        return True
