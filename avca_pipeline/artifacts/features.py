@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 KIND = "features"
 NOTES = ("gap_s", "num_jumps", "num_damaged", "tilt_deg")
 SHARD = re.compile(r"\d{5}-of-\d{5}")
+AWAY_SUFFIX = ".away"
+"""Ends the name of the list of files that were away when a shard was extracted."""
 IMPORTED = "imported"
 """Stands for the backbone of features that were not made here."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -97,21 +97,32 @@ def _number(path: Path, row: Mapping[str, str], name: str, kind: Callable[[str],
         ) from error
 
 
-def see_unchanged(rows: Iterable[FetchedClip]) -> None:
-    """Raises `PipelineError` unless each file is there and has the content that was fetched."""
+def away(rows: Sequence[FetchedClip]) -> dict[str, str]:
+    """Returns the clips whose file is not there now, each with the path of its file.
+
+    Raises:
+        PipelineError: not one of the files is there, or one has another content than when it was
+            fetched.
+    """
+    found = {}
     for row in rows:
         try:
             is_same = is_unchanged(row)
         except OSError as error:
-            raise PipelineError(
-                f"{row.path}: this file was there when it was fetched, and cannot be read now "
-                f"({error.strerror}); mount its disk or put it back, and run the same command again"
-            ) from error
+            found[row.clip_id] = row.path
+            if len(found) == len(rows):
+                raise PipelineError(
+                    f"{row.path}: this file was there when it was fetched, and cannot be read now "
+                    f"({error.strerror}), nor can any other of its shard; mount the disk, and run "
+                    "the same command again"
+                ) from error
+            continue
         if not is_same:
             raise PipelineError(
                 f"{row.path}: this file has another content than when it was fetched; run the "
                 "same command again, which takes the new file in"
             )
+    return found
 
 
 def is_unchanged(row: FetchedClip, digest: Callable[[Path], str] = file_sha256) -> bool:

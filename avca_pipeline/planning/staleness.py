@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts import fetched, records
+from avca_pipeline.artifacts.features import AWAY_SUFFIX
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.artifacts.records import CONTENT, Record
 from avca_pipeline.config.typed import Entry
@@ -66,6 +67,8 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
         if not reason and job.rule == "fetch":
             entry = jobs.config.datasets[job.outputs[0].split("/")[0]]
             reason = _media(results / job.outputs[0], entry, jobs)
+        if not reason and job.rule == "extract":
+            reason = _back(results / job.outputs[0])
         if reason:
             found.because_of |= dict.fromkeys(job.outputs, reason)
         elif not found.paths.isdisjoint(
@@ -137,6 +140,15 @@ def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
         elif not _is_same(row, jobs.digests):
             return f"{row.path} has changed"
     return ""
+
+
+def _back(shard: Path) -> str:
+    """Returns which file is there again that was away when a shard was extracted, or nothing."""
+    try:
+        paths = shard.with_suffix(AWAY_SUFFIX).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((f"{path} is back" for path in paths if Path(path).exists()), "")
 
 
 def _tries(table: Path) -> int:

@@ -23,8 +23,8 @@ import numpy as np
 from avca_pipeline import library, registry
 from avca_pipeline.addresses import redacted
 from avca_pipeline.artifacts import features, fetched, manifest
-from avca_pipeline.artifacts.atomic import sweep
-from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.atomic import sweep, writing
+from avca_pipeline.artifacts.features import AWAY_SUFFIX, Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
@@ -35,6 +35,7 @@ from avca_pipeline.media.workers import Crew, Decoded, Restarted
 from avca_pipeline.progress import Progress, say
 
 BATCHES_AHEAD = 2
+AWAY = "missing file: it was there when it was fetched; it is taken in when it is back"
 
 
 @dataclass
@@ -104,7 +105,7 @@ def run(
 
     Raises:
         PipelineError: the weights are missing, wrong or damaged, or a table or the archive is; or
-            a file is away or has another content than when it was fetched.
+            a file has another content than when it was fetched, or all files are away.
     """
     module = registry.load("backbones", plugin)
     typed = checked(module.Settings, settings, f"backbones ({plugin})")
@@ -117,22 +118,23 @@ def run(
         unpacking = library.unpacked(media, out.parent)
     with unpacking as moved:
         todo, found = _usable_clips(clips, table, moved)
-        fetched.see_unchanged(found)
+        away = fetched.away(found)
+        present = [clip for clip in todo if clip.clip_id not in away]
         crew = Crew(
             functools.partial(module.windows, typed, limits=bounds),
-            [clip.media for clip in todo],
+            [clip.media for clip in present],
             spec.window_shape,
             spec.window_dtype,
             num_workers=workers,
             num_slots=BATCHES_AHEAD * module.BATCH_WINDOWS[device],
         )
-        with crew, Progress(title, len(todo), "clips") as progress:
+        with crew, Progress(title, len(present), "clips") as progress:
             # The workers are at work by now: a GPU may only be asked once they are forked.
             check_precision(typed.precision, device)
             network, weights = module.build(typed, cache)
             encoder = Encoder(module, typed, spec, network, device, keep_windows)
             for item in crew.decoded():
-                clip = todo[item.job]
+                clip = present[item.job]
                 if isinstance(item, Decoded):
                     encoder.put(clip, item.data, item.num_valid)
                 elif isinstance(item, Restarted):
@@ -142,7 +144,13 @@ def run(
                     clip.notes = item.notes
                     progress.advance(note=clip.clip_id)
             encoder.flush()
-        fetched.see_unchanged(found)  # a disk may go away, and a file be replaced, meanwhile
+        # A disk may go away, and a file be replaced, meanwhile.
+        gone = fetched.away(found)
+        away |= {clip.clip_id: gone[clip.clip_id] for clip in present if clip.clip_id in gone}
+    for clip in todo:
+        if clip.clip_id in away:
+            clip.reason = AWAY
+    _note_away(out, sorted(set(away.values())))
     attributes = {
         "backbone": plugin,
         "weights": weights,
@@ -153,6 +161,16 @@ def run(
     value = _gather(todo, attributes, keep_windows)
     features.write(out, value)
     say(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
+
+
+def _note_away(out: Path, paths: Sequence[str]) -> None:
+    """Writes down which files were away; the workflow extracts again when one of them is back."""
+    note = out.with_suffix(AWAY_SUFFIX)
+    if not paths:
+        note.unlink(missing_ok=True)
+        return
+    with writing(note) as temporary:
+        temporary.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
 
 
 def _usable_clips(

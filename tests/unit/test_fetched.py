@@ -109,28 +109,44 @@ def test_another_content_is_not_extracted(
     assert run_extract(media).clip_ids == ["good.mp4"]
 
 
-def test_a_file_that_is_away_is_no_rejected_clip(media: Path) -> None:
+def test_no_file_is_there(media: Path) -> None:
+    """Its disk is not mounted: that is no property of any clip."""
     run_fetch(media)
     (media / "good.mp4").rename(media / "away")
     with pytest.raises(PipelineError, match=re.escape("No such file or directory")) as error:
         run_extract(media)
-    assert "mount its disk or put it back" in str(error.value)
+    assert "mount the disk" in str(error.value)
     assert not (media / "frames.h5").exists()
     (media / "away").rename(media / "good.mp4")
     assert run_extract(media).rejected == {}
 
 
+def test_one_file_is_away(media: Path, films: list[Path]) -> None:
+    """It is a row with a reason, and noted until a later run finds it."""
+    shutil.copy(films[1], media / "broken.mp4")
+    run_fetch(media)
+    (media / "good.mp4").rename(media / "away")
+    found = run_extract(media)
+    assert found.clip_ids == ["broken.mp4"]
+    assert found.rejected["good.mp4"].startswith("missing file: it was there")
+    assert (media / "frames.away").read_text() == f"{media / 'good.mp4'}\n"
+    (media / "away").rename(media / "good.mp4")
+    assert run_extract(media).rejected == {}
+    assert not (media / "frames.away").exists()
+
+
 def test_a_file_that_goes_away_meanwhile(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its decoder finds no file, which says nothing about the clip."""
     run_fetch(media)
-    looked = fetched.see_unchanged
+    looked = fetched.away
 
-    def then_gone(rows: list[fetched.FetchedClip]) -> None:
-        looked(rows)
+    def then_gone(rows: list[fetched.FetchedClip]) -> dict[str, str]:
+        found = looked(rows)
         (media / "good.mp4").unlink(missing_ok=True)
+        return found
 
-    monkeypatch.setattr(fetched, "see_unchanged", then_gone)
-    with pytest.raises(PipelineError, match="mount its disk"):
+    monkeypatch.setattr(fetched, "away", then_gone)
+    with pytest.raises(PipelineError, match="mount the disk"):
         run_extract(media)
     assert not (media / "frames.h5").exists()
 
