@@ -11,12 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from avca_pipeline.artifacts import in_child
 from avca_pipeline.artifacts.atomic import check_version, file_sha256, writing
+from avca_pipeline.artifacts.hdf5_members import read_everything
 from avca_pipeline.artifacts.sink import sink
 from avca_pipeline.errors import FormatError
 
 USER_BLOCK_BYTES = 512  # the least that HDF5 allows
 MARK = b"avca sha256 "
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @contextlib.contextmanager
@@ -56,8 +59,10 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
     try:
         with open(path, "rb") as raw:
             header = raw.read(USER_BLOCK_BYTES)
-        # Without the mark it was written by release 0.1.0, or by another program.
-        if header.startswith(MARK) and not header.startswith(_mark(path)):
+        if header.startswith(SIGNATURE):
+            # Release 0.1.0 wrote it, or another program, and nothing says whether it is whole.
+            in_child.read(path, read_everything)
+        elif not header.startswith(MARK) or not header.startswith(_mark(path)):
             raise OSError("its content is not what was written")
         with h5py.File(path, "r", locking=False) as file:
             found = file.attrs.get("kind")

@@ -6,6 +6,7 @@ files, or announce terabytes that it does not have.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,24 @@ def strings(group: Any, name: str) -> list[str]:
     if h5py.check_string_dtype(dataset.dtype) is None:
         raise TypeError(f"{name!r} holds no texts but {dataset.dtype}")
     return [value.decode("utf-8") for value in np.ravel(dataset[()]).tolist()]
+
+
+def read_everything(path: Path) -> None:
+    """Reads all that a file holds; whoever does so afterwards will come to an end.
+
+    Raises:
+        ValueError: something in it is stored elsewhere, or is not there.
+    """
+    import h5py
+
+    def read(name: str, found: Any) -> None:
+        dict(found.attrs)
+        if isinstance(found, h5py.Dataset):
+            _dataset(found.parent, name.rpartition("/")[2])[()]
+
+    with h5py.File(path, "r", locking=False) as file:
+        dict(file.attrs)
+        file.visititems(read)
 
 
 def _dataset(group: Any, name: str) -> Any:

@@ -22,7 +22,7 @@ from numpy._core.multiarray import _reconstruct, scalar
 from numpy._core.numeric import _frombuffer
 
 from avca_pipeline import weights
-from avca_pipeline.artifacts import checkpoint, features, in_child, labels
+from avca_pipeline.artifacts import checkpoint, features, hdf5, in_child, labels
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.official import layout
 from avca_pipeline.text_embeddings import precomputed
@@ -294,6 +294,30 @@ def test_hdf5_whose_reader_never_ends_is_one_line(
     content[heap + 16 : heap + 16 + 16] = bytes(16)
     path.write_bytes(content)
     refused(path)
+
+
+@pytest.mark.parametrize("has_mark", [True, False])
+def test_a_table_of_ours_whose_reader_never_ends_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_mark: bool
+) -> None:
+    """A bit of its mark is flipped, or it was written without one, and its heap of texts too."""
+    monkeypatch.setattr(in_child, "CPU_S", 1)
+    path = tmp_path / "l.h5"
+    labels.write(path, labels.Labels(["a"], np.ones((1, 2), np.float32), "made up"))
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 : heap + 16 + 16] = bytes(16)
+    content[3] ^= 1
+    path.write_bytes(content if has_mark else content[hdf5.USER_BLOCK_BYTES :])
+    with pytest.raises(FormatError, match=r"l\.h5: "):
+        labels.read(path)
+
+
+def test_a_table_of_the_first_release_is_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "l.h5", "w") as file:
+        file.attrs["kind"], file.attrs["format_version"] = "labels", 1
+        file["class_name"], file["vectors"] = ["a"], np.ones((1, 2), np.float32)
+    assert list(labels.read(tmp_path / "l.h5").class_names) == ["a"]
 
 
 def test_a_reader_that_dies_or_does_not_end_is_one_line(
