@@ -80,6 +80,26 @@ WRONG = {
         put("feature_sets", "c3d-vggish", "video", value="vggish"),
         "feature_sets.c3d-vggish.video: 'vggish' is a backbone for audio",
     ),
+    "modality of sound": (
+        put("feature_sets", "c3d-vggish", "audio", value="c3d"),
+        "feature_sets.c3d-vggish.audio: 'c3d' is a backbone for video",
+    ),
+    "reference of sound": (
+        put("feature_sets", "c3d-vggish", "audio", value="vgish"),
+        "feature_sets.c3d-vggish.audio: 'vgish' is not under backbones or imported; did you mean",
+    ),
+    "excluded pretraining": (
+        put("splits", "built", "exclude_pretraining_of", value=["c3"]),
+        "splits.built.exclude_pretraining_of: 'c3' is not under backbones; did you mean 'c3d'?",
+    ),
+    "share of missing clips": (
+        put("datasets", "demo", "max_missing", value=1.5),
+        "datasets.demo.max_missing: expected a share from 0 to 1, found 1.5",
+    ),
+    "truth as a number": (
+        put("datasets", "demo", "num_shards", value=True),
+        "datasets.demo.num_shards: expected a whole number from 1 on, found True",
+    ),
     "modality of imported features": (
         imported("there", "audio"),
         "feature_sets.c3d-vggish.video: 'there' is a backbone for audio",

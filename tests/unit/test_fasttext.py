@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,15 @@ def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"model\.bin: not a model of fastText") as caught:
         fasttext.vectors(fasttext.Settings(path=tmp_path / "model.bin"), ["a"])
     assert "\n" not in str(caught.value)
+
+
+def test_an_accent_is_the_same_in_both_forms(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    train(path)
+    composed, apart = (unicodedata.normalize(form, "caf\u00e9 fox") for form in ("NFC", "NFD"))
+    found = fasttext.vectors(fasttext.Settings(path=path), [composed, apart, "cafe fox"])
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.allclose(found[0], found[2])
 
 
 def test_a_model_that_ends_within_a_word_is_one_line(

@@ -26,6 +26,19 @@ def test_shared_words_make_classes_similar() -> None:
     assert abs(signs[0] @ signs[1]) < 0.25
 
 
+def test_another_seed_gives_other_vectors_and_the_same_seed_the_same() -> None:
+    names = ["red fox", "blue whale"]
+    first, second, again = (
+        hashed.vectors(hashed.Settings(dim=50, seed=seed), names) for seed in (1, 2, 1)
+    )
+    assert first.shape == (2, 50)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(np.diag(first @ second.T)).max() < 0.6
+    for settings in (hashed.Settings(dim=50, seed=1), hashed.Settings(dim=7)):
+        words = hashed.describe(settings)
+        assert f"{settings.dim}-d, seed {settings.seed}" in words
+
+
 def test_names_are_found_loosely_but_never_guessed(tmp_path: Path) -> None:
     path = tmp_path / "vectors.npy"
     table = {"hand stand pushups": np.ones(3), "a b": np.zeros(3), "A-B": np.full(3, 2.0)}
