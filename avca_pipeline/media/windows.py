@@ -67,7 +67,7 @@ def covering(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
             start = len(held) - fresh
             yield Window(held[start : start + length].copy(), length)
             fresh -= length
-        held = held[-length:]  # which what is fresh is a part of
+        held = held[-length:]  # what is fresh is less than that
     if held is None or not fresh:
         return
     yield Window(held[-length:], length) if len(held) >= length else _padded(held, length)
