@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +52,36 @@ def test_log_filterbank() -> None:
     assert compared
     nonzero = (selavi_audio.filter_bank(selavi_audio.NUM_FILTERS) > 0).sum(axis=0)
     np.testing.assert_array_equal(nonzero, golden["filterbank_nonzero_columns"])
+
+
+class Shown(torch.nn.Module):
+    """A network that gives out what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, spectrogram: torch.Tensor) -> torch.Tensor:
+        return spectrogram
+
+
+def test_the_audio_network_is_given_the_published_spectrogram() -> None:
+    """Windows hold samples between -1 and 1; the published code reads 16-bit ones."""
+    golden = load("selavi_spectrogram.npz")
+    wave, rate = golden["wave"], int(golden["sample_rate"])
+    starts = {key: re.fullmatch(r"fr([\d.]+)/z", key) for key in golden}
+    compared = 0
+    for key, match in starts.items():
+        if match is None:
+            continue
+        start = min(round(float(match[1]) * rate), len(wave) - rate)
+        window = torch.from_numpy(wave[start : start + rate].astype(np.float32) / 32768)[None]
+        settings, num_valid = selavi_audio.Settings(), torch.tensor([rate])
+        with torch.no_grad():
+            found = selavi_audio.encode(settings, Shown(), window, num_valid)
+        np.testing.assert_allclose(found[0].numpy(), golden[key], atol=1e-3, err_msg=key)
+        compared += 1
+    assert compared
 
 
 def test_log_filterbank_of_less_than_a_window() -> None:
