@@ -13,56 +13,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pydantic import Field
 
 from avca_pipeline import web
 from avca_pipeline.addresses import redacted
 from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import writing
-from avca_pipeline.connections import MIN_BYTES_PER_S
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
 from avca_pipeline.failures import SESSION_LIMIT_S, hint, is_session_limit, lasting_reason
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.cutting import cut
-from avca_pipeline.registry import PluginSettings
-
-
-class DownloadSettings(PluginSettings):
-    """How clips are downloaded; nothing here changes what a clip is.
-
-    Attributes:
-        cookies: a cookies file in Netscape format, for hosts that want to know who asks.
-        proxy: address of a proxy.
-        rate_bytes_per_s: at most, for each download.
-        pause_s: between two downloads of one worker.
-        workers: downloads at a time in each job.
-        attempts: for each clip in one run.
-        back_off_s: after the first failed attempt; doubles with each.
-        timeout_s: after which an attempt has failed that brings nothing, or next to nothing.
-        max_s: of one attempt.
-        runs: of the workflow in which a clip is tried again that did not come for now; after them
-            its row stays as it is, unless ``--forcerun fetch`` asks for it.
-        format: which of the encodings on offer, in yt-dlp's words; one file with both streams.
-    """
-
-    cookies: Path | None = None
-    proxy: str | None = None
-    rate_bytes_per_s: int | None = Field(default=None, ge=1)
-    pause_s: float = Field(default=0.0, ge=0)
-    workers: int = Field(default=1, ge=1, le=64)
-    attempts: int = Field(default=4, ge=1, le=100)
-    back_off_s: float = Field(default=2.0, ge=0)
-    timeout_s: float = Field(default=30.0, gt=0)
-    max_s: float = Field(default=6 * 3600.0, gt=0)
-    runs: int = Field(default=3, ge=0)
-    format: str = "best[height<=480][vcodec!=none][acodec!=none]/best"
+from avca_pipeline.whole_videos import DownloadSettings, download, failures, forget, yt_dlp
 
 
 def check(settings: DownloadSettings) -> None:
     """Raises `PipelineError` if downloads cannot work at all."""
-    _yt_dlp()
+    yt_dlp()
     if settings.cookies is not None and not settings.cookies.is_file():
         raise PipelineError(f"download.cookies: {settings.cookies}: no such file")
 
@@ -181,89 +146,16 @@ def _attempt(
     whole = path.with_name(path.name + ".whole")
     try:
         if not whole.is_file():
-            _download(url, whole, network)
+            download(url, whole, network.settings, network.max_bytes)
         with writing(path) as temporary:
             cut(whole, temporary, *stretch)
     except MediaError as error:  # what came is not what was announced, or too large
-        for left in (whole, whole.with_name(whole.name + ".part")):
-            left.unlink(missing_ok=True)
+        forget(whole)
         return error
-    except _failures() as error:
+    except failures() as error:
         return error
     whole.unlink()
     return None
-
-
-def _download(url: str, path: Path, network: Network) -> None:
-    """Downloads a whole file; what an attempt before has left is gone on with."""
-    yt_dlp, settings = _yt_dlp(), network.settings
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = {
-        "outtmpl": {"default": str(path).replace("%", "%%")},
-        "format": settings.format,
-        "socket_timeout": settings.timeout_s,
-        "ratelimit": settings.rate_bytes_per_s,
-        "proxy": settings.proxy,
-        "cookiefile": str(settings.cookies) if settings.cookies else None,
-        "retries": 0,
-        "extractor_retries": 0,
-        "fragment_retries": 0,
-        "file_access_retries": 0,
-        "continuedl": True,
-        "nopart": False,
-        "noplaylist": True,
-        "cachedir": False,
-        "noprogress": True,
-        "quiet": True,
-        "no_warnings": True,
-        "fixup": "never",
-        "logger": _Silent(),
-        "progress_hooks": [_Watch(network).look],
-    }
-    with yt_dlp.YoutubeDL({k: v for k, v in options.items() if v is not None}) as downloader:
-        downloader.extract_info(url, download=True)
-    if not path.is_file():
-        raise OSError("nothing came")
-
-
-class _Watch:
-    """Ends a download that is too large, too long or too slow."""
-
-    def __init__(self, network: Network) -> None:
-        self.network, self.begun_s = network, time.monotonic()
-        self.period_s, self.before = self.begun_s, 0
-
-    def look(self, state: dict[str, Any]) -> None:
-        """Is called by yt-dlp with each block."""
-        settings, now, size = self.network.settings, time.monotonic(), _bytes(state)
-        if size > self.network.max_bytes:
-            raise MediaError(f"too large: {size} bytes, and limits.max_bytes is less")
-        if now - self.begun_s > settings.max_s:
-            raise TimeoutError(f"took longer than {settings.max_s:g} s")
-        if now - self.period_s > settings.timeout_s:
-            came = (state.get("downloaded_bytes") or 0) - self.before
-            if self.before and came < MIN_BYTES_PER_S * settings.timeout_s:
-                raise TimeoutError(f"brought less than {MIN_BYTES_PER_S} bytes a second")
-            self.period_s, self.before = now, state.get("downloaded_bytes") or 0
-
-
-def _bytes(state: dict[str, Any]) -> int:
-    """Returns how large a file is or says it is."""
-    sizes = [state.get(name) or 0 for name in ("downloaded_bytes", "total_bytes")]
-    return int(max(sizes))
-
-
-def _yt_dlp() -> Any:
-    try:
-        import yt_dlp
-    except ImportError as error:
-        raise PipelineError("downloads need the package yt-dlp (pip install yt-dlp)") from error
-    return yt_dlp
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    yt_dlp = _yt_dlp()
-    return (yt_dlp.utils.YoutubeDLError, yt_dlp.networking.exceptions.RequestError, OSError)
 
 
 def _words(error: Exception) -> str:
@@ -283,12 +175,3 @@ def _asked_to_wait_s(error: BaseException | None) -> float:
         inner = getattr(error, "exc_info", None)
         error = (inner[1] if inner else None) or error.__cause__
     return 0.0
-
-
-class _Silent:
-    """Takes what yt-dlp says; what matters is raised as well."""
-
-    def debug(self, message: str) -> None:
-        """Drops it."""
-
-    info = warning = error = debug

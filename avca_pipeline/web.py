@@ -247,7 +247,7 @@ def asked_to_wait_s(headers: Any) -> float:
 
 def _begun(response: Any, partial: PartialFile, note: dict[str, Any], have: int) -> int:
     """Returns how much of the file is here already, given what the server answers."""
-    version, length = _version(response.headers), _number(response.headers.get("Content-Length"))
+    version, length = version_of(response.headers), _number(response.headers.get("Content-Length"))
     if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise _FailedError("the server sent it compressed, which was not asked for")
     if response.headers.get_content_type() == "text/html":  # of a proxy, or of one's hotel
@@ -301,7 +301,7 @@ def _receive(
         raise _FailedError(watch.problem or "the connection broke off")
 
 
-def _version(headers: Any) -> str:
+def version_of(headers: Any) -> str:
     """Returns what the server calls this version of the file by, if that tells versions apart."""
     etag = headers.get("ETag", "").strip()
     if etag.startswith('"'):

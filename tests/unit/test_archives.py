@@ -42,8 +42,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 Damage = Callable[[Path, bytes], Path]
 
 
-def compressed(method: int) -> Damage:
-    """A ZIP whose first member is damaged in the middle of its compressed bytes."""
+def compressed(method: int, share: float = 0.5, damage: bytes = bytes(8)) -> Damage:
+    """A ZIP whose first member is damaged somewhere in its compressed bytes."""
 
     def write(folder: Path, film: bytes) -> Path:
         path = folder / "a.zip"
@@ -53,8 +53,8 @@ def compressed(method: int) -> Damage:
             begin = info.header_offset + 30 + len(info.filename)
             archive.writestr(f"{GOOD}.avi", film)
         content = bytearray(path.read_bytes())
-        middle = begin + info.compress_size // 2
-        content[middle : middle + 8] = bytes(8)
+        where = begin + int(share * info.compress_size)
+        content[where : where + len(damage)] = damage
         path.write_bytes(content)
         return path
 
@@ -133,6 +133,7 @@ def bomb(folder: Path, film: bytes) -> Path:
 
 DAMAGED: dict[str, tuple[Damage, str]] = {
     "deflated": (compressed(zipfile.ZIP_DEFLATED), "damaged: a.zip has"),
+    "no block of deflate": (compressed(zipfile.ZIP_DEFLATED, 0, b"\xff" * 8), "damaged: a.zip has"),
     "bzip2": (compressed(zipfile.ZIP_BZIP2), "damaged: a.zip has"),
     "lzma": (compressed(zipfile.ZIP_LZMA), "damaged: a.zip has"),
     "stored": (compressed(zipfile.ZIP_STORED), "damaged: a.zip has"),

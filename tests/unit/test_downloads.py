@@ -90,22 +90,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         start = int(asked[6:].split("-")[0]) if asked else 0
         Handler.ranges.append(asked)
-        body = self.content[start:]
+        content, half = self.content, len(self.content) // 2
+        # yt-dlp asks once what it is, and then for the video, which breaks off and changes.
+        is_second = Handler.requests[name] == 2
+        if name == "changes" and Handler.requests[name] <= 2:
+            content = content[:2000].ljust(half, b"\0") + content[half:]
+        body = content[start:]
         length = len(body) + 1000 * (name == "too-long")
         self.send_response(206 if asked else 200)
         self.send_header("Content-Type", "video/mp4")
         self.send_header("Content-Length", str(length))
         self.send_header("Accept-Ranges", "bytes")
+        if name not in ("anonymous", "changes"):
+            self.send_header("ETag", '"1"')
+        elif name == "changes":
+            self.send_header("ETag", f'"{1 if Handler.requests[name] <= 2 else 2}"')
         if asked:
             end = start + length - 1
             self.send_header("Content-Range", f"bytes {start}-{end}/{start + length}")
         self.end_headers()
         if self.command == "HEAD":
             return
-        half = len(self.content) // 2
         if name == "garbage":
             body = bytes(len(body))
-        if name == "breaks" and not start:
+        if (name == "breaks" and not start) or (name in ("changes", "anonymous") and is_second):
             body = body[:half]
         try:
             if name in ("stalls", "slow") and not start:
@@ -171,6 +179,23 @@ def test_only_the_segment_is_kept(server: str, name: str, tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip_000003.mp4", "whole.mp4"]
     if name in ("breaks", "stalls"):
         assert any(asked not in ("", "bytes=0-") for asked in Handler.ranges)  # the rest only
+
+
+@pytest.mark.parametrize("name", ["changes", "anonymous"])
+def test_a_video_is_continued_only_if_it_is_the_same(
+    server: str, name: str, tmp_path: Path
+) -> None:
+    """Not if its server says that it is another one now, nor if it says nothing."""
+    path, whole = tmp_path / "clip.mp4", tmp_path / "whole.mp4"
+    whole.write_bytes(Handler.content)
+    cut(whole, tmp_path / "expected.mp4", 3, 13)
+    download(f"{server}/{name}.mp4", path, 3, 13)
+    assert Handler.requests[name] >= 4
+    for found, expected in zip(
+        seen_and_heard(path), seen_and_heard(tmp_path / "expected.mp4"), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "expected.mp4", "whole.mp4"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,186 @@
+"""Whole videos, by yt-dlp: from any address that it reads, within bounds.
+
+A download that broke off is continued only with proof that the rest is of the same file, as in
+`avca_pipeline.web`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from avca_pipeline.connections import MIN_BYTES_PER_S
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import MediaError
+from avca_pipeline.registry import PluginSettings
+from avca_pipeline.web import version_of
+
+
+class DownloadSettings(PluginSettings):
+    """How clips are downloaded; nothing here changes what a clip is.
+
+    Attributes:
+        cookies: a cookies file in Netscape format, for hosts that want to know who asks.
+        proxy: address of a proxy.
+        rate_bytes_per_s: at most, for each download.
+        pause_s: between two downloads of one worker.
+        workers: downloads at a time in each job.
+        attempts: for each clip in one run.
+        back_off_s: after the first failed attempt; doubles with each.
+        timeout_s: after which an attempt has failed that brings nothing, or next to nothing.
+        max_s: of one attempt.
+        runs: of the workflow in which a clip is tried again that did not come for now; after them
+            its row stays as it is, unless ``--forcerun fetch`` asks for it.
+        format: which of the encodings on offer, in yt-dlp's words; one file with both streams.
+    """
+
+    cookies: Path | None = None
+    proxy: str | None = None
+    rate_bytes_per_s: int | None = Field(default=None, ge=1)
+    pause_s: float = Field(default=0.0, ge=0)
+    workers: int = Field(default=1, ge=1, le=64)
+    attempts: int = Field(default=4, ge=1, le=100)
+    back_off_s: float = Field(default=2.0, ge=0)
+    timeout_s: float = Field(default=30.0, gt=0)
+    max_s: float = Field(default=6 * 3600.0, gt=0)
+    runs: int = Field(default=3, ge=0)
+    format: str = "best[height<=480][vcodec!=none][acodec!=none]/best"
+
+
+def download(url: str, path: Path, settings: DownloadSettings, max_bytes: int) -> None:
+    """Downloads a whole file.
+
+    Raises:
+        MediaError: it is larger than it may be.
+        Exception: one of `failures`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not _note(path).is_file():
+        forget(path)
+    watch = _Watch(path, settings, max_bytes)
+    options = {
+        "outtmpl": {"default": str(path).replace("%", "%%")},
+        "format": settings.format,
+        "socket_timeout": settings.timeout_s,
+        "ratelimit": settings.rate_bytes_per_s,
+        "proxy": settings.proxy,
+        "cookiefile": str(settings.cookies) if settings.cookies else None,
+        "retries": 0,
+        "extractor_retries": 0,
+        "fragment_retries": 0,
+        "file_access_retries": 0,
+        "continuedl": True,
+        "nopart": False,
+        "noplaylist": True,
+        "cachedir": False,
+        "noprogress": True,
+        "quiet": True,
+        "no_warnings": True,
+        "fixup": "never",
+        "logger": _Silent(),
+        "progress_hooks": [watch.look],
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    with _proving(watch)(given) as downloader:
+        downloader.extract_info(url, download=True)
+    if not path.is_file():
+        raise OSError("nothing came")
+    _note(path).unlink(missing_ok=True)
+
+
+def forget(path: Path) -> None:
+    """Removes what there is of a file, whole or not."""
+    for ending in ("", ".part", ".part.ytdl", ".ytdl", ".version"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def yt_dlp() -> Any:
+    """Returns the module.
+
+    Raises:
+        PipelineError: it is not installed.
+    """
+    try:
+        import yt_dlp as module
+    except ImportError as error:
+        raise PipelineError("downloads need the package yt-dlp (pip install yt-dlp)") from error
+    return module
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Returns what a download may raise that another attempt may not."""
+    module = yt_dlp()
+    return (module.utils.YoutubeDLError, module.networking.exceptions.RequestError, OSError)
+
+
+class _Watch:
+    """Ends a download that is too large, too long or too slow, and notes what it is of."""
+
+    def __init__(self, path: Path, settings: DownloadSettings, max_bytes: int) -> None:
+        self.path, self.settings, self.max_bytes = path, settings, max_bytes
+        self.begun_s = self.period_s = time.monotonic()
+        self.before = 0
+        self.version = ""
+
+    def look(self, state: dict[str, Any]) -> None:
+        """Is called by yt-dlp with each block."""
+        now, came = time.monotonic(), state.get("downloaded_bytes") or 0
+        size = int(max(came, state.get("total_bytes") or 0))
+        if size > self.max_bytes:
+            raise MediaError(f"too large: {size} bytes, and limits.max_bytes is less")
+        if now - self.begun_s > self.settings.max_s:
+            raise TimeoutError(f"took longer than {self.settings.max_s:g} s")
+        if now - self.period_s > self.settings.timeout_s:
+            least = MIN_BYTES_PER_S * self.settings.timeout_s
+            if self.before and came - self.before < least:
+                raise TimeoutError(f"brought less than {MIN_BYTES_PER_S} bytes a second")
+            self.period_s, self.before = now, came
+        # Of a video in fragments nothing tells whether the next one is of the same video.
+        if self.version and state.get("fragment_index") is None:
+            _note(self.path).write_text(self.version, encoding="utf-8")
+            self.version = ""
+
+
+def _proving(watch: _Watch) -> Any:
+    """Returns a `YoutubeDL` that asks for the rest of a file by its version, or for the whole."""
+    note = _note(watch.path)
+
+    class Downloader(yt_dlp().YoutubeDL):  # type: ignore[misc]
+        def urlopen(self, req: Any) -> Any:
+            asked = "" if isinstance(req, str) else req.headers.get("Range", "")
+            start = int((re.match(r"bytes=(\d+)-", asked) or [0, 0])[1])
+            known = note.read_text(encoding="utf-8") if note.is_file() else ""
+            if start and known:
+                req.headers["If-Range"] = known
+            elif start:
+                del req.headers["Range"]
+            response = super().urlopen(req)
+            version = version_of(response.headers)
+            is_rest = start and response.status == 206
+            if is_rest and version not in ("", known):
+                response.close()
+                forget(watch.path)
+                raise OSError("the file on the server has changed")
+            if start and not is_rest:  # the whole of another version comes
+                note.unlink(missing_ok=True)
+            watch.version = "" if is_rest else version
+            return response
+
+    return Downloader
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".version")
+
+
+class _Silent:
+    """Takes what yt-dlp says; what matters is raised as well."""
+
+    def debug(self, message: str) -> None:
+        """Drops it."""
+
+    info = warning = error = debug
