@@ -188,3 +188,13 @@ def test_frames_that_a_header_counts_and_the_file_lacks(claims_more: Path) -> No
     segment = ClipMedia(claims_more, 0.0, 1.6)
     windows = list(c3d.windows(settings, segment, LIMITS))
     assert [window.num_valid for window in windows] == [16, 16, 8]
+
+
+def test_timm_s_weights_have_seen_imagenet_s_classes() -> None:
+    settings = timm_frames.Settings(model="test_resnet.r160_in1k", weights="published")
+    found = timm_frames.pretraining_classes(settings)
+    assert found is not None
+    assert {"goldfish", "tench", "great white shark"} <= set(found)
+    assert len(found) >= 1000
+    with_more = timm_frames.Settings(model="vit_tiny_patch16_224.augreg_in21k", weights="published")
+    assert len(timm_frames.pretraining_classes(with_more) or ()) > 10_000
