@@ -27,29 +27,37 @@ class Grid:
 
 
 class Slots:
-    """The times of AVI's pictures, which has none: the n-th one shown takes the n-th packet's.
+    """The times of AVI's pictures, which has none: they are shown as they come out of the decoder.
 
-    FFmpeg makes time stamps up for them, with gaps and in a wrong order where there are B-frames.
+    FFmpeg makes time stamps up for them, in a wrong order where there are B-frames, and the first
+    one as many packets late as the decoder takes before it gives out a picture.
+
+    Args:
+        context: the decoder.
+        delay: how many packets that are; ``None`` to count them, from the file's beginning on.
     """
 
     def __init__(self, context: Any, delay: int | None) -> None:
         self.context, self.delay = context, delay
         self.depth = context.has_b_frames
-        self.stamps: list[int] = []
-        self.last = -1
+        self.num_sent = 0
+        self.newest: int | None = None
+        self.last: int | None = None
 
     def sent(self, packet: Any | None) -> None:
         """Remembers a packet that was decoded; ``None`` at the end gets out what is left."""
         if packet is not None:
-            self.stamps.append(packet.dts)
+            self.newest = packet.dts
+            self.num_sent += 1
 
     def next(self) -> int | None:
         """Returns the time stamp of the picture that has just come out."""
-        newest = len(self.stamps) - 1
         if self.delay is None:
-            self.delay = newest
-        if self.context.has_b_frames > self.depth:
+            self.delay = self.num_sent - 1
+        if self.context.has_b_frames > self.depth:  # the decoder has found out that it needs more
             self.delay += self.context.has_b_frames - self.depth
-        self.depth = self.context.has_b_frames
-        self.last = min(max(self.last + 1, newest - self.delay), newest)
-        return self.stamps[self.last] if self.stamps else None
+            self.depth = self.context.has_b_frames
+        if self.newest is not None:
+            stamp = self.newest - self.delay
+            self.last = stamp if self.last is None else max(self.last + 1, stamp)
+        return self.last

@@ -156,7 +156,16 @@ def test_frames_that_an_edit_list_hides(tmp_path: Path) -> None:
     assert count == sum(1 for _ in native_frames(cut, None, None, LIMITS))
 
 
-@pytest.mark.parametrize("codec", ["mpeg4", "mjpeg", "libx264 -pix_fmt yuv420p -bf 0"])
+@pytest.mark.parametrize(
+    "codec",
+    [
+        "mpeg4",
+        "mjpeg",
+        "libx264 -pix_fmt yuv420p -bf 0",
+        "mpeg4 -bf 2",
+        "libx264 -pix_fmt yuv420p -bf 2",
+    ],
+)
 def test_dropped_frames_of_avi_repeat_the_picture_before(codec: str, tmp_path: Path) -> None:
     """Empty chunks of AVI count in its header; they are no packets."""
     drop = "select=not(between(mod(n\\,7)\\,3\\,4))"
