@@ -59,6 +59,19 @@ def take(item: Item, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     Raises:
         MediaError: it cannot be unpacked, or is larger than it may be.
     """
+    path = path_of(item, folder)
+    if _is_archive(item.place) and not path.is_file():
+        with writing(path) as temporary:
+            archives.opened(item.place).copy(item.name, temporary, max_bytes)
+    return path
+
+
+def path_of(item: Item, folder: Path) -> Path:
+    """Returns where `take` finds or puts a media file.
+
+    Raises:
+        MediaError: it is not in its archive any more.
+    """
     if not _is_archive(item.place):
         return item.place / item.name
     archive = archives.opened(item.place)
@@ -67,11 +80,7 @@ def take(item: Item, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     # Another member of the same name, in an archive put in the place of this one, is another file.
     key = f"{item.place.name}:{item.name}:{archive.identity(item.name)}"
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    path = folder / (digest + PurePosixPath(item.name).suffix.lower()[:10])
-    if not path.is_file():
-        with writing(path) as temporary:
-            archive.copy(item.name, temporary, max_bytes)
-    return path
+    return folder / (digest + PurePosixPath(item.name).suffix.lower()[:10])
 
 
 def pack(files: Mapping[str, Path], out: Path) -> None:

@@ -5,7 +5,7 @@ A dataset is one file here with
 ``Settings``
     a `PluginSettings` with whatever the dataset needs to know;
 ``inputs(settings) -> list[Path]``
-    the files and folders whose change makes the manifest stale;
+    the files and folders that must be there;
 ``clips(settings) -> list[Clip]``
     every labelled clip, without touching its media;
 ``locate(settings, clip, folder, max_bytes) -> Path``

@@ -72,12 +72,26 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     """
     if not settings.is_trimmed and clip.end_s is None:
         raise MediaError(f"nothing in segment: annotated as {clip.path_or_url}")
+    item = _item(settings, clip)
+    if item is None:
+        raise MediaError(f"missing file: no {_name(settings, clip)}.* in datasets.*.media")
+    return library.take(item, folder, max_bytes)
+
+
+def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
+    """Returns where `locate` would find or put the clip's file now."""
+    item = _item(settings, clip)
+    return None if item is None else library.path_of(item, folder)
+
+
+def _item(settings: Settings, clip: Clip) -> library.Item | None:
     found = library.items(settings.media)
-    names = [clip.clip_id] if settings.is_trimmed else [clip.source_id]
-    for name in [*names, *(f"v_{name}" for name in names)]:
-        if name in found:
-            return library.take(found[name], folder, max_bytes)
-    raise MediaError(f"missing file: no {names[0]}.* in datasets.*.media")
+    name = _name(settings, clip)
+    return found.get(name) or found.get(f"v_{name}")
+
+
+def _name(settings: Settings, clip: Clip) -> str:
+    return clip.clip_id if settings.is_trimmed else clip.source_id
 
 
 def _clip(settings: Settings, video: str, index: int, annotation: dict[str, Any]) -> Clip:

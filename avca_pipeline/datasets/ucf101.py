@@ -88,3 +88,9 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     if item is None:
         raise MediaError("missing file")
     return library.take(item, folder, max_bytes)
+
+
+def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
+    """Returns where `locate` would find or put the clip's file now."""
+    item = library.items((settings.path,)).get(clip.clip_id)
+    return None if item is None else library.path_of(item, folder)

@@ -83,6 +83,16 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     return path
 
 
+def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
+    """Returns where `locate` would find or put the clip's file now."""
+    found = library.items(settings.media)
+    for name in _names(clip):
+        if name in found:
+            return library.path_of(found[name], folder)
+    path = _downloaded(clip, folder)
+    return path if path.is_file() else None
+
+
 def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> None:
     """Downloads a clip to where `locate` finds it.
 

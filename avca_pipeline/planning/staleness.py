@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 from avca_pipeline.artifacts import fetched, records
 from avca_pipeline.artifacts.features import AWAY_SUFFIX
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Record
 from avca_pipeline.config.typed import Entry
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Job, Jobs
 
+NO_FILE = ("missing file", "not a media file")
+"""Reasons of clips of which no file was read."""
 PASSING = ("download failed", "cannot be read")
 """Reasons of rejected clips that may have passed by the next run."""
 
@@ -125,21 +129,31 @@ def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
     except PipelineError as error:
         return str(error)
     clips = jobs.listing(entry.name).clips
+    raw = Path(jobs.config.results, entry.name, "raw")
     is_tried_again = 0 < _tries(table) <= jobs.config.download.runs
     for row in rows:
         if is_tried_again and row.status != OK and row.reason.split(":")[0] in PASSING:
             return f"{row.clip_id} is tried again"
-        if not row.path:
-            find: Any = getattr(entry.module, "find", None)
-            if (
-                find is not None
-                and row.clip_id in clips
-                and find(entry.settings, clips[row.clip_id])
-            ):
-                return f"the media of {row.clip_id} is there now"
-        elif not _is_same(row, jobs.digests):
+        if row.clip_id in clips and _is_elsewhere(row, clips[row.clip_id], entry, raw):
+            return f"the media of {row.clip_id} is another file now"
+        if row.path and not _is_same(row, jobs):
             return f"{row.path} has changed"
     return ""
+
+
+def _is_elsewhere(row: FetchedClip, clip: Clip, entry: Entry, raw: Path) -> bool:
+    """Returns whether a clip that is looked for by its name is found in another place now.
+
+    One that is not found any more changes nothing.
+    """
+    find: Any = getattr(entry.module, "find", None)
+    if find is None:
+        return False
+    try:
+        path = find(entry.settings, clip, raw)
+    except PipelineError:  # its disk is not mounted
+        return False
+    return path is not None and str(path) != row.path
 
 
 def _back(shard: Path) -> str:
@@ -159,14 +173,17 @@ def _tries(table: Path) -> int:
         return 0
 
 
-def _is_same(row: FetchedClip, digests: Digests) -> bool:
+def _is_same(row: FetchedClip, jobs: Jobs) -> bool:
     """Returns whether a file is as it was when it was fetched.
 
     One that has gone changes nothing: its features are there, or extraction asks for it.
     """
-    if row.size is None:
-        return not Path(row.path).is_file()
     try:
-        return fetched.is_unchanged(row, digests.of)
+        if row.size is not None:
+            return fetched.is_unchanged(row, jobs.digests.of)
+        status = Path(row.path).stat()
     except OSError:
         return True
+    if row.reason.startswith("too large"):
+        return status.st_size > jobs.config.limits.max_bytes
+    return not (row.reason.startswith(NO_FILE) and stat.S_ISREG(status.st_mode))

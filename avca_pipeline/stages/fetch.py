@@ -14,7 +14,7 @@ import stat
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,7 +82,7 @@ def run(
     with Progress(title, len(listed), "clips") as progress, Prober() as prober:
         files = _Files(prober, max_bytes)
         for clip, located in _in_order(locate, listed, shared):
-            rows.append(_row(clip, located, files))
+            rows.append(_with_place(_row(clip, located, files), module, typed, clip, raw))
             progress.advance()
     table = [row.clip for row in rows]
     if pack is not None:
@@ -163,6 +163,20 @@ def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
         words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         reason = redacted(f"cannot be read: {words}".splitlines()[0])
     return _Row(FetchedClip(clip.clip_id, REJECTED, reason=reason, **state), passes)
+
+
+def _with_place(row: _Row, module: ModuleType, typed: Any, clip: Clip, raw: Path) -> _Row:
+    """Returns a row with the place of its media also where they could not be had from there.
+
+    When the clip is found in another place, such as an archive that was mended, it is tried again.
+    """
+    if row.clip.path or not hasattr(module, "find"):
+        return row
+    with contextlib.suppress(PipelineError, OSError):
+        path = module.find(typed, clip, raw)
+        if path is not None:
+            return replace(row, clip=replace(row.clip, path=str(path)))
+    return row
 
 
 @dataclass

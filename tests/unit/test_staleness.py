@@ -1,0 +1,256 @@
+"""Which clips a later run looks at again: the tables of fetched media against the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avca_pipeline import library
+from avca_pipeline.artifacts import manifest, records
+from avca_pipeline.artifacts.records import CONTENT, Expected
+from avca_pipeline.config import parse
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.jobs import Jobs
+from avca_pipeline.planning.staleness import staleness
+from avca_pipeline.stages import VERSIONS, fetch
+from tests.archiving import write_zip
+
+SHARD = "00000-of-00001"
+TABLE = f"mine/fetched/{SHARD}.csv"
+
+
+class World:
+    """A dataset whose clips are listed and fetched, and nothing else."""
+
+    def __init__(self, folder: Path, dataset: dict[str, Any], **sections: Any) -> None:
+        self.results = folder / "results"
+        self.config = parse(
+            {
+                "results": str(self.results),
+                "datasets": {"mine": dataset},
+                "backbones": {"c3d": {}, "vggish": {}},
+                "feature_sets": {"both": {"video": "c3d", "audio": "vggish"}},
+                "text_embeddings": {"hashed": {}},
+                "splits": {"built": {}},
+                "models": {"avca": {}},
+                "experiment": {
+                    "datasets": ["mine"], "feature_sets": ["both"], "models": ["avca"],
+                    "text_embeddings": ["hashed"], "splits": ["built"],
+                },
+            }
+            | sections
+        )  # fmt: skip
+        self.fetch()
+
+    def jobs(self) -> Jobs:
+        library.items.cache_clear()  # each run of the workflow is a process of its own
+        return Jobs(self.config, VERSIONS, Digests(self.results / "records/digests.json"))
+
+    def fetch(self) -> None:
+        """Does what the workflow does for the stages `manifest` and `fetch`."""
+        entry = self.config.datasets["mine"]
+        jobs = self.jobs()
+        clips = [manifest.storable(clip) for clip in entry.module.clips(entry.settings)]
+        manifest.write(self.results / "mine/manifest.csv", clips)
+        listed = self.results / f"mine/shards/{SHARD}.csv"
+        manifest.write(listed, clips)
+        table = self.results / TABLE
+        raw = self.results / "mine/raw"
+        fetch.run(entry.plugin, entry.settings.model_dump(mode="json"), listed, raw, table)
+        expected = jobs.expected(jobs("fetch", "mine", SHARD))
+        expected.write([table], expected.check({"clips": [listed]}))
+
+    def reason(self) -> str:
+        """Returns why the table is out of date, or nothing."""
+        return staleness(self.jobs()).because_of.get(TABLE, "")
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    """A folder with a class of two clips, one of which is a link to nothing."""
+    (tmp_path / "media/a").mkdir(parents=True)
+    (tmp_path / "media/a/1.mp4").write_text("no film")
+    (tmp_path / "media/a/2.mp4").symlink_to(tmp_path / "disk/2.mp4")
+    return tmp_path / "media"
+
+
+def mounted(media: Path) -> None:
+    (media.parent / "disk").mkdir()
+    (media.parent / "disk/2.mp4").write_text("no film")
+
+
+def emptied(media: Path) -> None:
+    (media / "a/1.mp4").write_text("")
+
+
+def a_pipe(media: Path) -> None:
+    (media / "a/1.mp4").unlink()
+    os.mkfifo(media / "a/1.mp4")
+
+
+def gone_for_now(media: Path) -> None:
+    (media / "a/1.mp4").unlink()
+    (media / "a/1.mp4").symlink_to("/not mounted")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_stale"),
+    [(mounted, True), (emptied, True), (a_pipe, True), (gone_for_now, False)],
+)
+def test_a_file_of_a_folder(media: Path, change: Callable[[Path], None], is_stale: bool) -> None:
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    assert not world.reason()
+    change(media)
+    assert bool(world.reason()) == is_stale
+    if is_stale:
+        world.fetch()
+        assert not world.reason()
+
+
+def test_a_pipe_that_becomes_a_file(media: Path) -> None:
+    a_pipe(media)
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    assert not world.reason()
+    (media / "a/1.mp4").unlink()
+    (media / "a/1.mp4").write_text("no film")
+    assert world.reason()
+
+
+def test_a_file_that_was_too_large(media: Path) -> None:
+    limits = {"max_bytes": 5}
+    world = World(media.parent, {"plugin": "folder", "path": str(media)}, limits=limits)
+    assert not world.reason()
+    (media / "a/1.mp4").write_text("film")
+    assert world.reason()
+
+
+NAMES = ("v_Archery_g01_c01", "v_Archery_g02_c01")
+
+
+def archived(folder: Path, **content: bytes) -> None:
+    write_zip(folder / "clips.zip", {f"{name}.avi": data for name, data in content.items()})
+
+
+def test_a_member_of_an_archive_that_was_replaced(tmp_path: Path) -> None:
+    archived(tmp_path, **dict.fromkeys(NAMES, b"no film"))
+    world = World(tmp_path, {"plugin": "ucf101", "path": str(tmp_path / "clips.zip")})
+    assert not world.reason()
+    os.utime(tmp_path / "clips.zip", (2e9, 2e9))
+    assert not world.reason()
+    archived(tmp_path, **{NAMES[0]: b"no film", NAMES[1]: b"a clip!"})
+    assert world.reason() == f"the media of {NAMES[1]} is another file now"
+    world.fetch()
+    assert not world.reason()
+
+
+def test_a_clip_that_comes_later(tmp_path: Path) -> None:
+    """A clip of a list whose file is found by its name, in a folder that had none."""
+    (tmp_path / "vggsound.csv").write_text("abc,1,a,train\ndef,2,a,train\n")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/abc_000001.mp4").write_text("no film")
+    dataset = {
+        "plugin": "vggsound",
+        "csv": str(tmp_path / "vggsound.csv"),
+        "media": [str(tmp_path / "clips")],
+    }
+    world = World(tmp_path, dataset)
+    assert not world.reason()
+    (tmp_path / "clips/xyz_000009.mp4").write_text("of no clip")
+    assert not world.reason()
+    (tmp_path / "clips/def_000002.mp4").write_text("no film")
+    assert world.reason() == "the media of def_000002 is another file now"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> tuple[Expected, Path, Path]:
+    """What a job expects of its one input, which was made as it should; its input and output."""
+    source, out = tmp_path / "source.h5", tmp_path / "out.h5"
+    source.write_text("source")
+    Expected(tmp_path, "recipe of source", {}).write([source], {})
+    return Expected(tmp_path, "recipe", {"features": "recipe of source"}), source, out
+
+
+def test_a_job_takes_no_input_of_other_settings(job: tuple[Expected, Path, Path]) -> None:
+    """A job of an earlier run ends late, and puts its file and its record over the newer ones."""
+    expected, source, _ = job
+    assert expected.check({"features": [source]})
+    source.write_text("older")
+    Expected(source.parent, "older recipe", {}).write([source], {})
+    with pytest.raises(PipelineError, match="made with other settings") as error:
+        expected.check({"features": [source]})
+    assert str(source) in str(error.value)
+
+
+def test_a_job_takes_no_input_that_was_changed(job: tuple[Expected, Path, Path]) -> None:
+    """Also in the moment when the late job has put its file there and not yet its record."""
+    expected, source, _ = job
+    source.write_text("older")
+    with pytest.raises(PipelineError, match="made with other settings"):
+        expected.check({"features": [source]})
+
+
+def test_one_of_many_inputs(job: tuple[Expected, Path, Path], tmp_path: Path) -> None:
+    _, source, _ = job
+    other = tmp_path / "other.h5"
+    other.write_text("other")
+    Expected(tmp_path, "recipe of other", {}).write([other], {})
+    both = records.joint(["recipe of source", "recipe of other"])
+    expected = Expected(tmp_path, "recipe", {"features": both})
+    assert len(expected.check({"features": [source, other]})) == 2
+    with pytest.raises(PipelineError, match="a file beside"):
+        expected.check({"features": [other, source]})
+
+
+def test_a_list_of_clips_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text("clips")
+    expected = Expected(tmp_path, "recipe", {"clips": CONTENT + records.digest_of(path)})
+    assert expected.check({"clips": [path]})
+    path.write_text("other clips")
+    with pytest.raises(PipelineError, match="from other clips"):
+        expected.check({"clips": [path]})
+
+
+def test_what_is_made_from_the_same_is_kept(job: tuple[Expected, Path, Path]) -> None:
+    expected, source, out = job
+    out.write_text("result")
+    digests = expected.check({"features": [source]})
+    expected.write([out], digests)
+    records.keep(expected.results, ["out.h5"])
+    out.unlink()  # as Snakemake does before a job
+    assert expected.keep([out], digests)
+    assert out.read_text() == "result"
+    records.keep(expected.results, ["out.h5"])
+    out.unlink()
+    assert not expected.keep([out], digests | {"source.h5": "another digest"})
+    assert not Expected(expected.results, "other recipe", {}).keep([out], digests)
+    assert not out.exists()
+
+
+def test_what_was_changed_is_not_kept(job: tuple[Expected, Path, Path]) -> None:
+    expected, source, out = job
+    out.write_text("result")
+    digests = expected.check({"features": [source]})
+    expected.write([out], digests)
+    out.write_text("changed")
+    records.keep(expected.results, ["out.h5"])
+    assert not expected.keep([out], digests)
+
+
+def test_digests_are_remembered_until_a_file_is_touched(tmp_path: Path) -> None:
+    path, memory = tmp_path / "file", tmp_path / "memory.json"
+    path.write_text("one")
+    digests = Digests(memory)
+    first = digests.of(path)
+    digests.save()
+    status = path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # same size, same date
+    assert Digests(memory).of(path) != first
+    memory.write_text("no JSON")
+    assert Digests(memory).of(path) == records.digest_of(path)
