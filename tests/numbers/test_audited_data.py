@@ -224,7 +224,7 @@ def test_the_command_reads_all_it_is_given(tmp_path: Path) -> None:
     paths = []
     for backbone in ("one", "two"):
         for number, some in enumerate((CLIPS[:5], CLIPS[5:-3])):
-            path = tmp_path / backbone / f"{number}.h5"
+            path = tmp_path / backbone / f"0000{number}-of-00002.h5"
             ones = np.ones(len(some), int)
             rejected = dict.fromkeys(lost, "damaged") if number else {}
             value = Features(

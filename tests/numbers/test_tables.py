@@ -179,7 +179,8 @@ def test_a_pattern_keeps_a_recording_together(tmp_path: Path) -> None:
         clips = folder.clips(settings)
         for clip in clips:
             assert folder.locate(settings, clip, tmp_path / "raw") == tmp_path / clip.path_or_url
-            assert clip.clip_id == f"{clip.class_name}:{clip.path_or_url.split('/')[1]}"
+            assert clip.clip_id == f"{clip.class_name}:{clip.path_or_url.split('/', 1)[1]}"
+            assert bool(clip.reason) == (clip.path_or_url == "run/deep/x.avi")
         return {clip.path_or_url: clip.source_id for clip in clips}
 
     assert sources(r"_(g\d\d)_") == {
@@ -188,6 +189,7 @@ def test_a_pattern_keeps_a_recording_together(tmp_path: Path) -> None:
         "jump/v_jump_g02_c01.avi": "jump:g02",
         "run/v_run_g01_c01.avi": "run:g01",
         "run/other.avi": "run:other.avi",
+        "run/deep/x.avi": "run:x.avi",
     }
     alone = sources(None)
-    assert len(set(alone.values())) == len(alone) == 5
+    assert len(set(alone.values())) == len(alone) == 6
