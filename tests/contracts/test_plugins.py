@@ -30,6 +30,8 @@ DIMS = Dims(video=12, audio=10, text=14)
 NUM_CLIPS = 8
 SMALL: dict[str, Any] = {
     "epochs": 1, "batch_size": NUM_CLIPS, "hidden": 64,
+    "token_dim": 32, "embedding_dim": 32, "encoder_hidden": 64, "projection_hidden": 64,
+    "head_dim": 8, "attention_hidden": 32,
     "critic_steps": 1, "adversarial_weight": 1.0,
     "synthetic_per_class": 10, "classifier_batch": 20, "classifier_learning_rate": 0.1,
 }  # fmt: skip
