@@ -17,7 +17,7 @@ from avca_pipeline.errors import FormatError, one_line
 
 NAMES = ("clip_id", "source_id", "class_name", "path_or_url")
 COLUMNS = (*NAMES, "start_s", "end_s")
-REASON = "reason"
+REASON = "no_media_because"
 UNSTORABLE = re.compile(r"[\0\r\n\ud800-\udfff]")
 FIRST_SHARD = re.compile(r"00000-of-(\d{5})")
 
@@ -54,7 +54,7 @@ def write(path: Path, clips: Iterable[Clip]) -> None:
 def content(clips: Iterable[Clip]) -> str:
     """Returns what `write` writes.
 
-    The column ``reason`` is there only if a clip has one.
+    The column ``no_media_because`` is there only if a clip has one.
     """
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
     has_reasons = any(clip.reason for clip in ordered)

@@ -206,6 +206,13 @@ def test_what_a_table_cannot_hold_is_a_row_too(tmp_path: Path, video: Path) -> N
     assert len(clips) == 4
 
 
+def test_other_columns_of_a_table_are_nobodys(tmp_path: Path) -> None:
+    """Whatever they are called: a note of a user rejects no clip."""
+    header = "clip_id,source_id,class_name,path_or_url,start_s,end_s,reason,status\n"
+    (tmp_path / "t.csv").write_text(f"{header}a,s,k,v.mp4,,,because,rejected\n")
+    assert manifest.read(tmp_path / "t.csv") == [Clip("a", "s", "k", "v.mp4")]
+
+
 def test_a_name_that_is_missing_is_a_mistake() -> None:
     good = {"clip_id": "c", "source_id": "s", "class_name": "k", "path_or_url": "p"}
     for name in good:
