@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import avca_pipeline
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe, probe
@@ -100,8 +101,14 @@ class Prober:
         return process.stdout.readline()
 
     def _start(self) -> subprocess.Popen[str]:
+        # The same package as here, wherever it was imported from.
+        paths = [str(Path(avca_pipeline.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
         self.process = process
         assert process.stdout is not None
