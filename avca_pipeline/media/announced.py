@@ -47,7 +47,11 @@ def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | No
     if not announces(path, container):
         return None, False
     length = stream.duration or 0
-    if container.format.name == "avi":  # FFmpeg corrects it by what it finds; this is the header's
+    if container.format.name == "avi":
+        # Programs that record leave headers behind that mean nothing; a file that has all its bytes
+        # is whole. Of one that was cut off FFmpeg corrects the length by what it finds.
+        if riff_bytes(path) <= path.stat().st_size:
+            return None, False
         length = max(length, stream.frames)
     bit_rate = stream.codec_context.bit_rate
     if container.format.name == "wav" and bit_rate:  # the same

@@ -187,5 +187,6 @@ def _channels(held: list[np.ndarray], num_interleaved: int | None) -> np.ndarray
         samples = samples.reshape(-1, num_interleaved).T
     if samples.dtype == np.float32:
         # What FFmpeg's own conversion does: nearest, halves to even, and clipped.
-        samples = np.rint(samples * np.float32(32768)).clip(-32768, 32767)
+        with np.errstate(over="ignore"):
+            samples = np.rint(samples * np.float32(32768)).clip(-32768, 32767)
     return samples

@@ -176,3 +176,15 @@ def test_pictures_that_grow_on_the_way_are_refused(tmp_path: Path) -> None:
     assert len(list(frames(path, 25, None, None, LIMITS))) > 25
     with pytest.raises(MediaError, match="too large: 640x480"):
         list(frames(path, 25, None, None, Limits(64 * 48, 60.0)))
+
+
+def test_a_header_with_nonsense_does_not_cut_a_whole_file(tmp_path: Path) -> None:
+    """Programs that record leave counts of frames behind that mean nothing."""
+    path = write(tmp_path, "avi", KINDS["avi"])
+    content = bytearray(path.read_bytes())
+    at = -1
+    while (at := content.find(b"strh", at + 1)) > 0:
+        content[at + 40 : at + 44] = (30_000).to_bytes(4, "little")
+    path.write_bytes(content)
+    assert shown(path) == list(range(100))
+    assert len(heard(path)) / SOUND_HZ == pytest.approx(4.0, abs=0.1)
