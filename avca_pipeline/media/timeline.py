@@ -258,12 +258,16 @@ class Track:
         return Grid(round(known[0][1] * rate_hz) + first, second, slack)
 
     def _delay(self) -> int:
-        """Returns how many packets the decoder takes before its first picture."""
-        num_sent = 0
+        """Returns how many packets the decoder takes before its first picture.
+
+        It also finds out how many empty frames are behind the first one, which moves all others.
+        """
+        num_sent, has_picture = 0, False
         for packet in self._packets(0.0):
-            if packet.size:
+            if not has_picture and packet.size:
                 with contextlib.suppress(Exception):
-                    if self.stream.codec_context.decode(packet):
-                        break
-                num_sent += 1
+                    has_picture = bool(self.stream.codec_context.decode(packet))
+                num_sent += not has_picture
+            if has_picture and self.lead is not None:
+                break
         return num_sent

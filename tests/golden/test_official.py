@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -195,6 +196,8 @@ def test_imported_features_reach_their_clips(tmp_path: Path) -> None:
             import_.run(settings, tmp_path / f"{name}.csv", tmp_path / modality / f"{name}.h5")
         found = features.read_all(sorted((tmp_path / modality).glob("*.h5")))
         assert set(found.clip_ids) == set(expected)
+        assert found.attributes["backbone"] == found.attributes["weights"] == "imported"
+        assert json.loads(found.attributes["preprocessing"]) == settings
         assert set(found.rejected) == {clip.clip_id for clip in clips} - set(expected)
         np.testing.assert_array_equal(
             found.features, np.stack([expected[clip] for clip in found.clip_ids])

@@ -94,3 +94,11 @@ def test_postprocessing(golden: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.numpy(), golden["postprocess/quantised"])
     np.testing.assert_allclose(found.mean(dim=0).numpy(), golden["postprocess/average"], rtol=1e-6)
     assert "random:0+" in described
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000])
+@pytest.mark.parametrize("num", [1, 12_345, 99_991])
+def test_resampled_sound_lasts_as_long(rate: int, num: int) -> None:
+    """As many whole samples as the time holds."""
+    found = list(resampled(iter(np.array_split(np.ones(num), 3)), rate, 16_000))
+    assert sum(map(len, found)) == num * 16_000 // rate

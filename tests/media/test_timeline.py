@@ -192,19 +192,25 @@ def test_avi_with_frames_out_of_order(codec: str, tmp_path: Path) -> None:
         assert shown(path, start, end) == list(range(round(start * 25), round(end * 25)))
 
 
-def test_avi_of_a_writer_whose_encoder_begins_late(tmp_path: Path) -> None:
-    """All frames come once, and in order: the first one is not repeated."""
+@pytest.mark.parametrize("num_empty", [0, 1, 4, 5])
+def test_avi_of_a_writer_whose_encoder_begins_late(tmp_path: Path, num_empty: int) -> None:
+    """All frames come once, and in order: the first one is not repeated.
+
+    More than four empty frames are none of a late encoder's, and repeat the picture before.
+    """
     path = tmp_path / "a.avi"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = synthetic.WIDTH, synthetic.HEIGHT, "yuv420p"
         for index, picture in enumerate(synthetic.pictures(range(50))):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
+            frame.pts, frame.time_base = index + num_empty * (index > 0), Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert shown(path) == list(range(50))
-    assert shown(path, 1.0, 1.6) == list(range(25, 40))
+    repeats = num_empty if num_empty > 4 else 0
+    expected = [0] * repeats + list(range(50))
+    assert shown(path) == expected
+    assert shown(path, 1.0, 1.6) == expected[25:40]
 
 
 @pytest.mark.parametrize(("suffix", "sound"), [("mkv", "flac"), ("mp4", "aac"), ("ts", "mp2")])

@@ -86,6 +86,15 @@ def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
     assert not list((tmp_path / "raw").glob("*"))
 
 
+@pytest.mark.parametrize("write", WRITERS)
+def test_hidden_files_are_no_media(
+    write: Callable[[Path, dict[str, bytes]], Path], tmp_path: Path
+) -> None:
+    """Such as those that macOS leaves beside each file of a disk that is not its own."""
+    place = write(tmp_path / "raw", {"a/clip.mp4": b"one", "a/._clip.mp4": b"x", ".b.mp4": b"y"})
+    assert list(library.items((place,))) == ["clip"]
+
+
 def test_a_linked_folder_is_looked_into_once(tmp_path: Path) -> None:
     write_folder(tmp_path / "elsewhere", UCF)
     (tmp_path / "ucf").mkdir()
