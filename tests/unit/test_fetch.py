@@ -164,7 +164,7 @@ def test_an_address_without_a_file_is_one_row(
 def test_what_passes_is_counted_and_tried_again(
     status: int, film: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Up to the runs that the config says, however often it fails; then its row stays."""
+    """Counted to one above the runs that the config allows, which says that it is enough."""
     is_up = False
 
     def handle(request: Request) -> None:
