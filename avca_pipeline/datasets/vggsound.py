@@ -18,7 +18,8 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
 
 CLIP_S = 10
-VIDEO_ID = re.compile(r"[A-Za-z0-9_-]+")
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+START = re.compile(r"[0-9]{1,9}")
 
 
 class Settings(PluginSettings):
@@ -120,7 +121,7 @@ def _names(clip: Clip) -> list[str]:
 
 
 def _clip(path: Path, line: int, row: list[str]) -> Clip:
-    if len(row) != 4 or not VIDEO_ID.fullmatch(row[0]) or not row[1].isdecimal():
+    if len(row) != 4 or not VIDEO_ID.fullmatch(row[0]) or not START.fullmatch(row[1]):
         raise FormatError(
             f"{path}: line {line}: expected a YouTube id, a start in whole seconds, a label and a "
             f"split, found {','.join(row)[:80]!r}"

@@ -73,6 +73,23 @@ def test_a_malformed_table_of_names_is_one_line(tmp_path: Path, header: str) -> 
         lists.read_names(tmp_path / "n.csv")
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a,b", "ab,1,x,test,y", "a b,1,x,test", f"{'a' * 65},1,x,test", "ab,-1,x,test",
+        "ab,1.5,x,test", f"ab,{'9' * 5000},x,test", "ab,\u0661,x,test", "ab,,x,test", "\0,1,x,test",
+    ],
+    ids=lambda row: ascii(row[:20]),
+)  # fmt: skip
+def test_a_malformed_row_of_vggsound_is_one_line(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text(f"cd,2,piano,train\n{row}\n")
+    with pytest.raises(FormatError, match=r"v\.csv: line 2: expected a YouTube id") as caught:
+        vggsound.clips(vggsound.Settings(csv=path))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
 SEGMENT = {"label": "a", "segment": [0.0, 1.0]}
 ANNOTATIONS: dict[str, tuple[Any, str]] = {
     "key twice": ('{"database": {"v": {}, "v": {}}}', "key 'v' is given twice"),
