@@ -190,6 +190,9 @@ def test_avi_with_frames_out_of_order(codec: str, tmp_path: Path) -> None:
     assert shown(path) == list(range(100))
     for start, end in ((0.4, 1.2), (1.0, 1.8), (2.28, 3.4)):
         assert shown(path, start, end) == list(range(round(start * 25), round(end * 25)))
+    # Just before a keyframe, the demuxer goes to a place that is too late.
+    for start, first in ((0.79, 20), (1.59, 40), (2.39, 60)):
+        assert shown(path, start, start + 0.4) == list(range(first, first + 10))
 
 
 @pytest.mark.parametrize("num_empty", [0, 1, 4, 5])
