@@ -77,6 +77,12 @@ def before_the_first_job():
         records.keep(Path(RESULTS), stale().perhaps)
 
 
+def forget_what_was_kept():
+    """Removes the second names of results that might have turned out to be the same."""
+    if IS_SHARED:
+        records.keep(Path(RESULTS), [])
+
+
 if workflow.is_main_process:
     SHARE = stop_on_user_errors(join_runs)
 
