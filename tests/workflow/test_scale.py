@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 from avca_pipeline.artifacts.manifest import shard_of
 from tests.workflow import standing_in
-from tests.workflow.driving import planned
+from tests.workflow.driving import planned, snakemake
 
 NUM_SHARDS, NUM_CLIPS, NUM_NEW = 40, 4_000, 10
 AFTER_FEATURES = {
@@ -44,6 +45,24 @@ def test_new_clips_run_their_shards_again(finished: tuple[Path, Path]) -> None:
         **AFTER_FEATURES,
     }  # fmt: skip
     assert standing_in.run(folder, python) == {}
+
+
+def test_command_lines_do_not_grow_with_shards(tmp_path: Path) -> None:
+    """The system takes 128 KiB for one; a path of results may be long as well."""
+    standing_in.write_clips(tmp_path, 0, 400)
+    longest = {}
+    for num_shards in (3, 300):
+        config = standing_in.config(num_shards)
+        done = snakemake(tmp_path, config, "--dry-run", "--printshellcmds")
+        assert done.returncode == 0, done.stdout + done.stderr
+        commands = re.findall(r"exec avca (\w+) .*", done.stdout)
+        assert {"gather", "audit", "report"} <= set(commands)
+        for found in re.finditer(r"exec avca (\w+) .*", done.stdout):
+            key = num_shards, found[1]
+            longest[key] = max(longest.get(key, 0), len(found[0]))
+    for (num_shards, stage), length in longest.items():
+        assert length < 8_000
+        assert length <= longest[3, stage] + 10, (stage, num_shards)
 
 
 def test_other_machines_run_nothing_again(
