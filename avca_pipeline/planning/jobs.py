@@ -223,7 +223,11 @@ class Jobs:
             self._clips(dataset, shard) | {"fetched": self("fetch", dataset, shard).files},
             self._outside(
                 f"weights of {backbone}",
-                lambda: [path for key, path in settings.local_files().items() if key == "weights"],
+                lambda: [
+                    path
+                    for key, path in settings.local_files().items()
+                    if key != "pretraining_classes"
+                ],
             ),
         )
 
