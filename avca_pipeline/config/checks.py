@@ -57,7 +57,13 @@ def check_inputs(config: Config) -> None:
             layout.stage_folders(config.imported[name].path, config.imported[name].modality)
             continue
         settings: Any = config.backbones[name].settings
-        for key, path in settings.local_files().items():
+        try:
+            local_files = settings.local_files()
+        except RuntimeError as error:
+            raise PipelineError(
+                f"backbones.{name}: there is no such home folder; write the whole path"
+            ) from error
+        for key, path in local_files.items():
             if not _is_file(path):
                 raise PipelineError(f"backbones.{name}.{key}: {path}: no such file")
 

@@ -25,7 +25,7 @@ from avca_pipeline.config.typed import (
 )
 from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.errors import PipelineError, abbreviated
-from avca_pipeline.registry import PluginSettings, nearest
+from avca_pipeline.registry import PluginSettings, nearest, whole_path
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 MAX_NAME = 100
@@ -187,6 +187,10 @@ def _path(raw: dict[str, Any], key: str, default: str) -> str:
         raise PipelineError(
             f"{key}: {abbreviated(value)} would be taken for an option; write the whole path"
         )
+    try:
+        whole_path(Path(value))
+    except ValueError as error:
+        raise PipelineError(f"{key}: {error} (found {abbreviated(value)})") from error
     return value
 
 

@@ -193,6 +193,14 @@ WRONG = {
         "results: '-x' would be taken for an option",
     ),
     "cache like an option": (put("cache", value="--x"), "cache: '--x' would be taken for an"),
+    "cache of nobody": (
+        put("cache", value="~nobody-at-all/x"),
+        "cache: there is no such home folder; write the whole path (found '~nobody-at-all/x')",
+    ),
+    "results with a long name": (
+        put("results", value="a" * 256),
+        "results: no file system has names or paths as long as that",
+    ),
     "results at home": (put("results", value="~/x"), "results: '~/x': '~' is another folder"),
     "results twice": (put("results", value="x/"), "results: found 'x/'; write 'x'"),
     "results there and back": (put("results", value="./x/../y"), "results: found './x/../y'; wr"),
@@ -340,6 +348,10 @@ def test_missing_inputs_are_named(tmp_path: Path) -> None:
         ),
         (put("backbones", "c3d", "weights", value="x" * 300), "backbones.c3d.weights"),
         (put("backbones", "c3d", "weights", value="a\0b"), "backbones.c3d.weights"),
+        (
+            put("backbones", "c3d", "weights", value="~nobody-at-all/x"),
+            "backbones.c3d: there is no such home folder",
+        ),
         (
             put("backbones", "c3d", "pretraining_classes", value="x" * 300),
             "backbones.c3d.pretraining_classes",
