@@ -111,6 +111,22 @@ def test_packets_without_time_stamps_are_passed_through() -> None:
     )
 
 
+def test_packets_with_one_time_stamp_are_moved_by_it() -> None:
+    """Parsers give some packets a time of display alone, others the other one."""
+    clock = Clock(forward=True)
+    packets = [Packet(0, 50), Packet(0, 60), Packet(0, 20), Packet(0, None, 33), Packet(0, 40)]
+    assert [clock.place(packet) for packet in packets] == [False, False, True, False, False]
+    assert [packet.dts for packet in packets] == [50, 60, 70, None, 90]
+    assert [packet.pts for packet in packets] == [None, None, None, 83, None]
+
+
+def test_packets_without_a_length_end_where_they_begin() -> None:
+    clock = Clock(forward=True)
+    packets = [Packet(0, 50, duration=None), Packet(0, 60, duration=0), Packet(0, 20)]
+    assert [clock.place(packet) for packet in packets] == [False, False, True]
+    assert packets[2].dts == 60
+
+
 def test_a_grid_takes_stamps_back_that_a_coarse_clock_rounds() -> None:
     grid = Grid(first=648, step=960, slack=48.0)
     assert grid.nearest(648) == 648
