@@ -295,7 +295,8 @@ WILDCARDS = (
     "dataset", "split", "feature_set", "backbone", "text_embedding", "model", "seed", "candidate",
     "shard",
 )  # fmt: skip
-CLIPS = " --clips {input.clips:q}" + ("/{wildcards.shard}.csv" if IS_SHARED else "")
+# Snakemake's linter takes a text that begins with a slash for an absolute path.
+CLIPS = " --clips {input.clips:q}/{wildcards.shard}.csv" if IS_SHARED else " --clips {input.clips:q}"
 MADE = " --made {params.made:q}" if IS_SHARED else ""
 PROBLEM_OPTIONS = (
     "--split {input.split:q} --labels {input.labels:q} --video {input.video:q} --audio {input.audio:q}"
