@@ -95,7 +95,7 @@ def test_a_fingerprint_keeps_what_is_alike_and_what_is_not(tmp_path: Path) -> No
 def test_a_class_without_a_vector_hides_no_other() -> None:
     """Classes are looked at in the order of their names."""
     words = Labels(["b", "c"], np.ones((2, 5), np.float32), "drawn")
-    more = Labels(["c", "a", "b"], np.array([[1, 2], [0, 0], [1, 2]], np.float32), "drawn")
+    more = Labels(["c", "a", "b"], np.array([[1, 2], [3, 4], [1, 2]], np.float32), "drawn")
     found = failed(data(labels={"words": words, "more": more}))
     assert set(found) == {"classes_have_own_vectors"}
     assert found["classes_have_own_vectors"]["examples"] == [
