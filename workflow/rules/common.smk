@@ -16,6 +16,7 @@ from avca_pipeline import gpus, locks, sealing, slurm
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.official import layout
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import Staleness, staleness
@@ -158,6 +159,18 @@ def showable(text):
     value, secrets = sealing.sealed(json.loads(text))
     environ.update(secrets)
     return avca_config.canonical(value)
+
+
+def own_files(find, *arguments):
+    """Returns the user's files that a job reads, where no file system is shared.
+
+    Their mark makes Snakemake run the job itself, where they are; a job elsewhere must not look for
+    them. On one file system they are no inputs: their content is part of what `asked` says, and
+    their names are no patterns of ours.
+    """
+    if not IS_SHARED and workflow.is_main_process:
+        return local(stop_on_user_errors(find, *arguments))
+    return []
 
 
 def one_of(names):

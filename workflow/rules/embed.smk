@@ -1,6 +1,10 @@
 rule embed:
     input:
         **reads("embed", clips=manifest),
+        vectors=lambda wildcards: own_files(
+            CONFIG.text_embeddings[wildcards.text_embedding].module.inputs,
+            CONFIG.text_embeddings[wildcards.text_embedding].settings,
+        ),
     output:
         f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
     params:

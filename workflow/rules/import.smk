@@ -1,6 +1,11 @@
 rule import:
     input:
         **reads("import", clips=clips),
+        folders=lambda wildcards: own_files(
+            layout.stage_folders,
+            CONFIG.imported[wildcards.backbone].path,
+            CONFIG.imported[wildcards.backbone].modality,
+        ),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:

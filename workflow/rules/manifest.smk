@@ -1,4 +1,9 @@
 checkpoint manifest:
+    input:
+        lambda wildcards: own_files(
+            CONFIG.datasets[wildcards.dataset].module.inputs,
+            CONFIG.datasets[wildcards.dataset].settings,
+        ),
     output:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=directory(f"{RESULTS}/{{dataset}}/shards"),

@@ -3,6 +3,10 @@
 rule split:
     input:
         **reads("split", clips=manifest),
+        lists=lambda wildcards: own_files(
+            CONFIG.splits[wildcards.split].module.inputs, CONFIG.splits[wildcards.split].settings
+        ),
+        pretraining=lambda wildcards: own_files(CONFIG.pretraining_lists, wildcards.split),
     output:
         table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",
