@@ -58,7 +58,11 @@ def problem() -> Problem:
 
 
 class Triplets(Dataset):
-    """Draws the negative of one clip at a time, as the published loader does."""
+    """Draws the negative of one clip at a time, as the published loader does.
+
+    An item is the clip's video, audio and text, those of a clip of another class, and the row of
+    the clip.
+    """
 
     def __init__(self, data: Problem, rows: np.ndarray) -> None:
         self.data, self.rows = data, rows
@@ -75,11 +79,12 @@ class Triplets(Dataset):
             pass
         other = np.random.choice([one for one in self.of_class if one != label])
         negative = np.random.choice(self.of_class[other])
-        return tuple(
+        arrays = (
             torch.from_numpy(array)
             for row in (positive, negative)
             for array in (data.video[row], data.audio[row], data.text[data.targets[row]])
         )
+        return *arrays, torch.tensor(positive)
 
 
 def loader(data: Problem, rows: np.ndarray, steps: int, batch: int) -> DataLoader:
@@ -160,7 +165,7 @@ class Contest:
                 avca.losses(self.as_published, self.plain, batch)["total"].item()
 
     def _loaded(self, rows: np.ndarray) -> Iterator[Batch]:
-        for tensors in loader(self.data, rows, self.steps, self.settings.batch_size):
+        for *tensors, _ in loader(self.data, rows, self.steps, self.settings.batch_size):
             own = (tensor.to(self.device) for tensor in tensors)
             yield Batch(*own, self.clips.class_text, self.clips.label[:0])  # AVCA has no use for it
 
