@@ -9,6 +9,7 @@ used.
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -153,7 +154,8 @@ def digest_of(path: Path) -> str:
     The dates of media in a table of fetched clips do not count.
     """
     if path.suffix == ".csv" and fetched.is_one(path):
-        return digest_of_text(fetched.without_dates(path))
+        with contextlib.suppress(ValueError, csv.Error):  # damaged: its bytes tell that
+            return digest_of_text(fetched.without_dates(path))
     return file_sha256(path)
 
 
@@ -198,5 +200,7 @@ def read(results: Path, path: Path) -> Record | None:
     """Returns the record of a result; ``None`` without a record that can be used."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         content: Any = json.loads(path_of(results, path).read_text(encoding="utf-8"))
-        return Record(**content)
+        record = Record(**content)
+        if isinstance(record.inputs, dict):
+            return record
     return None

@@ -62,6 +62,11 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
             if record is not None and path not in job.contents
         }
         if not any((results / path).exists() for path in job.outputs):
+            # There is nothing to make anew, but what was made of it may be out of date.
+            if job.rule != "manifest" and (
+                _reason(job, made, known, results, jobs.digests) or _reads_any(job, found)
+            ):
+                found.perhaps |= set(job.outputs)
             continue
         reason = (
             "asked for"
@@ -75,15 +80,20 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
             reason = _back(results / job.outputs[0])
         if reason:
             found.because_of |= dict.fromkeys(job.outputs, reason)
-        elif not found.paths.isdisjoint(
-            file.path
-            for files in job.inputs.values()
-            for file in files
-            if not file.recipe.startswith(CONTENT)
-        ):
+        elif _reads_any(job, found):
             found.perhaps |= set(job.outputs)
     jobs.digests.save()
     return found
+
+
+def _reads_any(job: Job, found: Staleness) -> bool:
+    """Returns whether a job reads a result that is or may be out of date."""
+    return any(
+        file.path in found.because_of or file.path in found.perhaps
+        for files in job.inputs.values()
+        for file in files
+        if not file.recipe.startswith(CONTENT)
+    )
 
 
 def _is_asked_for(job: Job, results: Path, name: str) -> bool:
@@ -103,7 +113,7 @@ def _reason(
     for path, record in made.items():
         place = results / path
         if path in job.contents:
-            if not place.exists() or digests.of(place) != job.contents[path]:
+            if _digest(place, digests) != job.contents[path]:
                 return f"{path} has another content"
             continue
         if record is None:
@@ -112,12 +122,20 @@ def _reason(
             continue
         if record.recipe != job.recipe:
             return f"{path} was made with other settings"
-        if place.is_file() and digests.of(place) != record.digest:
+        if place.is_file() and _digest(place, digests) != record.digest:
             return f"{path} was changed"
         for source, digest in record.inputs.items():
             if known.get(source, digest) != digest:
                 return f"{source} is another one"
     return ""
+
+
+def _digest(place: Path, digests: Digests) -> str:
+    """Returns the digest of a result; an empty text if it cannot be read."""
+    try:
+        return digests.of(place)
+    except OSError:
+        return ""
 
 
 def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
@@ -151,7 +169,7 @@ def _is_elsewhere(row: FetchedClip, clip: Clip, entry: Entry, raw: Path) -> bool
         return False
     try:
         path = find(entry.settings, clip, raw)
-    except PipelineError:  # its disk is not mounted
+    except (PipelineError, OSError):  # its disk is not mounted
         return False
     return path is not None and str(path) != row.path
 
@@ -162,7 +180,15 @@ def _back(shard: Path) -> str:
         paths = shard.with_suffix(AWAY_SUFFIX).read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
-    return next((f"{path} is back" for path in paths if Path(path).exists()), "")
+    return next((f"{path} is back" for path in paths if _is_there(Path(path))), "")
+
+
+def _is_there(path: Path) -> bool:
+    """Returns whether a file can be seen; on a network drive that has gone none can."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _tries(table: Path) -> int:

@@ -166,6 +166,63 @@ def test_a_clip_that_comes_later(tmp_path: Path) -> None:
     assert world.reason() == "the media of def_000002 is another file now"
 
 
+class Made(World):
+    """The same, with every result of the experiment stood in for by its name and a record."""
+
+    def fetch(self) -> None:
+        super().fetch()
+        for job in self.jobs():
+            if job.rule not in ("manifest", "fetch"):
+                self.make(job.rule, job.outputs[0])
+
+    def make(self, rule: str, path: str, content: str = "") -> None:
+        """Makes the result of one job anew, as the job does; with another content if given."""
+        jobs = self.jobs()
+        (job,) = (job for job in jobs if job.rule == rule and path in job.outputs)
+        outputs = [self.results / output for output in job.outputs]
+        for output in outputs:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(f"{content} {output.name}")
+        files = {
+            option: [self.results / file.path for file in read]
+            for option, read in job.inputs.items()
+        }
+        expected = jobs.expected(job)
+        expected.write(outputs, expected.check(files))
+
+
+@pytest.mark.parametrize("lost", ["mine/features/c3d.h5", f"mine/features/c3d/{SHARD}.h5"])
+def test_what_is_behind_a_lost_result_is_out_of_date(media: Path, lost: str) -> None:
+    """A job is killed before its result is there: its readers, and theirs, still have the old."""
+    world = Made(media.parent, {"plugin": "folder", "path": str(media)})
+    assert not staleness(world.jobs()).paths
+    (world.results / lost).unlink()
+    assert not staleness(world.jobs()).paths  # it will be made again as it was
+    world.make("extract", f"mine/features/c3d/{SHARD}.h5", "other features")
+    (world.results / lost).unlink(missing_ok=True)
+    stale = staleness(world.jobs()).paths
+    run = "mine/runs/built/both/hashed/avca/seed0"
+    readers = {"mine/audits/built.json", "report.html"}
+    readers |= {f"{run}/{name}" for name in ("selection.json", "stage2.pt", "scores.json")}
+    assert readers <= stale
+    assert "mine/features/vggish.h5" not in stale
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe,no,text\n", b"a" * 200_000 + b"\n"])
+def test_a_damaged_table_is_made_anew(media: Path, damage: bytes) -> None:
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    with open(world.results / TABLE, "ab") as table:
+        table.write(damage)
+    assert world.reason() == f"{TABLE} was changed"
+
+
+def test_a_damaged_record_is_none(media: Path) -> None:
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    path = records.path_of(world.results, world.results / TABLE)
+    path.write_text('{"recipe": "a", "inputs": ["b"], "digest": "c"}')
+    assert world.reason() == f"{TABLE} has no record"
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> tuple[Expected, Path, Path]:
     """What a job expects of its one input, which was made as it should; its input and output."""
