@@ -71,7 +71,7 @@ def remarks(settings: Settings) -> list[str]:
     stray = [
         entry.name
         for entry in _entries(settings.path)
-        if not entry.is_dir() and not entry.name.startswith(".")
+        if not entry.name.startswith(".") and not _is_folder(entry)
     ]
     return [
         f"{settings.path}: {len(names)} {what}: {', '.join(map(one_line, names))}"
@@ -104,12 +104,21 @@ def _clip(settings: Settings, class_name: str, path: Path, name: str) -> Clip:
 def _class_folders(path: Path) -> list[Path]:
     folders = []
     for entry in _entries(path):
-        if entry.is_symlink() and not entry.exists():
+        if entry.name.startswith("."):
+            continue
+        try:
+            is_folder = entry.is_dir()
+            leads_nowhere = entry.is_symlink() and not entry.exists()
+        except OSError as error:
+            raise PipelineError(
+                f"{entry}: cannot be read ({error.strerror}); mount its disk, or remove it"
+            ) from error
+        if leads_nowhere:
             raise PipelineError(
                 f"{entry}: a link to {entry.readlink()}, which is not there; mount its disk, or "
                 "remove the link"
             )
-        if entry.is_dir() and not entry.name.startswith("."):
+        if is_folder:
             folders.append(entry)
     return folders
 
@@ -120,11 +129,18 @@ def _files(folder: Path) -> list[Path]:
     for entry in _entries(folder):
         if entry.name.startswith("."):
             continue
-        is_folder = entry.is_dir()
+        is_folder = _is_folder(entry)
         # A link to a folder is one entry: what lies behind it may be the folder itself.
         below = _files(entry) if is_folder and not entry.is_symlink() else []
         found += below or [entry]
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what it is, is found out in reading it
+        return False
 
 
 def _entries(path: Path) -> list[Path]:

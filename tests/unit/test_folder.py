@@ -47,6 +47,26 @@ def test_links_to_files_that_are_not_there(media: Path) -> None:
     assert set(found) == {*NO_MEDIA, "a:2.mp4", "a:3.mp4"}
 
 
+def test_a_link_that_cannot_be_followed(media: Path) -> None:
+    """It leads to no name that a file can have, which `stat` answers with an error of its own."""
+    (media / "a/2.mp4").symlink_to("x" * 300)
+    assert reasons(media) == NO_MEDIA | {"a:2.mp4": "cannot be read"}
+    (media / ".hidden").symlink_to("x" * 300)
+    assert reasons(media) == NO_MEDIA | {"a:2.mp4": "cannot be read"}
+    (media / "c").symlink_to("x" * 300)
+    with pytest.raises(PipelineError, match=r"media/c: cannot be read \(File name too long\)"):
+        reasons(media)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter any folder")
+def test_a_class_folder_that_may_be_listed_and_not_entered(media: Path) -> None:
+    (media / "a").chmod(0o600)
+    try:
+        assert reasons(media) == NO_MEDIA | {"a:1.mp4": "cannot be read"}
+    finally:
+        (media / "a").chmod(0o700)
+
+
 def test_what_is_no_regular_file(media: Path) -> None:
     os.mkfifo(media / "a/pipe.mp4")
     (media / "b/none").mkdir()
