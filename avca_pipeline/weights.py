@@ -8,10 +8,10 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from avca_pipeline.addresses import shown
 from avca_pipeline.artifacts.atomic import file_sha256, writing
@@ -25,6 +25,18 @@ from avca_pipeline.web import download
 
 RANDOM = "random"
 PUBLISHED = "published"
+
+
+def _readable(place: str) -> str:
+    try:
+        _ = urlsplit(place).port
+    except ValueError as error:
+        raise ValueError(f"no address: {error}") from error
+    return place
+
+
+# A file or an address; what is neither is refused with the settings.
+FileOrAddress = Annotated[str, AfterValidator(_readable)]
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class WeightsSettings(PluginSettings):
             pretraining saw with labels, for the leakage audit, where the backbone cannot know.
     """
 
-    weights: str = RANDOM
+    weights: FileOrAddress = RANDOM
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     seed: Seed = 0
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"

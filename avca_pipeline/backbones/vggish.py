@@ -24,6 +24,7 @@ from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, of_samples
 from avca_pipeline.weights import (
     PUBLISHED,
+    FileOrAddress,
     Published,
     WeightsSettings,
     fill,
@@ -62,7 +63,7 @@ class Settings(WeightsSettings):
     """
 
     postprocess: Literal["pca-quantised", "none"] = "none"
-    pca_weights: str | None = None
+    pca_weights: FileOrAddress | None = None
     pca_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")

@@ -258,6 +258,14 @@ WRONG = {
         put("backbones", "c3d", "sha256", value="a" * 64),
         "backbones.c3d: sha256 is given but weights are random; name a file or an address",
     ),
+    "half an address": (
+        put("backbones", "c3d", "weights", value="http://[x"),
+        "backbones.c3d.weights: no address: Invalid IPv6 URL",
+    ),
+    "port of an address": (
+        put("backbones", "vggish", value={"pca_weights": "http://host:99999/x"}),
+        "backbones.vggish.pca_weights: no address: Port out of range",
+    ),
 }
 
 
