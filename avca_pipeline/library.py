@@ -119,7 +119,7 @@ def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
     files: dict[str, Path] = {}
     with room:
         for number, name in enumerate(archive.members):
-            path = Path(inside, f"{number}{PurePosixPath(name).suffix}")
+            path = Path(inside, f"{number}{PurePosixPath(name).suffix[:10]}")
             try:
                 archive.copy(name, path)
             except (MediaError, OSError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avca_pipeline.artifacts.atomic import file_sha256, write_csv
@@ -41,7 +41,7 @@ class FetchedClip:
     @property
     def name(self) -> str:
         """What its media is called in an archive, on whatever machine that is unpacked."""
-        return self.sha256 + Path(self.path).suffix
+        return self.sha256 + PurePosixPath(self.path).suffix[:10]
 
 
 COLUMNS = tuple(column.name for column in fields(FetchedClip))

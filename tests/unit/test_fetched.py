@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from avca_pipeline import library
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.fetched import OK, REJECTED
 from avca_pipeline.artifacts.manifest import Clip
@@ -68,6 +69,21 @@ def test_each_row_names_the_file_that_was_looked_at(media: Path) -> None:
         assert (row.size, row.modified_ns) == (status.st_size, status.st_mtime_ns)
     assert none.path == str(media / "none.mp4")
     assert (none.size, none.modified_ns, none.sha256) == (None, None, "")
+
+
+def test_a_name_that_is_almost_all_ending_travels(tmp_path: Path) -> None:
+    """The name in an archive has a checksum before the ending, and still has to be a name."""
+    path = tmp_path / f"a.{'x' * 253}"
+    path.write_bytes(b"film")
+    name = fetched.FetchedClip("a", OK, path=str(path), sha256="0" * 64).name
+    library.pack({name: path}, tmp_path / "media.tar")
+    with library.unpacked(tmp_path / "media.tar", tmp_path) as files:
+        assert files[name].read_bytes() == b"film"
+    assert len(name) < 100
+    foreign = "b." + "y" * 253
+    library.pack({foreign: path}, tmp_path / "media.tar")
+    with library.unpacked(tmp_path / "media.tar", tmp_path) as files:
+        assert files[foreign].read_bytes() == b"film"
 
 
 def test_a_date_is_no_content(media: Path) -> None:
