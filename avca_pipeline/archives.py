@@ -16,7 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from avca_pipeline.errors import FormatError, PipelineError, machine_trouble
+from avca_pipeline.errors import (
+    MAY_PASS,
+    FormatError,
+    PipelineError,
+    TransientError,
+    machine_trouble,
+)
 from avca_pipeline.media import MediaError
 from avca_pipeline.progress import say
 
@@ -93,6 +99,7 @@ class Archive:
 
         Raises:
             MediaError: the member is damaged, too large, no file, or of a kind that nobody reads.
+            TransientError: the archive's disk is in trouble that may pass.
             PipelineError: the machine lacks something.
             OSError: the file cannot be written.
         """
@@ -122,6 +129,8 @@ class Archive:
         except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
             if trouble := machine_trouble(error):
                 raise PipelineError(f"{self.place}: cannot be read ({trouble})") from error
+            if isinstance(error, OSError) and error.errno in MAY_PASS:
+                raise TransientError(f"cannot be read: {where} but {_words(error)}") from error
             raise MediaError(f"damaged: {where} but {_words(error)}") from error
 
 

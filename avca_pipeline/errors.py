@@ -95,6 +95,12 @@ _MACHINE = frozenset(
 )
 
 
+# Of one file, and perhaps of its disk: the next run looks again.
+MAY_PASS = frozenset(
+    (errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EACCES, errno.EPERM, errno.EBUSY)
+)
+
+
 def machine_trouble(error: BaseException | None) -> str:
     """Returns what is wrong with the machine if that is behind an error, else an empty text."""
     seen = set()

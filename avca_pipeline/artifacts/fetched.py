@@ -13,6 +13,10 @@ from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, PipelineError
 
 OK, REJECTED = "ok", "rejected"
+PASSING = ("download failed", "cannot be read")
+"""What reasons of rejected clips begin with that may have passed by the next run."""
+TRIES_SUFFIX = ".tries"
+"""Of the file beside a table that counts the runs in which such trouble kept clips away."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,15 @@ COLUMNS = tuple(column.name for column in fields(FetchedClip))
 def write(path: Path, rows: Iterable[FetchedClip]) -> None:
     """Writes the table, one row for each clip in the order given."""
     write_csv(path, COLUMNS, ([_cell(getattr(row, name)) for name in COLUMNS] for row in rows))
+
+
+def tries(path: Path, of_clips: str = "") -> int:
+    """Returns the runs that a file counts; none if they are of other clips than those given."""
+    try:
+        count, _, counted_for = path.read_text(encoding="utf-8").strip().partition(" ")
+        return int(count) if of_clips in ("", counted_for) else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def read(path: Path) -> list[FetchedClip]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from avca_pipeline.artifacts import fetched, records
 from avca_pipeline.artifacts.features import AWAY_SUFFIX
-from avca_pipeline.artifacts.fetched import OK, FetchedClip
+from avca_pipeline.artifacts.fetched import OK, PASSING, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Record
 from avca_pipeline.config.typed import Entry
@@ -20,8 +20,6 @@ from avca_pipeline.planning.jobs import Job, Jobs
 
 NO_FILE = ("missing file", "not a media file")
 """Reasons of clips of which no file was read."""
-PASSING = ("download failed", "cannot be read")
-"""Reasons of rejected clips that may have passed by the next run."""
 
 
 @dataclass
@@ -148,7 +146,7 @@ def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
         return str(error)
     clips = jobs.listing(entry.name).clips
     raw = Path(jobs.config.results, entry.name, "raw")
-    is_tried_again = 0 < _tries(table) <= jobs.config.download.runs
+    is_tried_again = 0 < fetched.tries(table.with_suffix(TRIES_SUFFIX)) <= jobs.config.download.runs
     for row in rows:
         if is_tried_again and row.status != OK and row.reason.split(":")[0] in PASSING:
             return f"{row.clip_id} is tried again"
@@ -189,14 +187,6 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
-
-
-def _tries(table: Path) -> int:
-    """Returns in how many runs trouble that passes has kept clips of a shard away."""
-    try:
-        return int(table.with_suffix(".tries").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0
 
 
 def _is_same(row: FetchedClip, jobs: Jobs) -> bool:

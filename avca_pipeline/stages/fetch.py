@@ -2,13 +2,13 @@
 
 Three kinds of trouble are told apart. What is wrong with one clip is a row with a reason. What
 passes (a server that is busy) is a row with a reason too, and counted in ``<shard>.tries``, so that
-the next run fetches the shard again. What the machine lacks (room on the disk) ends the stage.
+the next run fetches the shard again; the count ends with the trouble, and begins anew with another
+list of clips. What the machine lacks (room on the disk) ends the stage.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import stat
 import traceback
@@ -23,21 +23,16 @@ from avca_pipeline import library, registry
 from avca_pipeline.addresses import redacted
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.atomic import file_sha256, sweep, writing
-from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
+from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import LimitsSettings, checked
 from avca_pipeline.downloads import DownloadSettings, Network
 from avca_pipeline.downloads import check as check_downloads
-from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
+from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober
 from avca_pipeline.progress import Progress, say
-
-# Of one file, and perhaps of its disk: the next run looks again.
-MAY_PASS = frozenset(
-    (errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EACCES, errno.EPERM, errno.EBUSY)
-)
 
 
 def run(
@@ -89,9 +84,12 @@ def run(
         media = {row.name: Path(row.path) for row in table if row.status == OK}
         library.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
     num_passing = sum(row.passes for row in rows)
+    tries = out.with_suffix(TRIES_SUFFIX)
     if num_passing:
-        _count_try(out.with_suffix(".tries"), loading.runs)
+        _count_try(tries, loading.runs, file_sha256(clips))
     fetched.write(out, table)
+    if not num_passing:
+        tries.unlink(missing_ok=True)
     rejected = sum(row.status == REJECTED for row in table)
     again = f", {num_passing} of them for now, to be tried again" if num_passing else ""
     say(f"{title}: {len(table) - rejected} clips usable, {rejected} rejected{again}")
@@ -147,10 +145,10 @@ def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
     except MediaError as error:
         reason = str(error)
     except TransientError as error:
-        reason, passes = (
-            f"download failed: {error}".replace("failed: download failed", "failed"),
-            True,
-        )
+        reason, passes = str(error), True
+        if reason.split(":")[0] not in PASSING:
+            # Once its file is known, nothing is downloaded any more.
+            reason = f"{'cannot be read' if state else 'download failed'}: {reason}"
     except PipelineError:
         raise
     except Exception as error:
@@ -248,11 +246,15 @@ def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
     )
 
 
-def _count_try(path: Path, most: int) -> None:
-    """Counts a run that had trouble which passes; up to the most of it the workflow runs again."""
-    count = 0
-    with contextlib.suppress(OSError, ValueError):
-        count = int(path.read_text())
+def _count_try(path: Path, most: int, of_clips: str) -> None:
+    """Counts a run that had trouble which passes; up to the most of it the workflow runs again.
+
+    Args:
+        path: of the count.
+        most: runs that try again.
+        of_clips: digest of the list of clips; what was counted for another one is not added to.
+    """
+    count = fetched.tries(path, of_clips)
     if most and count <= most:  # one more than it is tried again
         with writing(path) as temporary:
-            temporary.write_text(f"{count + 1}\n")
+            temporary.write_text(f"{count + 1} {of_clips}\n")

@@ -18,7 +18,7 @@ from avca_pipeline import archives, library
 from avca_pipeline.artifacts import fetched
 from avca_pipeline.artifacts.fetched import OK, REJECTED
 from avca_pipeline.datasets import demo
-from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.errors import FormatError, PipelineError, TransientError
 from avca_pipeline.media import MediaError
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
@@ -171,6 +171,35 @@ def test_a_member_of_any_damage_is_one_row(kind: str, film: bytes, tmp_path: Pat
         assert rows[BAD].reason.startswith(reason)
     left = [path.read_bytes() for path in raw.iterdir()]
     assert SECRET not in left
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_a_disk_in_trouble_is_not_a_damaged_member(
+    write: Callable[[Path, dict[str, bytes]], Path], tmp_path: Path
+) -> None:
+    """It may pass, so that the row is tried again."""
+    content = np.random.default_rng(0).bytes(100_000)  # more than the reader has in advance
+    path = write(tmp_path / "a", {f"{BAD}.avi": content, f"{GOOD}.avi": content})
+    settings = {"path": str(path)}
+    manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    clips = tmp_path / "shards" / "00000-of-00001.csv"
+    reader = archives.opened(path).archive  # type: ignore[attr-defined]
+    descriptor = (reader.fp if write is write_zip else reader.fileobj).fileno()
+    with open("/proc/self/mem", "rb") as unreadable:  # as a bad sector is
+        os.dup2(unreadable.fileno(), descriptor)
+    fetch.run("ucf101", settings, clips, tmp_path / "raw", tmp_path / "fetched.csv")
+    for row in fetched.read(tmp_path / "fetched.csv"):
+        assert row.reason.startswith(f"cannot be read: {path.name} has {row.clip_id}.avi but Input")
+    assert (tmp_path / "fetched.tries").exists()
+
+
+def test_a_disk_in_trouble_is_not_a_damaged_member_of_rar(tmp_path: Path) -> None:
+    path = write_rar(tmp_path / "a", {f"{BAD}.avi": b"one two three"})
+    archive = archives.opened(path)
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(TransientError, match=r"^cannot be read: a\.rar has .* but Input/output"):
+        archive.copy(f"{BAD}.avi", tmp_path / "out")
 
 
 def test_links_within_an_archive_lead_to_what_they_name(film: bytes, tmp_path: Path) -> None:
