@@ -88,19 +88,25 @@ def sweep(folder: Path) -> None:
 
 
 def _created(target: Path, *, is_folder: bool) -> tuple[Path, int]:
-    """Returns a new file or folder and a descriptor that holds its lock."""
+    """Returns a new file or folder and a descriptor that holds its lock.
+
+    Raises:
+        FileNotFoundError: the folder that it is to lie in does not exist.
+    """
     while True:
         path = target.with_name(_name(target.name))
-        with contextlib.suppress(FileNotFoundError):
-            if is_folder:
-                path.mkdir()
+        if is_folder:
+            path.mkdir()
+            try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            else:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            # Another job that saw it before it was locked has the lock or has removed it.
-            if locks.try_lock(descriptor) is not False and _is_same(path, descriptor):
-                return path, descriptor
-            os.close(descriptor)
+            except FileNotFoundError:  # Another job has removed it already.
+                continue
+        else:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        # Another job that saw it before it was locked has the lock or has removed it.
+        if locks.try_lock(descriptor) is not False and _is_same(path, descriptor):
+            return path, descriptor
+        os.close(descriptor)
 
 
 def _is_same(path: Path, descriptor: int) -> bool:

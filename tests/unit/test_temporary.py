@@ -248,6 +248,19 @@ def test_every_name_that_the_target_may_have(
     assert names(tmp_path) == [name]
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_where_there_is_no_folder_nothing_is_written(kind: str, tmp_path: Path) -> None:
+    """Such as one that was removed while a job wrote into it; in a process that may be ended."""
+    code = "import sys; from pathlib import Path; from avca_pipeline.artifacts import temporary\n"
+    code += f"with temporary.temporary_{kind}(Path(sys.argv[1])): pass"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "gone" / "a")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "FileNotFoundError" in done.stderr.splitlines()[-1]
+    assert names(tmp_path) == []
+
+
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     for number in range(2):
         with atomic.writing_folder(tmp_path / "a") as folder:
