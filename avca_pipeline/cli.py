@@ -25,6 +25,8 @@ from avca_pipeline.sealing import unsealed
 
 # Options of commands that take all shards of something; the first one stands for all.
 SHARDS = ("fetched", "features")
+# Options with parts of the config, in which the workflow hides the secrets of addresses.
+SEALED = ("settings", "download")
 # What commands make, by their options.
 MAKES = {
     **dict.fromkeys(
@@ -75,8 +77,12 @@ def _call(options: argparse.Namespace) -> None:
     """Runs a command; in the workflow only on what it expects, and with a record of the result.
 
     Raises:
-        PipelineError: an input is not what the workflow expects, or changed meanwhile.
+        PipelineError: an input is not what the workflow expects, or changed meanwhile; or the
+            rest of an address in the settings is not in the environment.
     """
+    for option in SEALED:
+        if (given := getattr(options, option, None)) is not None:
+            setattr(options, option, unsealed(given))
     for option in SHARDS:
         if isinstance(given := getattr(options, option, None), list):
             setattr(options, option, all_shards(given))
@@ -246,13 +252,9 @@ def _device(o: argparse.Namespace) -> str:
 
 def _json(text: str) -> Any:
     try:
-        value = parse_json(text)
+        return parse_json(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
-    try:
-        return unsealed(value)
-    except PipelineError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
