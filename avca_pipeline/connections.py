@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import socket
 import threading
 import time
@@ -13,18 +14,31 @@ from typing import Any
 MIN_BYTES_PER_S = 1024
 
 
+def least_bytes_per_s(rate_bytes_per_s: float | None) -> float:
+    """Returns what a connection must bring, given what it may: who is held back is not slow."""
+    return min(MIN_BYTES_PER_S, (rate_bytes_per_s or math.inf) / 2)
+
+
 class Watch:
     """Cuts a connection that takes too long or brings too little.
 
     A limit for each read does not do: a byte now and then keeps each read short.
 
     Args:
-        period_s: within which an answer must come, and after that `MIN_BYTES_PER_S` on average.
+        period_s: within which an answer must come, and after that the least that counts.
         max_s: in all.
         proxy: address of one; else the environment's.
+        least_bytes_per_s: the least that counts, on average over a period.
     """
 
-    def __init__(self, period_s: float, max_s: float, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        period_s: float,
+        max_s: float,
+        proxy: str | None = None,
+        least_bytes_per_s: float = MIN_BYTES_PER_S,
+    ) -> None:
+        self.least_bytes_per_s = least_bytes_per_s
         self.period_s, self.max_s, self.proxy = period_s, max_s, proxy
         self.has_answered = False
         self.received = 0
@@ -67,8 +81,8 @@ class Watch:
                 self.problem = f"took longer than {self.max_s:g} s"
             elif not self.has_answered:
                 self.problem = f"no answer within {self.period_s:g} s"
-            elif had_answered and self.received - before < MIN_BYTES_PER_S * self.period_s:
-                self.problem = f"brought less than {MIN_BYTES_PER_S} bytes a second"
+            elif had_answered and self.received - before < self.least_bytes_per_s * self.period_s:
+                self.problem = f"brought less than {self.least_bytes_per_s:g} bytes a second"
             before, had_answered = self.received, self.has_answered
             if self.problem:
                 for connected in self.sockets:

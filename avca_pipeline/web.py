@@ -199,7 +199,8 @@ def _download_rest(
     note = partial.known()
     have = partial.path.stat().st_size if note else 0
     headers = {"Range": f"bytes={have}-", "If-Range": note["version"]} if have else {}
-    watch = connections.Watch(bounds.timeout_s, bounds.max_s, bounds.proxy)
+    least = connections.least_bytes_per_s(bounds.rate_bytes_per_s)
+    watch = connections.Watch(bounds.timeout_s, bounds.max_s, bounds.proxy, least)
     try:
         with watch, watch.opened(address, headers, authorization) as response:
             have = _begun(response, partial, note, have)
@@ -280,10 +281,13 @@ def _receive(
     length = _number(response.headers.get("Content-Length"))
     expected = None if length is None else have + length
     size, begun_s, max_bytes = have, time.monotonic(), bounds.max_bytes
+    # At a limited rate, several pieces within the time that the watch looks at.
+    piece = min(CHUNK_BYTES, (bounds.rate_bytes_per_s or math.inf) * bounds.timeout_s / 4)
+    piece_bytes = max(1, int(piece))
     if (expected or 0) <= max_bytes:
         total = max(1, math.ceil((expected or 0) / CHUNK_BYTES))
         with partial.appending() as write, Progress(name, total, "MiB") as progress:
-            while (chunk := response.read1(CHUNK_BYTES)) and size <= max_bytes:
+            while (chunk := response.read1(piece_bytes)) and size <= max_bytes:
                 if watch.problem:
                     raise _FailedError(watch.problem)
                 write(chunk)

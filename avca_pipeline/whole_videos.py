@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from avca_pipeline.connections import MIN_BYTES_PER_S
+from avca_pipeline.connections import least_bytes_per_s
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
@@ -135,9 +135,9 @@ class _Watch:
         if now - self.begun_s > self.settings.max_s:
             raise TimeoutError(f"took longer than {self.settings.max_s:g} s")
         if now - self.period_s > self.settings.timeout_s:
-            least = MIN_BYTES_PER_S * self.settings.timeout_s
-            if self.before and came - self.before < least:
-                raise TimeoutError(f"brought less than {MIN_BYTES_PER_S} bytes a second")
+            least = least_bytes_per_s(self.settings.rate_bytes_per_s)
+            if self.before and came - self.before < least * self.settings.timeout_s:
+                raise TimeoutError(f"brought less than {least:g} bytes a second")
             self.period_s, self.before = now, came
         # Of a video in fragments nothing tells whether the next one is of the same video.
         if self.version and state.get("fragment_index") is None:

@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from avca_pipeline import downloads
+from avca_pipeline import downloads, whole_videos
 from avca_pipeline.artifacts import fetched
 from avca_pipeline.downloads import DownloadSettings, Network
 from avca_pipeline.errors import PipelineError, TransientError
@@ -327,6 +328,33 @@ def test_a_stretch_of_a_file_that_does_not_begin_at_0(tmp_path: Path) -> None:
     same = [np.array_equal(brightness[k:], expected[1][: 6 * FPS - k]) for k in range(3)]
     assert any(same)
     assert len(samples) == pytest.approx(6 * RATE_HZ, abs=2500)
+
+
+@pytest.mark.parametrize(
+    ("rate_bytes_per_s", "brought", "is_too_slow"),
+    [(100, 80, False), (100, 20, True), (None, 900, True), (10**6, 900, True), (None, 1100, False)],
+)
+def test_how_slow_is_too_slow(
+    rate_bytes_per_s: int | None,
+    brought: int,
+    is_too_slow: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bytes a second are held against what the user allows, as far as that is less."""
+    now = [0.0]
+    monkeypatch.setattr(whole_videos, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    settings = DownloadSettings(rate_bytes_per_s=rate_bytes_per_s, timeout_s=30)
+    watch = whole_videos._Watch(tmp_path / "a", settings, 10**9)
+    now[0] = 31.0
+    watch.look({"downloaded_bytes": 1})
+    now[0] = 62.0
+    state = {"downloaded_bytes": 1 + brought * 31}
+    if is_too_slow:
+        with pytest.raises(TimeoutError, match="bytes a second"):
+            watch.look(state)
+    else:
+        watch.look(state)
 
 
 def test_missing_cookies_are_named(tmp_path: Path) -> None:

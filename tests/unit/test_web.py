@@ -196,6 +196,26 @@ def test_who_sends_too_little_is_left(where: str, tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_who_is_held_back_is_not_slow(tmp_path: Path) -> None:
+    """Below the least that counts otherwise, and with less in all than is read at a time."""
+    content = bytes(range(240))
+
+    def handle(request: Request) -> None:
+        asked = request.headers.get("Range", "")
+        start = int(asked[6:-1]) if asked else 0
+        part = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if start < len(content):
+            code = 206 if asked else 200
+            request.answer(content[start:], code, Content_Range=part, ETag='"1"')
+        else:
+            request.answer(b"", 416)
+
+    polite = Bounds(attempts=3, timeout_s=1, back_off_s=0, rate_bytes_per_s=80)
+    with serving(handle) as base:
+        web.download(f"{base}/a", tmp_path / "a", polite)
+    assert (tmp_path / "a").read_bytes() == content
+
+
 def test_an_attempt_ends_in_time(tmp_path: Path) -> None:
     """However fast it is: there is no end to what this server sends."""
 
