@@ -75,6 +75,8 @@ def test_whole_and_stretches_are_what_ffmpeg_decodes(name: str, shape: str, tmp_
         assert 0 <= num_before <= 2
         assert found == expected[num_before:]
         assert len(set(found)) >= SECONDS * synthetic.RATE_HZ - 2
+        if name == "avi":  # ffmpeg 5 leaves a frame empty behind the first one, see `timeline`
+            expected = expected[num_before:]
         for start, end in SEGMENTS:
             begin, stop = (round(time * synthetic.RATE_HZ) for time in (start, end))
             assert shown(path, start, end) == expected[begin:stop], (start, end)
