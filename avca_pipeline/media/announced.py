@@ -34,7 +34,9 @@ ANNOUNCING = frozenset(
         "wv",
     }
 )
-RIFF_HEADER_BYTES = 200  # with some room for what is no sound
+# In these a stream is said to be as long as the file.
+SAY_IT_OF_THE_FILE = frozenset({"asf", "asf_o", "wtv"})
+RIFF_SLACK_BYTES = 200  # the end of an AVI file may lack as much: an index, or padding
 # What begins the tag of MP3 files that counts their frames.
 MP3_COUNTS = (b"Xing", b"Info", b"VBRI")
 
@@ -42,7 +44,8 @@ MP3_COUNTS = (b"Xing", b"Info", b"VBRI")
 def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | None, bool]:
     """Returns where on the line a file is to end, and whether that is said of this stream.
 
-    ``None`` where nothing is said in advance: FFmpeg then looks at what there is, or guesses.
+    ``None`` where nothing is said in advance: FFmpeg then looks at what there is, or guesses. What
+    RIFF files announce is a number of bytes, see `has_all_riff_bytes` and `wav_sound_bytes`.
     """
     if not announces(path, container):
         return None, False
@@ -50,13 +53,14 @@ def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | No
     if container.format.name == "avi":
         # Programs that record leave headers behind that mean nothing; a file that has all its bytes
         # is whole. Of one that was cut off FFmpeg corrects the length by what it finds.
-        if riff_bytes(path) <= path.stat().st_size:
+        if has_all_riff_bytes(path):
             return None, False
         length = max(length, stream.frames)
-    bit_rate = stream.codec_context.bit_rate
-    if container.format.name == "wav" and bit_rate:  # the same
-        length = max(length, int(riff_bytes(path) * 8 / bit_rate / stream.time_base))
-    if length:
+    codec = stream.codec_context
+    if container.format.name == "wav" and codec.name.startswith("pcm_") and codec.bit_rate:
+        # FFmpeg corrects the length here as well. Of other codecs, only it knows the length.
+        length = max(length, int(wav_sound_bytes(path) * 8 / codec.bit_rate / stream.time_base))
+    if length and container.format.name not in SAY_IT_OF_THE_FILE:
         return ((stream.start_time or 0) + length) * float(stream.time_base) - start_s(
             container
         ), True
@@ -93,10 +97,38 @@ def announces(path: Path, container: Any) -> bool:
     return any(tag in beginning for tag in MP3_COUNTS)
 
 
-def riff_bytes(path: Path) -> int:
-    """Returns how many bytes a WAV file says it has; 0 where a program that streamed it did not."""
+def has_all_riff_bytes(path: Path) -> bool:
+    """Returns whether a file has as many bytes as its RIFF chunks say; a large AVI has several."""
+    num_bytes, begin = path.stat().st_size, 0
     with open(path, "rb") as file:
-        beginning = file.read(8)
-    size = int.from_bytes(beginning[4:], "little")
-    is_unknown = size & 0x7FFFFFFF > 0x7FFFFF00  # its writer put in the most there can be
-    return 0 if beginning[:4] != b"RIFF" or is_unknown else max(0, size - RIFF_HEADER_BYTES)
+        while begin < num_bytes:
+            file.seek(begin)
+            name, size = _chunk(file.read(8))
+            if name != b"RIFF" or not size:
+                break
+            begin += 8 + size + size % 2
+    return begin - RIFF_SLACK_BYTES <= num_bytes
+
+
+def wav_sound_bytes(path: Path) -> int:
+    """Returns how many bytes of sound a WAV file says it has; 0 where it does not say it."""
+    with open(path, "rb") as file:
+        begin = 12  # behind the name of the format
+        if file.read(begin)[:4] != b"RIFF":
+            return 0
+        while len(header := file.read(8)) == 8:
+            name, size = _chunk(header)
+            if name == b"data":
+                return size
+            begin += 8 + size + size % 2
+            file.seek(begin)
+    return 0
+
+
+def _chunk(header: bytes) -> tuple[bytes, int]:
+    """Returns the name of a chunk of RIFF and its size; 0 where a program that streamed put none.
+
+    Such programs put in 0, or about the most that there can be, with or without a sign.
+    """
+    size = int.from_bytes(header[4:8], "little")
+    return header[:4], size if 0 < size & 0x7FFFFFFF < 0x7FFFF000 else 0

@@ -2,7 +2,8 @@
 
 **Time** runs from the beginning of the file, which is its earliest time stamp of any stream. What a
 file says about counts places nothing. A stretch of a file is the same as that stretch of the
-whole file.
+whole file, but for AAC with perceptual noise substitution: its decoder makes noise up, as loud as
+it was, but other noise where it does not begin at the file's beginning.
 
 **A gap** (time stamps go on later than what came before has lasted) stays as long as it is: the
 picture before it is held, and the sound is silent. Silence also stands for sound that begins later
@@ -101,6 +102,7 @@ class Track:
             frames.close()
             notes.current().take_back(before)
             self._num_sent = self._num_damaged = 0
+            self.arrived_s, self.repeated_until_s = None, 0.0
             with opened(self.path) as container:
                 self.container, self.stream = container, best_stream(container, self.kind)
                 self.prepare(self.stream)

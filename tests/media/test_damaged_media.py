@@ -96,6 +96,94 @@ def test_a_shorter_stream_is_not_cut_off(tmp_path: Path) -> None:
         assert len(shown(path)) == pytest.approx(100, abs=1)
 
 
+@pytest.mark.parametrize("suffix", ["asf", "wmv", "wtv"])
+def test_a_shorter_stream_of_a_file_that_says_its_own_length_of_each(
+    suffix: str, tmp_path: Path
+) -> None:
+    options = "-c:v mpeg2video -q:v 2 -c:a mp2" if suffix == "wtv" else "-c:v wmv2 -c:a wmav2"
+    inputs = synthetic.sources(tmp_path, 4.0)
+    for name, filters in (
+        ("sound", ["-af", "atrim=0:1.5"]),
+        ("picture", ["-vf", "trim=end_frame=38"]),
+    ):
+        path = tmp_path / f"{name}.{suffix}"
+        ffmpeg(*inputs, "-map", 0, "-map", 1, *options.split(), *filters, path)
+        lengths_s = (len(heard(path)) / SOUND_HZ, len(shown(path)) / synthetic.RATE_HZ)
+        expected_s = (1.5, 4.0) if name == "sound" else (4.0, 1.5)
+        assert lengths_s == pytest.approx(expected_s, abs=0.1)
+
+
+def wav_chunks(path: Path) -> list[tuple[bytes, bytes]]:
+    content = path.read_bytes()
+    found, at = [], 12
+    while at < len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        found.append((content[at : at + 4], content[at + 8 : at + 8 + size]))
+        at += 8 + size + size % 2
+    return found
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return name + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
+
+
+@pytest.mark.parametrize("name", [b"id3 ", b"JUNK", b"odd "])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_wav_file_with_much_that_is_no_sound(
+    name: bytes, is_before: bool, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "wav", "-vn -c:a pcm_s16le", seconds=1.0)
+    sound = heard(path)
+    chunks = wav_chunks(path)
+    place = [found for found, _ in chunks].index(b"data") + (not is_before)
+    chunks.insert(place, (name, bytes(100_001)))
+    body = b"WAVE" + b"".join(chunk(*one) for one in chunks)
+    path.write_bytes(chunk(b"RIFF", body))
+    assert np.array_equal(heard(path), sound)
+    if is_before:
+        path.write_bytes(chunk(b"RIFF", body)[: 100_000 + len(sound) * 2])
+        with pytest.raises(MediaError, match="truncated"):
+            heard(path)
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav", "g722", "libmp3lame -q:a 0"])
+def test_a_wav_file_whose_sound_is_compressed(codec: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "wav", f"-vn -c:a {codec}", seconds=2.0)
+    assert len(heard(path)) / SOUND_HZ == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_file_whose_writer_did_not_know_its_length(size: int, tmp_path: Path) -> None:
+    path = write(tmp_path, "wav", "-vn -c:a pcm_s16le", seconds=1.0)
+    content = bytearray(path.read_bytes())
+    at = content.find(b"data")
+    for place in (4, at + 4):
+        content[place : place + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert len(heard(path)) == SOUND_HZ
+
+
+def test_an_avi_file_of_several_riff_chunks(tmp_path: Path) -> None:
+    """As large ones are: each chunk says its own size."""
+    path = write(tmp_path, "avi", "-c:v mjpeg -q:v 2 -c:a pcm_s16le")
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = path.read_bytes()
+    content = content[: content.rfind(b"idx1")]
+    split = content.find(packets[40]) - 8
+    first, rest = bytearray(content[:split]), content[split:]
+    first[4:8] = (len(first) - 8).to_bytes(4, "little")
+    movie = first.rfind(b"LIST", 0, first.find(b"movi"))
+    first[movie + 4 : movie + 8] = (len(first) - movie - 8).to_bytes(4, "little")
+    whole = bytes(first) + chunk(b"RIFF", b"AVIX" + chunk(b"LIST", b"movi" + rest))
+    path.write_bytes(whole)
+    assert shown(path) == list(range(100))
+    for share in (0.6, 0.3):
+        for read in (shown, heard):
+            with pytest.raises(MediaError, match="truncated"):
+                read(cut(path, share))
+
+
 def damaged(path: Path, stream: str, every: int, first: int = 10) -> Path:
     """Returns a copy of a file in which some packets of a stream hold nonsense."""
     content = bytearray(path.read_bytes())
