@@ -65,8 +65,9 @@ class Clock:
             stream = _Stream(float(packet.time_base))  # slow, and always the same
             self.streams[packet.stream_index] = stream
         unit_s, has_jumped = stream.unit_s, False
-        # Times of display would go back and forth where there are B-frames.
-        if packet.dts is not None:
+        # Times of display would go back and forth where there are B-frames. What an edit list hides
+        # may lie behind what is shown next.
+        if packet.dts is not None and not packet.is_discard:
             stamp_s = packet.dts * unit_s
             has_jumped = self._is_jump(stream, stamp_s + stream.shift_s)
             if has_jumped:

@@ -198,7 +198,7 @@ def _timed(
     unit, usual_s = float(track.stream.time_base), float(1 / _rate(track.stream))
     next_s: float | None = None
     for frame, known_s in track.decoded(begin_s):
-        expected_s = begin_s if next_s is None else next_s
+        expected_s = 0.0 if next_s is None else next_s  # without a time, it is the file's first
         time_s = expected_s if known_s is None else known_s
         duration_s = frame.duration * unit if frame.duration else usual_s
         if next_s is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -154,6 +155,62 @@ def test_frames_that_an_edit_list_hides(tmp_path: Path) -> None:
     count, rate = frame_count(cut, None, None, LIMITS)
     assert rate == 25
     assert count == sum(1 for _ in native_frames(cut, None, None, LIMITS))
+
+
+def with_edits(path: Path, edits: list[tuple[float, float]]) -> Path:
+    """Returns a copy of an MP4 that shows stretches of it: how long, and from when on."""
+    content = path.read_bytes()
+    with av.open(str(path)) as container:
+        rates = [1 / stream.time_base for stream in container.streams]
+
+    def written(box: bytes) -> bytes:
+        kind, body = box[4:8], box[8:]
+        if kind == b"elst":
+            delay, rate = struct.unpack(">i", body[12:16])[0], rates.pop(0)
+            entries = [
+                struct.pack(">Iihh", round(1000 * length_s), round(begin_s * rate) + delay, 1, 0)
+                for length_s, begin_s in edits
+            ]
+            body = struct.pack(">II", 0, len(edits)) + b"".join(entries)
+        if kind in (b"moov", b"trak", b"edts"):
+            parts, at = [], 0
+            while at < len(body):
+                size = int.from_bytes(body[at : at + 4], "big")
+                parts.append(written(body[at : at + size]))
+                at += size
+            body = b"".join(parts)
+        return (8 + len(body)).to_bytes(4, "big") + kind + body
+
+    movie = content.find(b"moov") - 4  # the last one of the file, so that no offset moves
+    target = path.with_name("edited.mp4")
+    target.write_bytes(content[:movie] + written(content[movie:]))
+    return target
+
+
+@pytest.mark.parametrize(
+    "edits", [[(1.0, 0.0), (2.0, 3.0)], [(1.0, 3.6), (1.6, 0.8)], [(0.8, 2.0)] * 3]
+)
+def test_an_edit_list_of_several_stretches(
+    edits: list[tuple[float, float]], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "whole.mp4", *H264, "-c:a", "aac", seconds=6.0)
+    edited = with_edits(path, edits)
+    numbers = [
+        round(25 * begin_s) + n for length_s, begin_s in edits for n in range(round(25 * length_s))
+    ]
+    expected, expected_sound = synthetic.reference(edited)
+    assert [n for n, before in zip(expected, [-1, *expected], strict=False) if n != before] == (
+        numbers
+    )
+    found = shown(edited)
+    assert found == expected
+    assert shown(edited, 1.2, 1.8) == expected[30:45]
+    assert notes_of(edited).num_jumps == 0
+    sound = heard(edited)
+    if len(edits) == 2:  # where whole frames of sound overlap, ffmpeg 5 keeps a little more
+        same_sound(sound, expected_sound)
+    begin, end = round(1.2 * SOUND_HZ), round(1.8 * SOUND_HZ)
+    same_sound(heard(edited, 1.2, 1.8), sound[begin:end])
 
 
 @pytest.mark.parametrize(
@@ -318,3 +375,14 @@ def test_a_file_whose_index_cannot_be_used_is_read_from_its_beginning(tmp_path: 
         assert found in (expected[round(start * 25) :][: len(found)],
                          expected[round(start * 25) - 1 :][: len(found)])  # fmt: skip
         assert len(found) == round((end - start) * 25)
+
+
+@pytest.mark.parametrize("coding", ["h264 libx264 -bf 2", "h264 libx264 -bf 0"])
+def test_a_stretch_of_a_stream_without_time_stamps(coding: str, tmp_path: Path) -> None:
+    suffix, codec = coding.split(" ", 1)
+    path = tmp_path / f"a.{suffix}"
+    options = f"-map 0 -c:v {codec} -pix_fmt yuv420p -g 20".split()
+    ffmpeg(*synthetic.sources(tmp_path, 4.0), *options, path)
+    assert shown(path) == list(range(100))
+    for start, end in ((0.4, 1.2), (2.32, 3.2)):
+        assert shown(path, start, end) == list(range(round(25 * start), round(25 * end)))
