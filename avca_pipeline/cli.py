@@ -234,7 +234,7 @@ def _device(o: argparse.Namespace) -> str:
     """Returns ``cuda`` where there is one, after giving torch its threads and its GPU."""
     from avca_pipeline.lazy import torch
 
-    names = [] if o.device == "cpu" else gpus.visible()
+    names, why = ([], "") if o.device == "cpu" else gpus.visible_or_why()
     if names:
         name = gpus.take(names, o.jobs_per_gpu)
         gpus.choose(name)
@@ -244,7 +244,12 @@ def _device(o: argparse.Namespace) -> str:
     # torch is asked only where there is something to ask about: it looks at every GPU.
     is_usable = bool(names) and torch.cuda.is_available()
     if o.device == "cuda" and not is_usable:
-        raise PipelineError("--device cuda: there is no usable GPU; leave it out to use the CPU")
+        because = "torch cannot use it" if names else why
+        raise PipelineError(
+            f"--device cuda: there is no usable GPU ({because}); leave it out to use the CPU"
+        )
+    if o.device == "auto" and not names and gpus.is_expected():
+        say(f"avca {o.command}: CUDA shows no GPU ({why}); on the CPU")
     if names and not is_usable:
         say(f"avca {o.command}: torch cannot use this GPU; on the CPU instead")
     return "cuda" if is_usable else "cpu"

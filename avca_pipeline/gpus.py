@@ -41,6 +41,7 @@ CUDA_VARIABLES = ("CUDA_VISIBLE_DEVICES",)
 HIP_VARIABLES = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 CHOOSING = (*HIP_VARIABLES, "CUDA_DEVICE_ORDER")
 HIP = "HIP-"
+NVIDIA = Path("/proc/driver/nvidia")
 
 # Prints the version of CUDA that the driver has and the ids of the GPUs that it shows, in its
 # order. The driver's own interface opens no context on any of them.
@@ -48,8 +49,8 @@ ASK_CUDA = """
 import ctypes
 cuda = ctypes.CDLL("libcuda.so.1")
 def call(name, *arguments):
-    if getattr(cuda, name)(*arguments):
-        raise SystemExit(1)
+    if error := getattr(cuda, name)(*arguments):
+        raise SystemExit(f"{name}: error {error}")
 call("cuInit", 0)
 number, device = ctypes.c_int(), ctypes.c_int()
 call("cuDriverGetVersion", ctypes.byref(number))
@@ -75,18 +76,36 @@ def visible(environment: Mapping[str, str] = os.environ) -> list[str]:
     They are in CUDA's order, and ``CUDA_VISIBLE_DEVICES`` means what it means to CUDA. A GPU that
     is cut up (MIG) counts as its parts, of which CUDA itself shows one at a time.
     """
+    return visible_or_why(environment)[0]
+
+
+def visible_or_why(environment: Mapping[str, str] = os.environ) -> tuple[list[str], str]:
+    """Returns what `visible` does, and why that is nothing."""
     built = _torch_built_for()
     if built.get("hip"):
-        return _of_hip(environment)
+        return _of_hip(environment), "this torch is built for AMD's GPUs, and HIP shows none"
     if not built.get("cuda"):
-        return []
-    lines = _asked(ASK_CUDA, environment)
-    if not lines or int(lines[0]) // 1000 < int(str(built["cuda"]).split(".")[0]):
-        return []  # The driver is too old for this torch.
+        return [], "this torch is built without CUDA"
+    lines, trouble = _asked(ASK_CUDA, environment)
+    if not lines:
+        chosen = environment.get("CUDA_VISIBLE_DEVICES")
+        return [], trouble + ("" if chosen is None else f"; CUDA_VISIBLE_DEVICES is {chosen!r}")
+    if int(lines[0]) // 1000 < int(str(built["cuda"]).split(".")[0]):
+        has = f"{int(lines[0]) // 1000}.{int(lines[0]) % 1000 // 10}"
+        return (
+            [],
+            f"its driver is for CUDA {has}, which is too old for this torch ({built['cuda']})",
+        )
     parts = _parts()
     if lines[1:] and any(name.startswith("MIG-") for gpu in parts for name in gpu):
-        return _of_parts(parts, environment.get("CUDA_VISIBLE_DEVICES"))
-    return list(dict.fromkeys(lines[1:]))
+        chosen = environment.get("CUDA_VISIBLE_DEVICES")
+        return _of_parts(parts, chosen), f"no part of a GPU is CUDA_VISIBLE_DEVICES={chosen!r}"
+    return list(dict.fromkeys(lines[1:])), "there is none"
+
+
+def is_expected() -> bool:
+    """Returns whether this machine has a driver of NVIDIA's, so that no GPU is a surprise."""
+    return NVIDIA.exists()
 
 
 def choose(name: str, environment: MutableMapping[str, str] = os.environ) -> None:
@@ -104,22 +123,26 @@ def _torch_built_for() -> dict[str, Any]:
     return runpy.run_path(str(Path(found.origin).with_name("version.py")))
 
 
-def _asked(code: str, environment: Mapping[str, str]) -> list[str]:
-    """Returns the lines that Python code prints in a process with these variables."""
+def _asked(code: str, environment: Mapping[str, str]) -> tuple[list[str], str]:
+    """Returns the lines that Python code prints in a process with these variables, or its error."""
     own = {name: value for name, value in os.environ.items() if name not in CHOOSING}
     chosen = {name: environment[name] for name in CHOOSING if name in environment}
     try:
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code], env=own | chosen,
-            capture_output=True, text=True, check=True, timeout=ASK_S,
-        ).stdout.split()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return []
+            capture_output=True, text=True, check=False, timeout=ASK_S,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return [], getattr(error, "strerror", None) or f"no answer in {ASK_S:g} s"
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        return [], said[-1] if said else f"exit code {done.returncode}"
+    return done.stdout.split(), ""
 
 
 def _of_hip(environment: Mapping[str, str]) -> list[str]:
     """Returns AMD's GPUs by number, the only name that HIP takes."""
-    count = int("".join(_asked(ASK_HIP, environment)) or 0)
+    count = int("".join(_asked(ASK_HIP, environment)[0]) or 0)
     given = next((environment[name] for name in HIP_VARIABLES if name in environment), None)
     numbers = map(str, range(count)) if given is None else map(str.strip, given.split(","))
     return [f"{HIP}{number}" for number in numbers][:count]

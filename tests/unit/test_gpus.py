@@ -85,6 +85,14 @@ assert "torch" not in sys.modules
 print(json.dumps(gpus.visible()))
 assert "torch" not in sys.modules
 """
+DEVICE = """
+import argparse
+from pathlib import Path
+from avca_pipeline import cli, gpus
+gpus.NVIDIA = Path({driver!r})
+options = dict(device="auto", jobs_per_gpu=1, threads=None, command="train")
+assert cli._device(argparse.Namespace(**options)) == "cpu"
+"""
 
 
 class Machine:
@@ -112,16 +120,24 @@ class Machine:
         (self.folder / "torch/cuda.py").write_text(f"def device_count():\n    return {count}\n")
 
     def visible(self, **variables: str) -> list[str]:
+        names: list[str] = json.loads(self._run(VISIBLE, variables).stdout)
+        return names
+
+    def device(self, *, has_nvidia: bool, **variables: str) -> str:
+        """Returns what a job says that may use a GPU and gets none."""
+        code = DEVICE.format(driver=str(self.folder if has_nvidia else self.folder / "none"))
+        return self._run(code, variables).stderr
+
+    def _run(self, code: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         left_out = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES")
         environment = {name: v for name, v in os.environ.items() if name not in left_out}
         done = subprocess.run(
-            [sys.executable, "-c", VISIBLE],
+            [sys.executable, "-c", code],
             env=environment | self.variables | variables,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        names: list[str] = json.loads(done.stdout)
-        return names
+        return done
 
 
 @pytest.fixture
@@ -192,17 +208,39 @@ def asked(*_: object, **__: object) -> bool:
 def test_on_the_cpu_no_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("is_available", "device_count", "init"):
         monkeypatch.setattr(torch.cuda, name, asked)
-    monkeypatch.setattr(gpus, "visible", asked)
+    monkeypatch.setattr(gpus, "visible_or_why", asked)
     assert cli._device(options("cpu")) == "cpu"
 
 
 def test_job_and_scheduler_decide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that the scheduler does not count has no lock, so that no job may use it."""
-    monkeypatch.setattr(gpus, "visible", list)
+    monkeypatch.setattr(gpus, "visible_or_why", lambda: ([], "none of these"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert cli._device(options("auto")) == "cpu"
-    with pytest.raises(PipelineError, match="no usable GPU"):
+    with pytest.raises(PipelineError, match=r"no usable GPU \(none of these\)"):
         cli._device(options("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("built_for", "variables", "reason"),
+    [
+        (None, {}, "this torch is built without CUDA"),
+        ("13.0", {"LD_LIBRARY_PATH": "/"}, "OSError: libcuda.so.1: cannot open shared object"),
+        ("13.0", {"NO_DEVICE": "1"}, "cuInit: error 100"),
+        ("13.0", {"CUDA_VISIBLE_DEVICES": ""}, "cuInit: error 100; CUDA_VISIBLE_DEVICES is ''"),
+        ("13.0", {"DRIVER_VERSION": "12080"}, "its driver is for CUDA 12.8, which is too old for"),
+    ],
+)
+def test_that_a_gpu_is_not_shown_is_said(
+    built_for: str | None, variables: dict[str, str], reason: str, machine: Machine
+) -> None:
+    """A job would take a hundred times as long, and nobody would know why."""
+    machine.add_driver()
+    machine.add_torch(built_for)
+    assert machine.device(has_nvidia=True, **variables).startswith(
+        f"avca train: CUDA shows no GPU ({reason}"
+    )
+    assert machine.device(has_nvidia=False, **variables) == ""
 
 
 def test_precision_is_asked_of_the_gpu_itself_and_after_the_fork(
