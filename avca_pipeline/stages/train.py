@@ -12,6 +12,7 @@ from avca_pipeline.artifacts.atomic import file_sha256, sweep
 from avca_pipeline.config import canonical, checked
 from avca_pipeline.lazy import torch
 from avca_pipeline.progress import Progress, say
+from avca_pipeline.training import resume as resume_files
 from avca_pipeline.training.fit import Fitted, fit
 from avca_pipeline.training.problem import Problem, Scaling, assemble, learn_scaling
 
@@ -32,7 +33,7 @@ def run_stage1(
         inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
         out: checkpoint of the best epoch.
         history: what every epoch reached.
-        resume: where the state between epochs is kept.
+        resume: where the state between epochs is kept, with the device's kind in its name.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -64,7 +65,7 @@ def run_stage2(
         out: checkpoint of the last epoch.
         history: what every epoch reached; validation is part of the training data here, so these
             numbers only drive the learning rate.
-        resume: where the state between epochs is kept.
+        resume: where the state between epochs is kept, with the device's kind in its name.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -104,7 +105,7 @@ def _fit(
             epochs=epochs,
             seed=settings["seed"],
             device=device,
-            resume=resume,
+            resume=resume_files.of_device(resume, device),
             fingerprint=fingerprint(settings, candidate, inputs, stage, epochs, device),
             report=lambda note: progress.advance(note=note),
         )
@@ -112,7 +113,7 @@ def _fit(
     say(f"train stage {stage}, seed {settings['seed']}: {_result(fitted, stage, epochs)}")
     checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epoch))
     scores.write(history, {"candidate": name, "best_epoch": epoch, "epochs": fitted.history})
-    resume.unlink(missing_ok=True)
+    resume_files.remove(resume)
 
 
 def _problem(inputs: dict[str, Path]) -> Problem:

@@ -13,8 +13,10 @@ from avca_pipeline.lazy import torch
 from avca_pipeline.optimiser import Adam, Plateau
 from avca_pipeline.progress import say
 
-# Writing the state takes at most this share of the training time.
+# A state is written more often than it has to be, as far as that takes this share of the time. It
+# takes more where one write takes more than this share of the longest time between two.
 SHARE_OF_TIME = 0.05
+KINDS = ("cpu", "cuda")
 
 
 @dataclass
@@ -47,6 +49,21 @@ class State:
     device: str
 
 
+def of_device(path: Path, device: str) -> Path:
+    """Returns where the state is kept of a training on this kind of device.
+
+    A CPU and a GPU do not continue each other's training. A job that for once gets no GPU leaves
+    what was computed on one as it is.
+    """
+    return path.with_suffix(f".{device}{path.suffix}")
+
+
+def remove(path: Path) -> None:
+    """Removes the states of a training that has ended, on whatever device it was begun."""
+    for device in KINDS:
+        of_device(path, device).unlink(missing_ok=True)
+
+
 @dataclass
 class ResumeFile:
     """Writes the whole state of a training to a file and reads it back.
@@ -54,8 +71,8 @@ class ResumeFile:
     Attributes:
         path: of the file; without one, nothing is kept.
         fingerprint: of everything that the result depends on.
-        every_s: the longest time between two writes; where writing is fast it is done more often,
-            as far as `SHARE_OF_TIME` allows.
+        every_s: after this time the next epoch is followed by a write, whatever that costs; where
+            writing is fast it is done more often, as far as `SHARE_OF_TIME` allows.
     """
 
     path: Path | None

@@ -129,7 +129,7 @@ def test_killed_at_each_step_towards_the_disk(tmp_path: Path) -> None:
         folder = tmp_path / str(step)
         folder.mkdir()
         assert stage_in_child(folder, inputs, step) == -signal.SIGKILL
-        saved = num_saved(folder / "resume/stage1.pt")
+        saved = num_saved(folder / "resume/stage1.cpu.pt")
         was_continued += saved > 0
         assert stage_in_child(folder, inputs, None) == 0
         assert json.loads((folder / "told").read_text())["epochs"] == EPOCHS - saved

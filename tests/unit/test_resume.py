@@ -194,7 +194,7 @@ def interrupted(tmp_path: Path, epochs: Epochs) -> dict[str, Path]:
     epochs.killed_at(3)
     with pytest.raises(Killed):
         stage1(tmp_path, inputs)
-    assert (tmp_path / "resume.pt").exists()
+    assert (tmp_path / "resume.cpu.pt").exists()
     epochs.whole()
     return inputs
 
@@ -202,7 +202,7 @@ def interrupted(tmp_path: Path, epochs: Epochs) -> dict[str, Path]:
 def test_the_stage_continues(tmp_path: Path, epochs: Epochs, interrupted: dict[str, Path]) -> None:
     resume, history = stage1(tmp_path, interrupted)
     assert EPOCHS - 2 <= epochs.num_begun < EPOCHS  # as its last saved state was after 1 or 2
-    assert not resume.exists()
+    assert not list(resume.parent.glob("resume*"))
     assert [row["epoch"] for row in scores.read(history)["epochs"]] == list(range(EPOCHS))
 
 
@@ -243,6 +243,23 @@ def test_a_gpu_does_not_continue_what_a_cpu_began(interrupted: dict[str, Path]) 
         for device in ("cpu", "cuda")
     )
     assert one != other
+
+
+def test_what_a_gpu_computed_stays_until_training_ends(tmp_path: Path, epochs: Epochs) -> None:
+    """Though a job that for once got no GPU saves its own state."""
+    inputs = World().write(tmp_path)
+    (tmp_path / "resume.cuda.pt").write_bytes(b"of a GPU")
+    epochs.killed_at(3)
+    with pytest.raises(Killed):
+        stage1(tmp_path, inputs)
+    assert sorted(path.name for path in tmp_path.glob("resume*")) == [
+        "resume.cpu.pt",
+        "resume.cuda.pt",
+    ]
+    assert (tmp_path / "resume.cuda.pt").read_bytes() == b"of a GPU"
+    epochs.whole()
+    stage1(tmp_path, inputs)
+    assert not list(tmp_path.glob("resume*"))
 
 
 def test_only_stage_1_speaks_of_validation(

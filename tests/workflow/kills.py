@@ -85,9 +85,10 @@ def kept_epochs(folder: Path) -> dict[Path, list[dict[str, Any]]]:
 def history_of(resume: Path) -> Path:
     """Returns the file with all epochs of the training that a resume file belongs to."""
     run_folder = resume.parents[1]
-    if resume.stem == "stage2":
+    name = resume.with_suffix("").stem  # without the kind of device
+    if name == "stage2":
         return run_folder / "stage2.history.json"
-    return run_folder / "stage1" / resume.stem.removeprefix("stage1-") / "history.json"
+    return run_folder / "stage1" / name.removeprefix("stage1-") / "history.json"
 
 
 def wait_until(condition: Callable[[], Any]) -> Any:
