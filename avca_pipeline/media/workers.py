@@ -3,7 +3,8 @@
 Every worker has slots of its own for finished windows, and stops when all are full: memory is
 bounded whatever the length of a clip. Workers are processes and not threads because a decoder
 that crashes on a damaged file takes its process with it: then the clip is tried once more in a
-fresh worker and rejected if that dies as well, and the others go on. They talk through one pipe
+fresh worker and rejected if that dies as well, and the others go on. (A worker that others end,
+most of all where memory is short, says nothing about its clip.) They talk through one pipe
 each, since a lock shared with a process that dies stays locked.
 """
 
@@ -26,10 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.lazy import torch
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.notes import Notes, taking_notes
+from avca_pipeline.media.probing import FROM_OUTSIDE
 from avca_pipeline.media.windows import Window
 
 # Jobs that a worker holds, so that it goes on while the network keeps the main process busy.
@@ -129,6 +131,7 @@ class Crew:
         """Yields the windows of all clips, those of one in order, each clip's before its end.
 
         Raises:
+            TransientError: a clip's worker was ended from outside, again and again.
             PipelineError: a worker cannot start, or ``windows`` raised one that is no
                 `MediaError`.
         """
@@ -147,7 +150,8 @@ class Crew:
                 try:
                     message = worker.connection.recv()
                 except (EOFError, OSError):
-                    yield from self._bury(worker, _exit(worker))
+                    cause, is_from_outside = _exit(worker)
+                    yield from self._bury(worker, cause, is_from_outside=is_from_outside)
                     continue
                 yield from self._understood(worker, message)
                 worker.heard_s = time.monotonic()
@@ -193,7 +197,9 @@ class Crew:
             worker.jobs.append(job)
             _send(worker, ("job", job))
 
-    def _bury(self, worker: _Worker, cause: str) -> Iterator[Restarted | Finished]:
+    def _bury(
+        self, worker: _Worker, cause: str, *, is_from_outside: bool = False
+    ) -> Iterator[Restarted | Finished]:
         """Puts a dead worker's clips back, and a new worker in its place."""
         _stop(worker)
         self.workers.remove(worker)
@@ -202,6 +208,11 @@ class Crew:
         lost = list(worker.jobs)
         self.attempts[lost[0]] += 1
         if self.attempts[lost[0]] == ATTEMPTS:
+            if is_from_outside:
+                raise TransientError(
+                    f"a decode worker was ended from outside ({cause}), most likely for lack of "
+                    "memory; give the job more, or fewer workers, and run again"
+                )
             yield Finished(lost.pop(0), f"decoder died: {cause}")
         else:
             yield Restarted(lost[0])
@@ -292,10 +303,13 @@ def _send(worker: _Worker, message: tuple[str, int]) -> None:
         worker.connection.send(message)
 
 
-def _exit(worker: _Worker) -> str:
+def _exit(worker: _Worker) -> tuple[str, bool]:
+    """Returns how a worker ended, and whether others ended it."""
     worker.process.join(timeout=5)
     code = worker.process.exitcode
-    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    if code is None or code >= 0:
+        return f"exit code {code}", False
+    return f"signal {-code}", -code in FROM_OUTSIDE
 
 
 def _stop(worker: _Worker) -> None:

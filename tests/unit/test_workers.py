@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError, workers
 from avca_pipeline.media.windows import Window
 from avca_pipeline.media.workers import Crew, Decoded, Finished, Restarted
@@ -33,8 +33,8 @@ def windows(folder: Path, clip: str) -> Iterator[Window]:
         raise ValueError("what is this")
     if action == "give-up":
         raise PipelineError("no such model")
-    if action == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if action.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, action))
     if action == "die-once" and not (folder / "died").exists():
         (folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -76,16 +76,23 @@ def test_every_clip_ends_once_with_its_windows_in_order(tmp_path: Path, num_work
 
 
 def test_a_clip_that_fails_costs_no_other(tmp_path: Path) -> None:
-    clips = ["2 end", "1 reject", "3 end", "1 surprise", "2 die", "4 die-once", "5 end"]
+    clips = ["2 end", "1 reject", "3 end", "1 surprise", "2 SIGSEGV", "4 die-once", "5 end"]
     seen, reasons = run(tmp_path, clips, 2)
     assert {job: reason for job, reason in reasons.items() if reason} == {
         1: "no video stream",
         3: "decoder failed: ValueError: what is this",
-        4: "decoder died: signal 9",
+        4: "decoder died: signal 11",
     }
     assert (tmp_path / "died").exists()
     for job in (0, 2, 5, 6):
         assert seen[job] == list(range(int(clips[job].split()[0])))
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_worker_that_others_end_rejects_no_clip(name: str, tmp_path: Path) -> None:
+    """As where memory is short: another run may find enough of it."""
+    with pytest.raises(TransientError, match=r"ended from outside .* memory"):
+        run(tmp_path, ["2 end", f"1 {name}", "2 end"], 1)
 
 
 def test_a_decoder_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
