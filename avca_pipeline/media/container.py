@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.errors import TransientError, machine_trouble
+from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.jumps import may_jump, measured_s
 
 MICROSECONDS = 1_000_000
+READ_BYTES = 1 << 20
 
 # Formats of FFmpeg whose demuxers read the file itself and nothing else. Not among them, on
 # purpose: what names other files or addresses (concat, hls, dash, image2, sdp, vobsub, …), what
@@ -50,6 +52,7 @@ def opened(path: Path) -> Iterator[Any]:
     Raises:
         MediaError: the file is missing, empty, or no container that FFmpeg knows; also for any
             error of FFmpeg inside the block, so that one damaged clip is one rejected row.
+        TransientError: the machine or the file's disk is in trouble.
     """
     import av
 
@@ -59,23 +62,41 @@ def opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise MediaError("missing file") from None
     except OSError as error:
-        raise MediaError(f"missing file: {error.strerror}") from None
+        raise _blamed(error, path, "missing file") from None
     try:
         # A plain string such as "concat:…" or "-" would be taken for a protocol or a pipe.
         container = av.open(
             f"file:{path}", mode="r", metadata_errors="replace", options=SAFE_OPTIONS
         )
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"not a media file: {_words(error)}") from error
+        raise _blamed(error, path, "not a media file") from error
     with container:
         try:
             yield container
         except av.FFmpegError as error:
-            # That a disk has gone away says nothing about the clip.
-            trouble = machine_trouble(OSError(error.errno, error.strerror))
-            if trouble:
-                raise TransientError(f"{path}: {trouble}; try again later") from error
-            raise MediaError(f"damaged: {_words(error)}") from error
+            raise _blamed(error, path, "damaged") from error
+
+
+def _blamed(error: Exception, path: Path, reason: str) -> PipelineError:
+    """Returns an error that blames the file, or the machine: that says nothing about a clip."""
+    number = getattr(error, "errno", None)
+    passes = bool(machine_trouble(OSError(number, ""))) or number in MAY_PASS
+    # FFmpeg says these of damaged content as well: the first is what some functions return as -1.
+    if number == errno.EPERM or (number == errno.EIO and _is_readable(path)):
+        passes = False
+    if passes:
+        return TransientError(f"{path}: cannot be read: {_words(error)}; try again later")
+    return MediaError(f"{reason}: {_words(error)}")
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(READ_BYTES):
+                pass
+    except OSError:
+        return False
+    return True
 
 
 def best_stream(container: Any, kind: str) -> Any | None:

@@ -34,7 +34,7 @@ def cut(whole: Path, path: Path, start_s: float, end_s: float) -> None:
     except (av.FFmpegError, ValueError) as error:
         if trouble := machine_trouble(error):
             raise PipelineError(f"{path}: cannot be written ({trouble})") from error
-        if isinstance(error, MediaError):
+        if isinstance(error, PipelineError):
             raise
         raise MediaError(f"damaged: what was downloaded cannot be cut ({error})") from error
     if not num_packets:

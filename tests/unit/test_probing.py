@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
 
+import av
 import pytest
 
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError, probing
-from avca_pipeline.media.container import probe
+from avca_pipeline.media.container import opened, probe
 from avca_pipeline.media.probing import Prober
 
 # What a file's name says happens in the process that opens it.
@@ -98,6 +101,40 @@ def test_a_disk_that_does_not_answer_is_no_fault_of_the_file(
 ) -> None:
     with prober, pytest.raises(TransientError, match=r"cannot be read: no answer for 0\.2 s"):
         prober.probe(tmp_path / "sleep")
+
+
+@pytest.mark.parametrize("number", [errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EACCES, errno.ENODEV])
+def test_a_disk_that_goes_away_in_reading_is_no_fault_of_the_file(number: int, film: Path) -> None:
+    with pytest.raises(TransientError, match=os.strerror(number)), opened(film):
+        av.error.err_check(-number)
+
+
+def test_an_error_of_reading_is_looked_into(film: Path, tmp_path: Path) -> None:
+    """FFmpeg says of a file cut off what the system says of a bad sector, and -1 of anything."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(film.read_bytes())
+    for number in (errno.EIO, errno.EPERM):
+        with pytest.raises(MediaError, match=f"damaged: {os.strerror(number)}"), opened(path):
+            av.error.err_check(-number)
+    container = opened(path)
+    container.__enter__()
+    path.unlink()
+    error = av.error.OSError(errno.EIO, "Input/output error")
+    with pytest.raises(TransientError, match="Input/output error"):
+        container.__exit__(type(error), error, None)
+
+
+def test_too_many_open_files_are_no_fault_of_the_file(film: Path) -> None:
+    assert probe(film).has_video
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as next_one:
+        lowest = next_one.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(TransientError, match="Too many open files"):
+            probe(film)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
