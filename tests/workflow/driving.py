@@ -92,6 +92,6 @@ def results(folder: Path) -> dict[str, Any]:
         )  # fmt: skip
     for path in sorted(root.rglob("scores.json")):
         found[str(path.relative_to(root))] = scores.read(path)
-    for path in sorted([*root.rglob("splits/*"), *root.rglob("manifest.csv")]):
+    for path in sorted([*root.glob("*/splits/*"), *root.glob("*/manifest.csv")]):
         found[str(path.relative_to(root))] = path.read_bytes()
     return found

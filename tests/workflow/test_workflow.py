@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.datasets import demo
+from tests.unit.test_gpus import Machine
 from tests.workflow.driving import planned, results, snakemake, tiny
 
 
@@ -104,10 +104,12 @@ def test_a_comment_reruns_nothing(folder: Path) -> None:
 def test_jobs_on_several_gpus_share_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs_per_gpu: int, threads: int
 ) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-a)'\necho 'GPU 1: A (UUID: GPU-b)'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    machine = Machine(tmp_path)
+    machine.add_driver()
+    machine.add_torch("13.0")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name, value in machine.variables.items():
+        monkeypatch.setenv(name, value)
     config = tiny(jobs_per_gpu=jobs_per_gpu)
     done = snakemake(tmp_path / "run", config, "--dry-run", "--cores", "8")
     extracts = re.findall(r"^rule extract:\n(?: +.*\n)*? +threads: (\d+)$", done.stdout, re.M)
