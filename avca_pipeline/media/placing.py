@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+# By this much and more, a time stamp is right at once.
+SURE_S = 0.1
+# A deviation below that is right if the time stamps of so much sound, or most of them, have it.
+PERSISTS_S = 0.2
+MIN_SHARE = 0.75
+MAX_AHEAD = 100  # frames, however short they are
 
 
 @dataclass(frozen=True)
@@ -61,3 +72,63 @@ class Slots:
             stamp = self.newest - self.delay
             self.last = stamp if self.last is None else max(self.last + 1, stamp)
         return self.last
+
+
+class Ahead:
+    """Frames with their times, of which the next ones can be looked at before they come."""
+
+    def __init__(self, frames: Iterator[tuple[Any, float | None]]) -> None:
+        self.frames = frames
+        self.seen: deque[tuple[Any, float | None]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[Any, float | None]]:
+        return self
+
+    def __next__(self) -> tuple[Any, float | None]:
+        return self.seen.popleft() if self.seen else next(self.frames)
+
+    def look(self) -> Iterator[tuple[Any, float | None]]:
+        """Yields the frames that will come, without taking them."""
+        yield from list(self.seen)
+        for item in self.frames:
+            self.seen.append(item)
+            yield item
+
+
+def persistent(
+    place: int, stated: int, frame: Any, ahead: Ahead, begin_s: float, rate_hz: int, jitter: int
+) -> int:
+    """Returns where a frame of sound belongs that is not stated where the one before has ended.
+
+    That the time stamps go on deviating says that something is missing, or that something
+    overlaps; one that the next ones contradict is inaccurate.
+
+    Args:
+        place: the sample where the frame before has ended.
+        stated: where the frame begins by its time stamp.
+        frame: from PyAV.
+        ahead: the frames behind it.
+        begin_s: the time of sample 0.
+        rate_hz: samples per second.
+        jitter: how many samples a time stamp may be wrong.
+    """
+    deviations, expected = [stated - place], float(place)
+    if abs(stated - place) >= SURE_S * rate_hz:
+        return stated
+    expected += frame.samples * rate_hz / (frame.sample_rate or rate_hz)
+    for later, time_s in itertools.islice(ahead.look(), MAX_AHEAD):
+        if expected - place >= PERSISTS_S * rate_hz:
+            break
+        if time_s is not None:
+            deviation = round((time_s - begin_s) * rate_hz - expected)
+            if abs(deviation) >= SURE_S * rate_hz:  # something else begins there
+                break
+            deviations.append(deviation)
+        expected += later.samples * rate_hz / (later.sample_rate or rate_hz)
+    size, sign = abs(stated - place), 1 if stated > place else -1
+    sizes = [sign * deviation for deviation in deviations]
+    if min(sizes) > max(jitter, size - jitter):
+        return stated
+    if sum(each > jitter for each in sizes) < MIN_SHARE * len(sizes):
+        return place
+    return place + sign * round(statistics.median(sizes))

@@ -386,3 +386,58 @@ def test_a_stretch_of_a_stream_without_time_stamps(coding: str, tmp_path: Path) 
     assert shown(path) == list(range(100))
     for start, end in ((0.4, 1.2), (2.32, 3.2)):
         assert shown(path, start, end) == list(range(round(25 * start), round(25 * end)))
+
+
+def restamped(path: Path, moves: tuple[int, ...], lost: tuple[int, ...] = ()) -> Path:
+    """Returns a copy of a file of sound whose time stamps, in its units, are moved in turn."""
+    target = path.with_name(f"restamped{path.suffix}")
+    with av.open(str(path)) as source, av.open(str(target), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.audio[0])
+        for number, packet in enumerate(source.demux(audio=0)):
+            if packet.dts is None or number in lost:
+                continue
+            move = moves[number % len(moves)] if number > 5 else 0
+            packet.pts = packet.dts = packet.pts + move
+            packet.stream = stream
+            copy.mux(packet)
+    return target
+
+
+JITTER_MS = (0, 18, 0, 0, -18)
+
+
+@pytest.mark.parametrize("moves", [JITTER_MS, (0, 17, 17, 0), (60, 45, 30, 16) + (0,) * 9])
+def test_time_stamps_that_jitter_make_no_silence(moves: tuple[int, ...], tmp_path: Path) -> None:
+    synthetic.sources(tmp_path, 4.0)
+    sound = f"-f f32le -ar {SOUND_HZ} -ac 2 -i {tmp_path}/a.raw -c:a libopus".split()
+    ffmpeg(*sound, tmp_path / "a.webm")
+    plain = heard(tmp_path / "a.webm")
+    path = restamped(tmp_path / "a.webm", moves)
+    with taking_notes() as notes:
+        found = heard(path)
+    # The last packet has none behind it that would tell.
+    assert notes.gap_s <= 0.02
+    assert np.array_equal(found[: 3 * SOUND_HZ], plain[: 3 * SOUND_HZ])
+    assert len(found) == pytest.approx(len(plain), abs=0.021 * SOUND_HZ)
+    same_sound(heard(path, 1.5, 2.5), plain[round(1.5 * SOUND_HZ) : round(2.5 * SOUND_HZ)])
+
+
+@pytest.mark.parametrize(
+    ("moves", "lost"),
+    [((0,), (60,)), ((0,), (60, 64, 65)), (JITTER_MS, (60,))],
+    ids=["one", "three", "one-and-jitter"],
+)
+def test_lost_packets_leave_gaps_that_stay(
+    moves: tuple[int, ...], lost: tuple[int, ...], tmp_path: Path
+) -> None:
+    synthetic.sources(tmp_path, 4.0)
+    sound = f"-f f32le -ar {SOUND_HZ} -ac 2 -i {tmp_path}/a.raw -c:a libopus".split()
+    ffmpeg(*sound, tmp_path / "a.webm")
+    plain = heard(tmp_path / "a.webm")
+    found = heard(restamped(tmp_path / "a.webm", moves, lost))
+    length = SOUND_HZ // 50
+    assert len(found) == pytest.approx(len(plain), abs=0.021 * SOUND_HZ)
+    head = 312  # by so many samples the first packet is shorter: the coder needs them to begin
+    silent = [n for n in range(5, 190) if not found[n * length - head :][:length].any()]
+    assert silent == list(lost)
+    assert abs(lag_s(found[SOUND_HZ * 2 : SOUND_HZ * 3], plain[SOUND_HZ * 2 : SOUND_HZ * 3])) < 1e-3
