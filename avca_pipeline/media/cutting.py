@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from avca_pipeline.errors import PipelineError, machine_trouble
 from avca_pipeline.media import MediaError
-from avca_pipeline.media.container import opened
+from avca_pipeline.media.container import best_stream, opened
+from avca_pipeline.media.packets import is_damage
 
 # How far before the beginning a keyframe is looked for, where a file has no list of them.
 LOOK_BACK_S = (0.0, 10.0, 60.0)
@@ -26,11 +28,14 @@ def cut(whole: Path, path: Path, start_s: float, end_s: float) -> None:
     import av
 
     try:
-        with opened(whole) as source, av.open(f"file:{path}", "w", format="mp4") as target:
-            best = (source.streams.best("video"), source.streams.best("audio"))
+        with opened(whole) as source:
             begin_s = (source.start_time or 0) / av.time_base + start_s
-            _go_before(source, best[0], begin_s)
-            num_packets = _copy(source, target, best, begin_s, end_s - start_s)
+            back_s = _back_to_keyframe_s(source, begin_s)
+        # What has sought in vain may not find back to its first packet.
+        with opened(whole) as source, av.open(f"file:{path}", "w", format="mp4") as target:
+            if back_s is not None:
+                source.seek(round((begin_s - back_s) * av.time_base), backward=True)
+            num_packets = _copy(source, target, begin_s, end_s - start_s)
     except (av.FFmpegError, ValueError) as error:
         if trouble := machine_trouble(error):
             raise PipelineError(f"{path}: cannot be written ({trouble})") from error
@@ -41,32 +46,39 @@ def cut(whole: Path, path: Path, start_s: float, end_s: float) -> None:
         raise MediaError(f"nothing in segment: the video ends before {start_s:g} s")
 
 
-def _go_before(source: Any, video: Any | None, begin_s: float) -> None:
-    """Goes to a keyframe at or before a time, which a seek in MPEG-TS or MPEG-PS does not."""
+def _back_to_keyframe_s(source: Any, begin_s: float) -> float | None:
+    """Returns how far before a time to seek for a keyframe at or before it; ``None`` if nowhere.
+
+    In MPEG-TS and MPEG-PS a seek to a time finds what comes after it.
+    """
     import av
 
+    video = best_stream(source, "video")
     for back_s in LOOK_BACK_S:
-        source.seek(round((begin_s - back_s) * av.time_base), backward=True)
-        if video is None:
-            return
-        first = next((packet for packet in source.demux(video) if packet.is_keyframe), None)
+        try:
+            source.seek(round((begin_s - back_s) * av.time_base), backward=True)
+            if video is None:
+                return back_s
+            first = next((packet for packet in source.demux(video) if packet.is_keyframe), None)
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            continue
         if first is None or first.pts is None:
             continue
         if first.pts * first.time_base <= begin_s:
-            source.seek(round((begin_s - back_s) * av.time_base), backward=True)
-            return
-    source.seek(source.start_time or 0, backward=True)
+            return back_s
+    return None
 
 
-def _copy(source: Any, target: Any, best: tuple[Any, Any], begin_s: float, length_s: float) -> int:
+def _copy(source: Any, target: Any, begin_s: float, length_s: float) -> int:
     """Copies packets from where the source stands; returns how many are within the stretch."""
-    video, audio = best
-    streams = [stream for stream in best if stream is not None]
+    video, audio = best_stream(source, "video"), best_stream(source, "audio")
+    streams = [stream for stream in (video, audio) if stream is not None]
     copies = {one.index: target.add_stream_from_template(one) for one in streams}
+    late: dict[int, list[Any]] = {one.index: [] for one in streams}
     over, num_packets, has_keyframe = set(), 0, False
-    for packet in source.demux(streams):
-        if packet.pts is None or packet.dts is None:
-            continue
+    for packet in _with_decoding_times(source.demux(streams)):
         if packet.stream is video and not has_keyframe:
             has_keyframe = packet.is_keyframe
             if not has_keyframe:  # nothing could be decoded from there
@@ -78,10 +90,36 @@ def _copy(source: Any, target: Any, best: tuple[Any, Any], begin_s: float, lengt
             over.add(index)
             if len(over) == len(streams):
                 break
+            continue
         is_before = (packet.pts + (packet.duration or 0)) * unit <= 0
-        is_heard_only = audio is not None and index == audio.index
-        if packet.pts * unit < length_s and not (is_before and is_heard_only):
-            num_packets += not is_before
-            packet.stream = copies[index]
-            target.mux(packet)
+        if is_before and packet.stream is audio:
+            continue
+        # A picture shown after the end is copied if one within the stretch is decoded after it.
+        late[index].append(packet)
+        if packet.pts * unit >= length_s:
+            continue
+        num_packets += not is_before
+        for one in late[index]:
+            one.stream = copies[index]
+            target.mux(one)
+        late[index].clear()
     return num_packets
+
+
+def _with_decoding_times(packets: Iterator[Any]) -> Iterator[Any]:
+    """Yields packets that have a time; who lacks that of decoding gets it from those behind.
+
+    After a seek the first ones lack it where the container has none.
+    """
+    waiting: dict[int, list[Any]] = {}
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        held = waiting.setdefault(packet.stream.index, [])
+        held.append(packet)
+        if packet.dts is not None:
+            step = max(1, packet.duration or 1)
+            for number, one in enumerate(reversed(held)):
+                one.dts = packet.dts - step * number
+            yield from held
+            held.clear()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import pytest
 
 from avca_pipeline.media import MediaError
+from avca_pipeline.media.cutting import cut
 from tests.media import synthetic
 from tests.media.synthetic import ffmpeg, heard, same_sound, shown
 
@@ -89,3 +91,40 @@ def test_whole_and_stretches_are_what_ffmpeg_decodes(name: str, shape: str, tmp_
                 heard(path, start, end)
             continue
         same_sound(heard(path, start, end), wanted, f"{start} to {end} s")
+
+
+@pytest.mark.parametrize("name", ["mp4", "mkv", "ts", "h264 in flv", "ps"])
+def test_what_is_cut_out_has_every_picture(name: str, tmp_path: Path) -> None:
+    """It begins with the picture at the beginning, or the next where that one began before."""
+    flv = Kind("flv", KINDS["mp4"].video, "aac -ar 44100")
+    path = write(tmp_path, KINDS.get(name, flv), "plain")
+    for begin_s in (0.0, 0.4, 1.3, 3.4):
+        part = tmp_path / f"{begin_s}.mp4"
+        cut(path, part, begin_s, begin_s + 0.6)
+        expected, found = shown(path, begin_s, begin_s + 0.6), shown(part)
+        assert found[0] - expected[0] in (0, 1), (begin_s, found, expected)
+        end = len(expected) - (found[0] - expected[0])
+        assert found[:end] == list(range(found[0], expected[-1] + 1)), (begin_s, found, expected)
+        # The last ones may need a picture that comes after the end.
+        assert len(found) - end <= 4, (begin_s, found, expected)
+
+
+def test_cover_art_is_not_cut_out_with_the_sound(tmp_path: Path) -> None:
+    sound, cover = write(tmp_path, KINDS["wav"], "plain"), tmp_path / "cover.png"
+    (tmp_path / "picture.raw").write_bytes(synthetic.pictures(range(1)).tobytes())
+    size = f"{synthetic.WIDTH}x{synthetic.HEIGHT}"
+    ffmpeg(
+        *f"-f rawvideo -pix_fmt rgb24 -s {size} -i {tmp_path}/picture.raw".split(), cover
+    )  # fmt: skip
+    song = tmp_path / "song.m4a"
+    inputs = ["-i", sound, "-i", cover, "-map", "0", "-map", "1"]
+    ffmpeg(*inputs, *["-c:a", "aac", "-c:v", "copy", "-disposition:v", "attached_pic"], song)
+    assert len(probed(song)) == 2
+    cut(song, tmp_path / "part.mp4", 1.0, 2.0)
+    assert probed(tmp_path / "part.mp4") == ["audio"]
+
+
+def probed(path: Path) -> list[str]:
+    """Returns the kinds of a file's streams."""
+    with av.open(str(path)) as container:
+        return [stream.type for stream in container.streams]

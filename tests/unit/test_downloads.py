@@ -322,10 +322,11 @@ def test_a_stretch_of_a_file_that_does_not_begin_at_0(tmp_path: Path) -> None:
         cut(source, tmp_path / f"{source.stem}.cut.mp4", 3, 9)
     expected = seen_and_heard(tmp_path / "whole.cut.mp4")
     times, brightness, samples = seen_and_heard(tmp_path / "late.cut.mp4")
-    assert len(times) == len(expected[0]) == 6 * FPS
+    # The last pictures may need one or two that come after the end.
+    assert all(6 * FPS <= len(found) <= 6 * FPS + 2 for found in (times, expected[0]))
     assert times[0] == pytest.approx(0, abs=1 / FPS)
     # In the broadcast the sound, which begins first, begins with what MP4 hides: 64 ms.
-    same = [np.array_equal(brightness[k:], expected[1][: 6 * FPS - k]) for k in range(3)]
+    same = [np.array_equal(brightness[k : 6 * FPS], expected[1][: 6 * FPS - k]) for k in range(3)]
     assert any(same)
     assert len(samples) == pytest.approx(6 * RATE_HZ, abs=2500)
 
