@@ -276,3 +276,16 @@ def test_a_header_with_nonsense_does_not_cut_a_whole_file(tmp_path: Path) -> Non
     path.write_bytes(content)
     assert shown(path) == list(range(100))
     assert len(heard(path)) / SOUND_HZ == pytest.approx(4.0, abs=0.1)
+
+
+def test_what_a_seek_in_vain_has_found_counts_for_nothing(tmp_path: Path) -> None:
+    """It goes to pictures that cannot be decoded, to which the file's beginning does not lead."""
+    path = write(tmp_path, "mov", "-c:v png -c:a pcm_s16le")
+    content = bytearray(damaged(path, "video", 1, first=30).read_bytes())
+    at = content.find(b"stco", content.find(b"vide")) + 8
+    num_chunks = int.from_bytes(content[at : at + 4], "big")
+    offset = at + 4 + 4 * (num_chunks // 10)  # of pictures that come before these
+    content[offset : offset + 4] = b"\xff\xff\xff\xf0"  # behind the end of the file
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="truncated: 0"):
+        shown(path, 1.6, 2.4)
