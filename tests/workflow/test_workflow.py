@@ -12,7 +12,7 @@ import yaml
 
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.datasets import demo
-from tests.unit.test_gpus import Machine
+from tests.made_up_gpus import Machine
 from tests.workflow.driving import planned, results, snakemake, tiny
 
 
