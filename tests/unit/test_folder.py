@@ -58,15 +58,6 @@ def test_a_link_that_cannot_be_followed(media: Path) -> None:
         reasons(media)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter any folder")
-def test_a_class_folder_that_may_be_listed_and_not_entered(media: Path) -> None:
-    (media / "a").chmod(0o600)
-    try:
-        assert reasons(media) == NO_MEDIA | {"a:1.mp4": "cannot be read"}
-    finally:
-        (media / "a").chmod(0o700)
-
-
 def test_what_is_no_regular_file(media: Path) -> None:
     os.mkfifo(media / "a/pipe.mp4")
     (media / "b/none").mkdir()
