@@ -19,6 +19,7 @@ class Packet:
     dts: int | None
     pts: int | None = None
     duration: int | None = 10
+    is_discard: bool = False
     time_base: Fraction = Fraction(1, 100)
 
 
