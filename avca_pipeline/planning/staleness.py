@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -35,9 +36,9 @@ class Staleness:
     because_of: dict[str, str] = field(default_factory=dict)
     perhaps: set[str] = field(default_factory=set)
 
-    @property
+    @functools.cached_property
     def paths(self) -> set[str]:
-        """All of these, within the results."""
+        """All of these, within the results; for use once all are known, since it is kept."""
         return {*self.because_of, *self.perhaps}
 
 

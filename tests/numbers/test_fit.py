@@ -14,7 +14,7 @@ from avca_pipeline.training import scoring
 from avca_pipeline.training.fit import Fitted, fit
 from avca_pipeline.training.problem import Problem, learn_scaling
 from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
-from tests.builders import problem
+from tests.builders import numbered_problem
 from tests.numbers.scripted import Network, Scripted
 
 # Of the six classes 0, 1 and 2 are trained on in stage 1, 3 and 4 in stage 2, 5 in none.
@@ -27,12 +27,7 @@ TRAINED_ON = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
 @pytest.fixture
 def data() -> Problem:
     """Clips that say who they are, see `Scripted`."""
-    made = problem()
-    for features in (made.video, made.audio):
-        features[:, 0] = np.arange(len(features))
-    made.video[:, 1] = made.targets
-    made.text[:, 0] = np.arange(6)
-    return made
+    return numbered_problem()
 
 
 def fitted(data: Problem, method: Scripted, stage: int = 1, **changes: Any) -> Fitted:

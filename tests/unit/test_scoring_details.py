@@ -19,7 +19,7 @@ from avca_pipeline.training.scoring import (
     trial,
     validate,
 )
-from tests.builders import problem
+from tests.builders import numbered_problem
 from tests.numbers.scripted import Network, Scripted
 
 SETTINGS = ModelSettings(epochs=1, batches_per_epoch=1, batch_size=2)
@@ -49,12 +49,7 @@ class Strict(Scripted):
 
 @pytest.fixture
 def data() -> Problem:
-    made = problem()
-    for features in (made.video, made.audio):
-        features[:, 0] = np.arange(len(features))
-    made.video[:, 1] = made.targets
-    made.text[:, 0] = np.arange(6)
-    return made
+    return numbered_problem()
 
 
 @pytest.mark.parametrize("stage", [1, 2])
