@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline import __version__, gpus
+from avca_pipeline import __version__
 from avca_pipeline.artifacts.manifest import all_shards
 from avca_pipeline.artifacts.records import Expected
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import logging_to, say
-from avca_pipeline.sealing import unsealed
+from avca_pipeline.runtime import gpus
+from avca_pipeline.runtime.progress import logging_to, say
+from avca_pipeline.runtime.sealing import unsealed
 
 # Options of commands that take all shards of something; the first one stands for all.
 SHARDS = ("fetched", "features")
@@ -216,13 +217,13 @@ def _export(o: argparse.Namespace) -> None:
 
 def _lists(o: argparse.Namespace) -> None:
     more = {} if o.address is None else {"address": o.address}
-    _stage("lists").run(o.benchmark, o.out, **more)
+    importlib.import_module("avca_pipeline.commands.lists").run(o.benchmark, o.out, **more)
 
 
 def _check(o: argparse.Namespace) -> None:
     from avca_pipeline.config import load
 
-    _stage("check").run(load(o.config))
+    importlib.import_module("avca_pipeline.commands.check").run(load(o.config))
     say(f"{o.config}: good")
 
 
@@ -232,7 +233,7 @@ def _inputs(o: argparse.Namespace) -> dict[str, Path]:
 
 def _device(o: argparse.Namespace) -> str:
     """Returns ``cuda`` where there is one, after giving torch its threads and its GPU."""
-    from avca_pipeline.lazy import torch
+    from avca_pipeline.runtime.lazy import torch
 
     names, why = ([], "") if o.device == "cpu" else gpus.visible_or_why()
     if names:

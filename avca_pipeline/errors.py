@@ -6,7 +6,7 @@ import errno
 import reprlib
 import unicodedata
 
-from avca_pipeline.addresses import redacted
+from avca_pipeline.runtime.addresses import redacted
 
 MAX_SHOWN = 200
 

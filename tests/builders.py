@@ -18,7 +18,7 @@ from avca_pipeline.artifacts.split import (
     VAL_UNSEEN,
     SplitClip,
 )
-from avca_pipeline.training.problem import Problem
+from avca_pipeline.evaluation.labelled_clips import Problem
 
 
 def problem(seed: int = 0) -> Problem:

@@ -44,7 +44,7 @@ int cuDeviceGetUuid(unsigned char *id, int device) {
 FAST, SLOW = (f"GPU-{8 * c}-{4 * c}-{4 * c}-{4 * c}-{12 * c}" for c in "ba")
 VISIBLE = """
 import json, os, sys
-from avca_pipeline import gpus
+from avca_pipeline.runtime import gpus
 assert "torch" not in sys.modules
 print(json.dumps(gpus.visible()))
 assert "torch" not in sys.modules
@@ -52,7 +52,8 @@ assert "torch" not in sys.modules
 DEVICE = """
 import argparse
 from pathlib import Path
-from avca_pipeline import cli, gpus
+from avca_pipeline import cli
+from avca_pipeline.runtime import gpus
 gpus.NVIDIA = Path({driver!r})
 options = dict(device="auto", jobs_per_gpu=1, threads=None, command="train")
 assert cli._device(argparse.Namespace(**options)) == "cpu"

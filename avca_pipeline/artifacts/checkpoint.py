@@ -9,7 +9,7 @@ from typing import Any
 from avca_pipeline.artifacts.atomic import check_version, writing
 from avca_pipeline.artifacts.sink import sink
 from avca_pipeline.errors import FormatError
-from avca_pipeline.lazy import torch
+from avca_pipeline.runtime.lazy import torch
 
 FORMAT_VERSION = 1
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avca_pipeline import locks
+from avca_pipeline.runtime import locks
 
 # So long nobody has touched a file, or added to a folder, that nobody is writing any more. What
 # is unpacked into a folder is read for as long as a stage takes.

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avca_pipeline.lazy import torch
-from avca_pipeline.weights import PUBLISHED, Published, WeightsSettings, fill
+from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings, fill
+from avca_pipeline.runtime.lazy import torch
 
 
 class Settings(WeightsSettings):

@@ -15,11 +15,11 @@ from typing import Literal
 import numpy as np
 
 from avca_pipeline.backbones import ClipMedia, Spec
-from avca_pipeline.lazy import torch
+from avca_pipeline.fetching.weights import Published, WeightsSettings, fill
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import claimed_count, frames
 from avca_pipeline.media.windows import Window, of_frames
-from avca_pipeline.weights import Published, WeightsSettings, fill
+from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 8, "cuda": 64}

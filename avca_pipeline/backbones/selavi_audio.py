@@ -15,11 +15,11 @@ import numpy as np
 
 from avca_pipeline.backbones import ClipMedia, Spec, _selavi
 from avca_pipeline.backbones._mel import hz_to_mel, mel_to_hz
-from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.video import frame_count
 from avca_pipeline.media.windows import Window, covering
+from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 128}

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.backbones import ClipMedia, Spec, _selavi
-from avca_pipeline.lazy import torch
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frame_count, frames, native_frames, resizable
 from avca_pipeline.media.windows import Window, covering, in_blocks, of_frames
+from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}

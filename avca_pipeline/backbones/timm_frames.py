@@ -17,13 +17,13 @@ from pydantic import Field
 
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.lazy import torch
+from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings, fill, ready, state_sha256
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, of_frames
-from avca_pipeline.progress import say
 from avca_pipeline.registry import nearest
-from avca_pipeline.weights import PUBLISHED, WeightsSettings, fill, ready, state_sha256
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.progress import say
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}

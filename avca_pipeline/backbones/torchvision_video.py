@@ -16,12 +16,12 @@ from pydantic import Field
 
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.lazy import torch
+from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings, fill
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering, in_blocks
 from avca_pipeline.registry import nearest
-from avca_pipeline.weights import PUBLISHED, Published, WeightsSettings, fill
+from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}

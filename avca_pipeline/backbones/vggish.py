@@ -18,11 +18,7 @@ from pydantic import Field, model_validator
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.lazy import torch
-from avca_pipeline.media import Limits
-from avca_pipeline.media.audio import mono_blocks
-from avca_pipeline.media.windows import Window, of_samples
-from avca_pipeline.weights import (
+from avca_pipeline.fetching.weights import (
     PUBLISHED,
     FileOrAddress,
     Published,
@@ -32,6 +28,10 @@ from avca_pipeline.weights import (
     load_state,
     locate,
 )
+from avca_pipeline.media import Limits
+from avca_pipeline.media.audio import mono_blocks
+from avca_pipeline.media.windows import Window, of_samples
+from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline import downloads
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import layout
+from avca_pipeline.fetching import youtube
+from avca_pipeline.published import layout
 from avca_pipeline.registry import nearest
 
 
@@ -44,7 +44,7 @@ def check_inputs(config: Config) -> None:
         entry = config.datasets[name]
         entry.module.inputs(entry.settings)
         if getattr(entry.settings, "download", False):
-            downloads.check(config.download)
+            youtube.check(config.download)
     for name in config.used("text_embeddings"):
         entry = config.text_embeddings[name]
         for path in entry.module.inputs(entry.settings):

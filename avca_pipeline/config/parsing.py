@@ -23,8 +23,8 @@ from avca_pipeline.config.typed import (
     ImportedFeatures,
     LimitsSettings,
 )
-from avca_pipeline.downloads import DownloadSettings
 from avca_pipeline.errors import PipelineError, abbreviated
+from avca_pipeline.fetching.youtube import DownloadSettings
 from avca_pipeline.registry import PluginSettings, nearest, whole_path
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from avca_pipeline.archives import MAX_BYTES
-from avca_pipeline.downloads import DownloadSettings
+from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.fetching.youtube import DownloadSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.registry import PluginSettings, Seed
 

@@ -9,11 +9,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline import library
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.text_files import read_json_value
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.fetching import archives
+from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
 
@@ -75,17 +75,17 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     item = _item(settings, clip)
     if item is None:
         raise MediaError(f"missing file: no {_name(settings, clip)}.* in datasets.*.media")
-    return library.take(item, folder, max_bytes)
+    return archives.take(item, folder, max_bytes)
 
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
     item = _item(settings, clip)
-    return None if item is None else library.path_of(item, folder)
+    return None if item is None else archives.path_of(item, folder)
 
 
-def _item(settings: Settings, clip: Clip) -> library.Item | None:
-    found = library.items(settings.media)
+def _item(settings: Settings, clip: Clip) -> archives.Item | None:
+    found = archives.items(settings.media)
     name = _name(settings, clip)
     return found.get(name) or found.get(f"v_{name}")
 

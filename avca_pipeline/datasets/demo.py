@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.registry import PluginSettings, Seed
 
 Bytes = NDArray[np.uint8]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.registry import PluginSettings
 
 

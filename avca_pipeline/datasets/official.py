@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
-from avca_pipeline.official import lists
+from avca_pipeline.published import lists
 from avca_pipeline.registry import PluginSettings
 
 

@@ -6,15 +6,15 @@ import hashlib
 import re
 from pathlib import Path
 
-from avca_pipeline import web
-from avca_pipeline.addresses import shown
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.downloads import Network
 from avca_pipeline.errors import PipelineError, TransientError
+from avca_pipeline.fetching import web_files
+from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.fetching.youtube import Network
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
+from avca_pipeline.runtime.addresses import shown
 
 
 class Settings(PluginSettings):
@@ -73,9 +73,9 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     if not is_address(clip.path_or_url):
         return
     try:
-        web.download(clip.path_or_url, _downloaded(clip, folder), network.bounds())
+        web_files.download(clip.path_or_url, _downloaded(clip, folder), network.bounds())
         network.pause(network.settings.pause_s)
-    except web.AddressError as error:
+    except web_files.AddressError as error:
         raise MediaError(f"{error.reason}: {error}") from error
     except TransientError as error:
         raise TransientError(f"download failed: {error}") from error

@@ -10,12 +10,12 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avca_pipeline import library
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching import archives
+from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
-from avca_pipeline.official.lists import class_key
+from avca_pipeline.published.lists import class_key
 from avca_pipeline.registry import PluginSettings
 
 NAME = re.compile(r"(v_(\w+)_g\d\d)_c\d\d")
@@ -68,7 +68,7 @@ def clips(settings: Settings) -> list[Clip]:
     """
     spelled = {class_key(name): name for name in WITH_SOUND}
     found = []
-    for stem, item in library.items((settings.path,)).items():
+    for stem, item in archives.items((settings.path,)).items():
         match = NAME.fullmatch(stem)
         if match is None:
             continue
@@ -84,13 +84,13 @@ def clips(settings: Settings) -> list[Clip]:
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive."""
-    item = library.items((settings.path,)).get(clip.clip_id)
+    item = archives.items((settings.path,)).get(clip.clip_id)
     if item is None:
         raise MediaError("missing file")
-    return library.take(item, folder, max_bytes)
+    return archives.take(item, folder, max_bytes)
 
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    item = library.items((settings.path,)).get(clip.clip_id)
-    return None if item is None else library.path_of(item, folder)
+    item = archives.items((settings.path,)).get(clip.clip_id)
+    return None if item is None else archives.path_of(item, folder)

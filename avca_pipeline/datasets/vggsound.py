@@ -9,11 +9,11 @@ import csv
 import re
 from pathlib import Path
 
-from avca_pipeline import downloads, library
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.downloads import Network
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.fetching import archives, youtube
+from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.fetching.youtube import Network
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
 
@@ -74,10 +74,10 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     Raises:
         MediaError: it is not there, and not downloaded yet.
     """
-    found = library.items(settings.media)
+    found = archives.items(settings.media)
     for name in _names(clip):
         if name in found:
-            return library.take(found[name], folder, max_bytes)
+            return archives.take(found[name], folder, max_bytes)
     path = _downloaded(clip, folder)
     if not path.is_file():
         raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
@@ -86,10 +86,10 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    found = library.items(settings.media)
+    found = archives.items(settings.media)
     for name in _names(clip):
         if name in found:
-            return library.path_of(found[name], folder)
+            return archives.path_of(found[name], folder)
     path = _downloaded(clip, folder)
     return path if path.is_file() else None
 
@@ -103,7 +103,7 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     """
     start_s = _start_s(clip)
     address = settings.address.replace("{id}", clip.source_id)
-    downloads.segment(address, _downloaded(clip, folder), start_s, start_s + CLIP_S, network)
+    youtube.segment(address, _downloaded(clip, folder), start_s, start_s + CLIP_S, network)
 
 
 def _downloaded(clip: Clip, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avca_pipeline.lazy import torch
+from avca_pipeline.runtime.lazy import torch
 
 NUM_ZEROS = 50
 TABLE_STEPS = 8192

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.errors import PipelineError, TransientError
-from avca_pipeline.lazy import torch
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.notes import Notes, taking_notes
 from avca_pipeline.media.probing import FROM_OUTSIDE
 from avca_pipeline.media.windows import Window
+from avca_pipeline.runtime.lazy import torch
 
 # Jobs that a worker holds, so that it goes on while the network keeps the main process busy.
 JOBS_AHEAD = 4

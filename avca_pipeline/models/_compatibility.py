@@ -14,8 +14,8 @@ from typing import cast
 
 from pydantic import Field
 
-from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.runtime.lazy import torch
 
 
 class ConcatenatingSettings(ModelSettings):

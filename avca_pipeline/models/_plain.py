@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avca_pipeline import metrics
-from avca_pipeline.lazy import torch
+from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Known, ModelSettings
+from avca_pipeline.runtime.lazy import torch
 
 
 def trainable(settings: ModelSettings, network: torch.nn.Module) -> list[torch.nn.Parameter]:

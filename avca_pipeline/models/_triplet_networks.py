@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from avca_pipeline.lazy import torch
 from avca_pipeline.models import Dims, ModelSettings
+from avca_pipeline.runtime.lazy import torch
 
 TEXT_HIDDEN = 300
 """Hidden width of the text network, which the published code does not let one choose."""

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._compatibility import ConcatenatingSettings, concatenated, embed_clips
 from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
+from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
     "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",

@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
-from avca_pipeline.lazy import torch
 from avca_pipeline.models import Batch, Dims, ModelSettings
 from avca_pipeline.models._plain import distances, prepared
+from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
     "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
@@ -285,7 +285,7 @@ def _layers(
 def _dropout(settings: Settings, share: float) -> torch.nn.Module:
     if settings.dropout_bits == 53:
         return torch.nn.Dropout(share)
-    from avca_pipeline.models._dropout import Dropout  # imports torch
+    from avca_pipeline.nn.dropout import Dropout  # imports torch
 
     return Dropout(share)
 

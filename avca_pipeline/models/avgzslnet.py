@@ -15,8 +15,7 @@ from typing import Literal, cast
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline import metrics
-from avca_pipeline.lazy import torch
+from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._plain import prepared, trainable
 from avca_pipeline.models._triplet_networks import (
@@ -24,6 +23,7 @@ from avca_pipeline.models._triplet_networks import (
     networks,
     two_layers,
 )
+from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
     "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",

@@ -24,12 +24,12 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline import metrics
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.lazy import torch
+from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Batch, Dims, Known, ModelSettings
 from avca_pipeline.models._plain import trainable
-from avca_pipeline.models._softmax import fit_softmax
+from avca_pipeline.nn.softmax import fit_softmax
+from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
     "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",

@@ -20,9 +20,9 @@ from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.config import Config, Run, canonical, settings_of
-from avca_pipeline.official import layout
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.listing import Listing, listing
+from avca_pipeline.published import layout
 
 
 @dataclass(frozen=True)

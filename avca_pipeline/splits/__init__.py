@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import Field
 
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.official.lists import class_key
+from avca_pipeline.published.lists import class_key
 from avca_pipeline.registry import PluginSettings
 
 Level = Literal["error", "warning", "off"]

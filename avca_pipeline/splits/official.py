@@ -13,8 +13,8 @@ from typing import Literal
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import lists
-from avca_pipeline.official.lists import class_key
+from avca_pipeline.published import lists
+from avca_pipeline.published.lists import class_key
 from avca_pipeline.splits import AuditLevels, Built, Level, SplitSettings
 
 

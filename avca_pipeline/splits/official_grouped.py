@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
-from avca_pipeline.official import lists
+from avca_pipeline.published import lists
 from avca_pipeline.splits import AuditLevels, Built, Level, official
 from avca_pipeline.splits.built import SourceShares, arrange
 

@@ -12,10 +12,10 @@ from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import labels as labels_files
 from avca_pipeline.artifacts import split
-from avca_pipeline.auditing import stop_on_errors
-from avca_pipeline.auditing.data import Data, audit_data, see
 from avca_pipeline.config import checked
-from avca_pipeline.progress import say
+from avca_pipeline.leakage.checks import stop_on_errors
+from avca_pipeline.leakage.data import Data, audit_data, see
+from avca_pipeline.runtime.progress import say
 
 
 def run(

@@ -8,7 +8,7 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.config import checked
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 
 def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline import metrics, registry
+from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.config import checked
-from avca_pipeline.lazy import torch
+from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.labelled_clips import Scaling, assemble
+from avca_pipeline.evaluation.scoring import best_on_test, on_device, outcome, trial
 from avca_pipeline.models import Dims
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.progress import say
 from avca_pipeline.training.fit import make_repeatable
-from avca_pipeline.training.problem import Scaling, assemble
-from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
 
 
 def run(

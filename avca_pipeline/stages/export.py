@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from avca_pipeline.artifacts import features, labels, split
-from avca_pipeline.official import export
-from avca_pipeline.progress import say
+from avca_pipeline.published import export
+from avca_pipeline.runtime.progress import say
 
 
 def run(

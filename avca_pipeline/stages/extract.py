@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline import library, registry
-from avca_pipeline.addresses import redacted
+from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.atomic import sweep, writing
 from avca_pipeline.artifacts.features import AWAY_SUFFIX, Features
@@ -29,10 +28,12 @@ from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.backbones import ClipMedia, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.lazy import torch
+from avca_pipeline.fetching import archives
 from avca_pipeline.media.notes import Notes
 from avca_pipeline.media.workers import Crew, Decoded, Restarted
-from avca_pipeline.progress import Progress, say
+from avca_pipeline.runtime.addresses import redacted
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.progress import Progress, say
 
 BATCHES_AHEAD = 2
 AWAY = "missing file: it was there when it was fetched; it is taken in when it is back"
@@ -115,7 +116,7 @@ def run(
     sweep(out.parent)
     unpacking: contextlib.AbstractContextManager[dict[str, Path]] = contextlib.nullcontext({})
     if media is not None:
-        unpacking = library.unpacked(media, out.parent)
+        unpacking = archives.unpacked(media, out.parent)
     with unpacking as moved:
         todo, found = _usable_clips(clips, table, moved)
         away = fetched.away(found)

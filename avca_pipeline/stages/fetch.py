@@ -19,20 +19,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from avca_pipeline import library, registry
-from avca_pipeline.addresses import redacted
+from avca_pipeline import registry
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.atomic import file_sha256, sweep, writing
 from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import LimitsSettings, checked
-from avca_pipeline.downloads import DownloadSettings, Network
-from avca_pipeline.downloads import check as check_downloads
 from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
+from avca_pipeline.fetching import archives
+from avca_pipeline.fetching.youtube import DownloadSettings, Network
+from avca_pipeline.fetching.youtube import check as check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober
-from avca_pipeline.progress import Progress, say
+from avca_pipeline.runtime.addresses import redacted
+from avca_pipeline.runtime.progress import Progress, say
 
 
 def run(
@@ -82,7 +83,7 @@ def run(
     table = [row.clip for row in rows]
     if pack is not None:
         media = {row.name: Path(row.path) for row in table if row.status == OK}
-        library.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
+        archives.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
     num_passing = sum(row.passes for row in rows)
     tries = out.with_suffix(TRIES_SUFFIX)
     if num_passing:

@@ -13,7 +13,7 @@ from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 
 def run(

@@ -14,9 +14,9 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import ImportedFeatures, canonical, checked
 from avca_pipeline.errors import FormatError
-from avca_pipeline.official import layout
-from avca_pipeline.official.lists import class_key
-from avca_pipeline.progress import say
+from avca_pipeline.published import layout
+from avca_pipeline.published.lists import class_key
+from avca_pipeline.runtime.progress import say
 
 
 def run(settings: dict, clips: Path, out: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.config import checked
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 
 def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import manifest, split
 from avca_pipeline.artifacts import scores as scores_files
 from avca_pipeline.artifacts.atomic import write_csv, writing
-from avca_pipeline.progress import Progress, say
+from avca_pipeline.published.scores import published
 from avca_pipeline.reporting.coverage import Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence
 from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
-from avca_pipeline.reporting.published import published
 from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of, scored_run
+from avca_pipeline.runtime.progress import Progress, say
 
 AUDIT_SUFFIX = ".audit.json"
 STAGE_1 = "stage1"
@@ -62,7 +63,7 @@ def run(
     ]
     splits = {f"{one.dataset}/{one.split}": one.content.get("split", {}) for one in audited}
     rows = [
-        replace(row, published=published(row, splits.get("/".join(row.identity[:2]), {})))
+        replace(row, published=_published(row, splits.get("/".join(row.identity[:2]), {})))
         for row in rows_of(scored_run(path, scores_files.read(path)) for path in scores)
     ]
     coverage = _coverage(manifests, fetched, features)
@@ -80,6 +81,10 @@ def run(
         for words in thin_evidence(row):
             say(f"report: {row.title}: little evidence behind {words}")
     say(f"report: open {out}; the table is {table_out} too")
+
+
+def _published(row: Row, split_made: Mapping[str, Any]) -> dict[str, float]:
+    return published(split_made, row.names["feature_set"], row.names["model"], row.method)
 
 
 def _in_words(row: Row) -> str:

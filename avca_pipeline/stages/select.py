@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avca_pipeline.artifacts import scores
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 
 def run(histories: Sequence[Path], out: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest, split
-from avca_pipeline.auditing import Audited, audit, stop_on_errors
 from avca_pipeline.config import checked
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import say
+from avca_pipeline.leakage.checks import Audited, audit, stop_on_errors
+from avca_pipeline.runtime.progress import say
 from avca_pipeline.splits import pretrained_on
 
 

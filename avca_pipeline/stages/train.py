@@ -10,11 +10,11 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.atomic import file_sha256, sweep
 from avca_pipeline.config import canonical, checked
-from avca_pipeline.lazy import torch
-from avca_pipeline.progress import Progress, say
+from avca_pipeline.evaluation.labelled_clips import Problem, Scaling, assemble, learn_scaling
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.progress import Progress, say
 from avca_pipeline.training import resume as resume_files
 from avca_pipeline.training.fit import Fitted, fit
-from avca_pipeline.training.problem import Problem, Scaling, assemble, learn_scaling
 
 
 def run_stage1(

@@ -9,9 +9,9 @@ from typing import Any
 
 from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.errors import FormatError
-from avca_pipeline.lazy import torch
-from avca_pipeline.optimiser import Adam, Plateau
-from avca_pipeline.progress import say
+from avca_pipeline.nn.optimiser import Adam, Plateau
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.progress import say
 
 # A state is written more often than it has to be, as far as that takes this share of the time. It
 # takes more where one write takes more than this share of the longest time between two.

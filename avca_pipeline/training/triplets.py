@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.lazy import torch
+from avca_pipeline.runtime.lazy import torch
 
 
 @dataclass(frozen=True)

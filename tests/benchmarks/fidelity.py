@@ -41,16 +41,16 @@ import torch
 from scipy import stats
 from torch.utils.data import DataLoader, TensorDataset
 
-from avca_pipeline import metrics
 from avca_pipeline.artifacts.split import TRAIN, TRAINING_PARTITIONS, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.scoring import on_device, trial, validate
 from avca_pipeline.models import Batch, Dims, avca, devise, fvaegan
-from avca_pipeline.models._softmax import fit_softmax
-from avca_pipeline.official import lists
-from avca_pipeline.optimiser import Adam
+from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.softmax import fit_softmax
+from avca_pipeline.published import lists
 from avca_pipeline.text_embeddings import precomputed
 from avca_pipeline.training.fit import fit, train_epoch
-from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import on_device, trial, validate
 from avca_pipeline.training.triplets import sampler
 from tests.benchmarks.training import loader
 from tests.conftest import shared_folder

@@ -19,11 +19,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from avca_pipeline.artifacts.split import TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.scoring import on_device, trial, validate
 from avca_pipeline.models import Batch, Dims, avca
-from avca_pipeline.optimiser import Adam
+from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.training.fit import train_epoch
-from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import on_device, trial, validate
 from avca_pipeline.training.triplets import sampler
 
 DIM, TEXT_DIM = 512, 300

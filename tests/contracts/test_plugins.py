@@ -16,12 +16,12 @@ from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.backbones import ClipMedia
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.media import Limits
 from avca_pipeline.models import Batch, Dims, Known
-from avca_pipeline.optimiser import Adam
+from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.registry import PluginSettings
 from avca_pipeline.training.fit import fit
-from avca_pipeline.training.problem import learn_scaling
 from tests.builders import problem
 from tests.fasttext_model import train
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import metrics, registry
+from avca_pipeline import registry
+from avca_pipeline.evaluation import metrics
 from tests.conftest import shared_folder
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0}

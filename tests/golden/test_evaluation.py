@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avca_pipeline import metrics
+from avca_pipeline.evaluation import metrics
 from tests.conftest import shared_folder
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0}

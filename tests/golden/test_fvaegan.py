@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import metrics
+from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Dims, fvaegan
-from avca_pipeline.models._softmax import fit_softmax
-from avca_pipeline.optimiser import Adam
+from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.softmax import fit_softmax
 from tests.conftest import shared_folder
 
 LOGS = {"atol": 1e-8, "rtol": 0}

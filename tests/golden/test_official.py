@@ -17,10 +17,10 @@ import pytest
 
 from avca_pipeline.artifacts import features, manifest, split
 from avca_pipeline.artifacts.split import PARTITIONS, TRAINING_PARTITIONS
-from avca_pipeline.auditing import Audited, audit
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official.lists import STAGES, class_key
+from avca_pipeline.leakage.checks import Audited, audit
+from avca_pipeline.published.lists import STAGES, class_key
 from avca_pipeline.splits import official, official_grouped
 from avca_pipeline.stages import import_
 from avca_pipeline.stages import split as split_stage

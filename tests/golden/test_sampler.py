@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.scoring import DeviceClips, on_device
 from avca_pipeline.text_embeddings import precomputed
-from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import DeviceClips, on_device
 from avca_pipeline.training.triplets import sampler
 from tests.conftest import shared_folder
 

@@ -13,9 +13,9 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
 from avca_pipeline.backbones import ClipMedia, c3d, selavi_video, timm_frames, torchvision_video
+from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.video import frames
-from avca_pipeline.weights import WeightsSettings
 from tests.media import synthetic
 from tests.media.synthetic import LIMITS, ffmpeg
 

@@ -22,10 +22,10 @@ from avca_pipeline.backbones import (
     vggish,
 )
 from avca_pipeline.config import LimitsSettings
+from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import MediaError
 from avca_pipeline.stages import extract, fetch
 from avca_pipeline.stages import manifest as manifest_stage
-from avca_pipeline.weights import WeightsSettings
 from tests.conftest import shared_folder
 
 pytestmark = pytest.mark.slow

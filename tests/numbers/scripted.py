@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from avca_pipeline import metrics
+from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Batch, Dims, Known, ModelSettings
 
 FAR = 100.0  # no bias makes up for it

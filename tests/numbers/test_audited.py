@@ -8,8 +8,8 @@ import pytest
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.auditing import Audited, audit, stop_on_errors
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.leakage.checks import Audited, audit, stop_on_errors
 from avca_pipeline.splits import AuditLevels, Built
 
 # Clip, class, recording, partition.

@@ -16,7 +16,7 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.auditing.data import Data, Seen, audit_data, see
+from avca_pipeline.leakage.data import Data, Seen, audit_data, see
 from avca_pipeline.splits import AuditLevels
 
 PARTITIONS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")

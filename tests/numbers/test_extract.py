@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import backbones, library
+from avca_pipeline import backbones
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.fetching import archives
 from avca_pipeline.stages import extract
 
 CLIPS = {
@@ -152,7 +153,7 @@ def test_media_from_an_archive_are_those_that_were_packed(tmp_path: Path) -> Non
         )  # fmt: skip
     manifest.write(tmp_path / "clips.csv", [Clip(n, n, "class", f"{n}.txt") for n in texts])
     fetched.write(tmp_path / "fetched.csv", rows)
-    library.pack({row.name: Path(row.path) for row in rows}, tmp_path / "media.tar")
+    archives.pack({row.name: Path(row.path) for row in rows}, tmp_path / "media.tar")
     for path in paths.values():
         path.unlink()
     extract.run(

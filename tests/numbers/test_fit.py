@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from avca_pipeline.evaluation import scoring
+from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.scoring import best_on_test, on_device, outcome, trial
 from avca_pipeline.models import ModelSettings
-from avca_pipeline.training import scoring
 from avca_pipeline.training.fit import Fitted, fit
-from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import best_on_test, on_device, outcome, trial
 from tests.builders import numbered_problem
 from tests.numbers.scripted import Network, Scripted
 

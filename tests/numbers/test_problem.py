@@ -9,7 +9,7 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.training.problem import Problem, assemble, learn_scaling
+from avca_pipeline.evaluation.labelled_clips import Problem, assemble, learn_scaling
 
 SPLIT = [
     SplitClip(*line.split())

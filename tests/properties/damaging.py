@@ -28,10 +28,10 @@ import h5py
 import numpy as np
 import torch
 
-from avca_pipeline import weights
 from avca_pipeline.artifacts import checkpoint, features, fetched, in_child, labels
 from avca_pipeline.cli import main
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching import weights
 from tests import fasttext_model
 from tests.process_memory import peak_mib as peak_mib_of
 

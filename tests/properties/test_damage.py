@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import weights
 from avca_pipeline.artifacts import atomic, checkpoint, features
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.fetching import weights
 
 KILLED = """
 import os, signal, sys

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avca_pipeline import metrics
+from avca_pipeline.evaluation import metrics
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from avca_pipeline.models._dropout import Dropout
+from avca_pipeline.nn.dropout import Dropout
 from avca_pipeline.training.triplets import sampler
 
 SIGMAS = 6.0

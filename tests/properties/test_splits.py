@@ -17,8 +17,8 @@ from avca_pipeline.artifacts.split import (
     VAL_SEEN,
     VAL_UNSEEN,
 )
-from avca_pipeline.auditing import Audited, audit
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.leakage.checks import Audited, audit
 from avca_pipeline.splits import Built
 from avca_pipeline.splits.built import Settings as BuiltSplit
 from avca_pipeline.splits.built import build

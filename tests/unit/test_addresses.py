@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from avca_pipeline import cli
-from avca_pipeline.addresses import redacted, shown
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import say
-from avca_pipeline.sealing import sealed, unsealed
+from avca_pipeline.runtime.addresses import redacted, shown
+from avca_pipeline.runtime.progress import say
+from avca_pipeline.runtime.sealing import sealed, unsealed
 
 SECRETS = ("hunter2", "AKIA", "abc123")
 

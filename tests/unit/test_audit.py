@@ -14,8 +14,8 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import PARTITIONS, SplitClip
-from avca_pipeline.auditing.data import Data, Seen, audit_data, see
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.leakage.data import Data, Seen, audit_data, see
 from avca_pipeline.splits import AuditLevels, pretrained_on
 from avca_pipeline.stages import audit as stage
 

@@ -12,7 +12,7 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.auditing.data import Data, Seen, audit_data, see
+from avca_pipeline.leakage.data import Data, Seen, audit_data, see
 from avca_pipeline.splits import AuditLevels
 
 DIM = 200

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avca_pipeline.models import Batch, Dims, avca
-from avca_pipeline.models._dropout import Dropout
+from avca_pipeline.nn.dropout import Dropout
 
 SMALL: dict[str, Any] = {
     "token_dim": 8, "embedding_dim": 4, "encoder_hidden": 8, "projection_hidden": 8, "heads": 2,

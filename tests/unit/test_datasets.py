@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from avca_pipeline import library
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.datasets import activitynet, demo, ucf101, vggsound
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching import archives
 from avca_pipeline.media import MediaError
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
@@ -35,7 +35,7 @@ UCF = {
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    library.items.cache_clear()
+    archives.items.cache_clear()
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -92,7 +92,7 @@ def test_hidden_files_are_no_media(
 ) -> None:
     """Such as those that macOS leaves beside each file of a disk that is not its own."""
     place = write(tmp_path / "raw", {"a/clip.mp4": b"one", "a/._clip.mp4": b"x", ".b.mp4": b"y"})
-    assert list(library.items((place,))) == ["clip"]
+    assert list(archives.items((place,))) == ["clip"]
 
 
 def test_a_linked_folder_is_looked_into_once(tmp_path: Path) -> None:
@@ -137,11 +137,11 @@ def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
 
 def test_what_is_packed_is_unpacked_and_gone_afterwards(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "raw", {"a.mp4": b"one", "b": b""})
-    library.pack({"first.mp4": folder / "a.mp4", "second": folder / "b"}, tmp_path / "1.tar")
+    archives.pack({"first.mp4": folder / "a.mp4", "second": folder / "b"}, tmp_path / "1.tar")
     (folder / "a.mp4").touch()
-    library.pack({"second": folder / "b", "first.mp4": folder / "a.mp4"}, tmp_path / "2.tar")
+    archives.pack({"second": folder / "b", "first.mp4": folder / "a.mp4"}, tmp_path / "2.tar")
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
-    with library.unpacked(tmp_path / "1.tar", tmp_path / "features") as files:
+    with archives.unpacked(tmp_path / "1.tar", tmp_path / "features") as files:
         assert {n: path.read_bytes() for n, path in files.items()} == {
             "first.mp4": b"one",
             "second": b"",
@@ -169,7 +169,7 @@ def test_a_hostile_or_damaged_pack_leaves_nothing(
     before = sorted(tmp_path.parent.rglob("*"))
     with (
         pytest.raises(PipelineError, match=message),
-        library.unpacked(path, tmp_path / "features"),
+        archives.unpacked(path, tmp_path / "features"),
     ):
         pass
     assert sorted(tmp_path.parent.rglob("*")) == before
@@ -179,7 +179,7 @@ def test_a_link_in_a_pack_leads_nowhere(tmp_path: Path) -> None:
     write_link(tmp_path / "pack.tar", "a.mp4")
     with (
         pytest.raises(PipelineError, match=r"pack\.tar: cannot be unpacked"),
-        library.unpacked(tmp_path / "pack.tar", tmp_path / "features"),
+        archives.unpacked(tmp_path / "pack.tar", tmp_path / "features"),
     ):
         pass
     assert not list((tmp_path / "features").iterdir())
@@ -196,7 +196,7 @@ def test_only_what_fetch_got_itself_is_packed(tmp_path: Path) -> None:
     fetch.run("demo", settings, *arguments, pack=pack)
     rows = fetched.read(tmp_path / "fetched.csv")
     assert [row.status for row in rows] == [fetched.OK, fetched.OK]
-    with library.unpacked(pack, tmp_path) as files:
+    with archives.unpacked(pack, tmp_path) as files:
         assert {name: path.read_bytes() for name, path in files.items()} == {
             rows[0].name: Path(rows[0].path).read_bytes()
         }
@@ -208,7 +208,7 @@ def test_only_what_fetch_got_itself_is_packed(tmp_path: Path) -> None:
     )
     fetch.run("table", {"path": str(tmp_path / "clips.csv")}, *arguments, pack=pack)
     assert {row.status for row in fetched.read(tmp_path / "fetched.csv")} == {fetched.OK}
-    with library.unpacked(pack, tmp_path) as files:
+    with archives.unpacked(pack, tmp_path) as files:
         assert files == {}
 
 

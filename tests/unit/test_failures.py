@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from avca_pipeline import failures
-from avca_pipeline.downloads import DownloadSettings, Network, segment
 from avca_pipeline.errors import PipelineError, TransientError
+from avca_pipeline.fetching import failures
+from avca_pipeline.fetching.youtube import DownloadSettings, Network, segment
 from avca_pipeline.media import MediaError
 
 UNAVAILABLE = "Video unavailable"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from avca_pipeline import library
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.fetched import OK, REJECTED
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching import archives
 from avca_pipeline.stages import extract, fetch
 
 SETTINGS = {"model": "test_resnet.r160_in1k"}
@@ -76,13 +76,13 @@ def test_a_name_that_is_almost_all_ending_travels(tmp_path: Path) -> None:
     path = tmp_path / f"a.{'x' * 253}"
     path.write_bytes(b"film")
     name = fetched.FetchedClip("a", OK, path=str(path), sha256="0" * 64).name
-    library.pack({name: path}, tmp_path / "media.tar")
-    with library.unpacked(tmp_path / "media.tar", tmp_path) as files:
+    archives.pack({name: path}, tmp_path / "media.tar")
+    with archives.unpacked(tmp_path / "media.tar", tmp_path) as files:
         assert files[name].read_bytes() == b"film"
     assert len(name) < 100
     foreign = "b." + "y" * 253
-    library.pack({foreign: path}, tmp_path / "media.tar")
-    with library.unpacked(tmp_path / "media.tar", tmp_path) as files:
+    archives.pack({foreign: path}, tmp_path / "media.tar")
+    with archives.unpacked(tmp_path / "media.tar", tmp_path) as files:
         assert files[foreign].read_bytes() == b"film"
 
 

@@ -24,7 +24,7 @@ import numpy as np, torch
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import export
+from avca_pipeline.published import export
 folder = Path(sys.argv[1])
 ids = [f"clip {number} of a class" for number in range(500)]
 table = np.random.default_rng(0).normal(size=(500, 512)).astype(np.float32)

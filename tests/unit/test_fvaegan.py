@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import metrics
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.labelled_clips import assemble, learn_scaling
+from avca_pipeline.evaluation.scoring import on_device, outcome, trial
 from avca_pipeline.models import Batch, Dims, fvaegan
 from avca_pipeline.stages import evaluate, report, select, train
-from avca_pipeline.training.problem import assemble, learn_scaling
-from avca_pipeline.training.scoring import on_device, outcome, trial
 from tests.builders import World
 
 EPOCHS = 4

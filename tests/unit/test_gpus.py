@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from avca_pipeline import cli, gpus
+from avca_pipeline import cli
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.fetched import FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.runtime import gpus
 from avca_pipeline.stages import extract
 from tests.made_up_gpus import FAST, SLOW, Machine
 
@@ -39,7 +40,7 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb-2)
 HOLD = """
 import sys
 from pathlib import Path
-from avca_pipeline import gpus
+from avca_pipeline.runtime import gpus
 print(gpus.take(sys.argv[3:], int(sys.argv[2]), Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """

@@ -12,7 +12,7 @@ import pytest
 
 from avca_pipeline.artifacts import features
 from avca_pipeline.artifacts.features import Features
-from avca_pipeline.official import layout
+from avca_pipeline.published import layout
 from avca_pipeline.text_embeddings import precomputed
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)

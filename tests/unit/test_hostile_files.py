@@ -21,10 +21,10 @@ import torch
 from numpy._core.multiarray import _reconstruct, scalar
 from numpy._core.numeric import _frombuffer
 
-from avca_pipeline import weights
 from avca_pipeline.artifacts import checkpoint, features, hdf5, in_child, labels
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.official import layout
+from avca_pipeline.fetching import weights
+from avca_pipeline.published import layout
 from avca_pipeline.text_embeddings import precomputed
 
 MIB = 1 << 20

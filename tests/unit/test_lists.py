@@ -14,10 +14,10 @@ import pytest
 
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.commands import lists
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import lists as official_lists
+from avca_pipeline.published import lists as official_lists
 from avca_pipeline.splits import official
-from avca_pipeline.stages import lists
 from avca_pipeline.stages import split as split_stage
 from tests.conftest import shared_folder
 

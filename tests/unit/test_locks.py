@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from avca_pipeline import locks
+from avca_pipeline.runtime import locks
 
 
 def test_one_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avca_pipeline import metrics
+from avca_pipeline.evaluation import metrics
 
 # Two seen classes (0, 1), two unseen ones (2, 3); clips 0 and 1 of class 0, then one of each.
 TARGETS = np.array([0, 0, 1, 2, 3])

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from avca_pipeline import metrics
+from avca_pipeline.evaluation import metrics
 
 # Two clips of each of four classes; the last two classes are unseen.
 TARGETS = np.array([0, 0, 1, 1, 2, 2, 3, 3])

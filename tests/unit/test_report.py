@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avca_pipeline import metrics
 from avca_pipeline.artifacts import features, fetched, manifest, scores, split
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.auditing import Audited, audit
 from avca_pipeline.errors import FormatError
+from avca_pipeline.evaluation import metrics
+from avca_pipeline.leakage.checks import Audited, audit
 from avca_pipeline.reporting.figures import embedding_plot
 from avca_pipeline.splits import Built
 from avca_pipeline.stages import report

@@ -15,10 +15,10 @@ import torch
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, scores
 from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.stages import VERSIONS, train
 from avca_pipeline.training import fit as fitting
 from avca_pipeline.training.fit import Fitted, fit
-from avca_pipeline.training.problem import learn_scaling
 from tests.builders import World, problem
 
 EPOCHS = 4

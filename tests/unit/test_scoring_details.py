@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import metrics
-from avca_pipeline.models import Known, ModelSettings
-from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import (
+from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.scoring import (
     best_on_test,
     on_device,
     outcome,
     trial,
     validate,
 )
+from avca_pipeline.models import Known, ModelSettings
 from tests.builders import numbered_problem
 from tests.numbers.scripted import Network, Scripted
 
@@ -118,7 +118,7 @@ def test_among_unseen_classes_their_own_distances_decide(data: Problem) -> None:
 def test_clips_are_embedded_in_their_order_however_many_at_once(
     data: Problem, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avca_pipeline.training.scoring.EMBED_CLIPS_AT_ONCE", at_once)
+    monkeypatch.setattr("avca_pipeline.evaluation.scoring.EMBED_CLIPS_AT_ONCE", at_once)
     clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
     on, method = trial(data, clips, 1), Strict(["01234"])
     found = outcome(method, SETTINGS, Network(), clips, on)  # type: ignore[arg-type]

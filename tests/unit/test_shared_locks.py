@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from avca_pipeline import locks
+from avca_pipeline.runtime import locks
 
 RISK = "two may do the same"
 SHARING = """
 import sys
 from pathlib import Path
-from avca_pipeline import locks
+from avca_pipeline.runtime import locks
 share = locks.join(Path(sys.argv[1]), "")
 print("ready", flush=True)
 for line in sys.stdin:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from avca_pipeline import slurm
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.slurm import orphans
+from avca_pipeline.runtime import slurm
+from avca_pipeline.runtime.slurm import orphans
 
 RUN = "avca_0b0f6e9e-3c1d-4a55-9a51-0123456789ab"
 OTHER = "avca_ffffffff-3c1d-4a55-9a51-0123456789ab"

@@ -9,7 +9,7 @@ import pytest
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import lists
+from avca_pipeline.published import lists
 from avca_pipeline.splits import official, official_grouped, pretrained_on
 from avca_pipeline.splits.built import Settings, SourceShares, arrange, build
 from tests.numbers.sources import clips_of, number, partitions, sources_at

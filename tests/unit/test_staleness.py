@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from avca_pipeline import library
 from avca_pipeline.artifacts import manifest, records
 from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.config import parse
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching import archives
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import staleness
@@ -48,7 +48,7 @@ class World:
         self.fetch()
 
     def jobs(self) -> Jobs:
-        library.items.cache_clear()  # each run of the workflow is a process of its own
+        archives.items.cache_clear()  # each run of the workflow is a process of its own
         return Jobs(self.config, VERSIONS, Digests(self.results / "records/digests.json"))
 
     def fetch(self) -> None:

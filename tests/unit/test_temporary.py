@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from avca_pipeline import library
 from avca_pipeline.artifacts import atomic, temporary
 from avca_pipeline.artifacts.temporary import sweep, temporary_file, temporary_folder
+from avca_pipeline.fetching import archives
 
 # Writes a file or a folder, says so, and waits to be killed or told to end.
 WRITING = """
@@ -230,7 +230,7 @@ def test_unpacked_media_are_removed(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "media.tar", "w") as archive:
         archive.add(__file__, "clip.py")
     room = tmp_path / "room"
-    with library.unpacked(tmp_path / "media.tar", room) as files:
+    with archives.unpacked(tmp_path / "media.tar", room) as files:
         assert files["clip.py"].read_bytes() == Path(__file__).read_bytes()
         (folder,) = room.iterdir()
         assert temporary.NAME.fullmatch(folder.name)  # so that the next job knows it

@@ -12,7 +12,7 @@ import pytest
 from avca_pipeline.artifacts import fetched, text_files
 from avca_pipeline.datasets import activitynet, table, vggsound
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.official import lists
+from avca_pipeline.published import lists
 
 HEADER = "clip_id,source_id,class_name,path_or_url,start_s,end_s"
 ROW = "a,s,k,v.mp4,,"

@@ -12,11 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.scoring import on_device
 from avca_pipeline.models import Dims, avca
-from avca_pipeline.optimiser import Adam, Plateau
+from avca_pipeline.nn.optimiser import Adam, Plateau
 from avca_pipeline.training.fit import Fitted, fit, train_epoch
-from avca_pipeline.training.problem import Problem, learn_scaling
-from avca_pipeline.training.scoring import on_device
 from avca_pipeline.training.triplets import sampler
 from tests.builders import problem
 

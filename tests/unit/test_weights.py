@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import web, weights
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.weights import Published, WeightsSettings
+from avca_pipeline.fetching import web_files, weights
+from avca_pipeline.fetching.weights import Published, WeightsSettings
 
-CONTENT = np.random.default_rng(0).bytes(3 * web.CHUNK_BYTES + 17)
+CONTENT = np.random.default_rng(0).bytes(3 * web_files.CHUNK_BYTES + 17)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -66,8 +66,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(web.time, "sleep", lambda _: None)
-    monkeypatch.setattr(web, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(web_files.time, "sleep", lambda _: None)
+    monkeypatch.setattr(web_files, "TIMEOUT_S", 1.0)
     Handler.requests = []
     Handler.goes_on.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:

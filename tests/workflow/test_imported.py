@@ -12,7 +12,7 @@ from avca_pipeline.artifacts import scores
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.official import export
+from avca_pipeline.published import export
 from avca_pipeline.splits import built
 from tests.workflow.driving import TINY, planned, snakemake
 

@@ -22,7 +22,7 @@ NINTH = '''"""A ninth method: mean squared error."""
 
 from avca_pipeline.models._compatibility import ConcatenatingSettings, concatenated, embed_clips
 from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
-from avca_pipeline.lazy import torch
+from avca_pipeline.runtime.lazy import torch
 
 
 class Settings(ConcatenatingSettings):

@@ -12,15 +12,16 @@ from pathlib import Path
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from avca_pipeline import config as avca_config
-from avca_pipeline import gpus, locks, sealing, slurm
+from avca_pipeline.runtime import gpus, locks, sealing, slurm
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official import layout
+from avca_pipeline.published import layout
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import Staleness, staleness
-from avca_pipeline.stages import VERSIONS, check
+from avca_pipeline.stages import VERSIONS
+from avca_pipeline.commands import check
 
 # `avca` is installed beside this Python; a conda environment, where one is used, comes before it.
 environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]

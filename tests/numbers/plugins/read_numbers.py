@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.windows import Window
-from avca_pipeline.weights import WeightsSettings
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 4}

@@ -1,7 +1,7 @@
 """Whole videos, by yt-dlp: from any address that it reads, within bounds.
 
 A download that broke off is continued only with proof that the rest is of the same file, as in
-`avca_pipeline.web`.
+`avca_pipeline.fetching.web_files`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import Field
 
-from avca_pipeline.connections import least_bytes_per_s
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching.connections import least_bytes_per_s
+from avca_pipeline.fetching.web_files import version_of
 from avca_pipeline.media import MediaError
 from avca_pipeline.registry import PluginSettings
-from avca_pipeline.web import version_of
 
 
 class DownloadSettings(PluginSettings):

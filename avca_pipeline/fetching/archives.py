@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from avca_pipeline import archives
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import temporary_folder, writing
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.fetching import archive_members
+from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
 
 SUFFIXES = frozenset(
@@ -45,7 +45,7 @@ def items(places: tuple[Path, ...]) -> dict[str, Item]:
     """
     found: dict[str, Item] = {}
     for place in places:
-        names = archives.opened(place).members if _is_archive(place) else _in_folder(place)
+        names = archive_members.opened(place).members if _is_archive(place) else _in_folder(place)
         for name in sorted(names):
             item = Item(place, name)
             if PurePosixPath(name).suffix.lower() in SUFFIXES and not item.stem.startswith("."):
@@ -62,7 +62,7 @@ def take(item: Item, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     path = path_of(item, folder)
     if _is_archive(item.place) and not path.is_file():
         with writing(path) as temporary:
-            archives.opened(item.place).copy(item.name, temporary, max_bytes)
+            archive_members.opened(item.place).copy(item.name, temporary, max_bytes)
     return path
 
 
@@ -74,7 +74,7 @@ def path_of(item: Item, folder: Path) -> Path:
     """
     if not _is_archive(item.place):
         return item.place / item.name
-    archive = archives.opened(item.place)
+    archive = archive_members.opened(item.place)
     if item.name not in archive.members:
         raise MediaError(f"missing file: {item.place.name} has no {item.name} any more")
     # Another member of the same name, in an archive put in the place of this one, is another file.
@@ -109,7 +109,7 @@ def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
         FormatError: it is damaged, or has a member that points out of it.
         PipelineError: the folder cannot be written to or the disk is full.
     """
-    archive = archives.opened(place)
+    archive = archive_members.opened(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         room = contextlib.ExitStack()
@@ -129,12 +129,12 @@ def unpacked(place: Path, folder: Path) -> Iterator[dict[str, Path]]:
 
 
 def _is_archive(place: Path) -> bool:
-    return place.suffix.lower() in archives.SUFFIXES and not place.is_dir()
+    return place.suffix.lower() in archive_members.SUFFIXES and not place.is_dir()
 
 
 def _in_folder(place: Path) -> list[str]:
     if not place.is_dir():
-        known = ", ".join(archives.SUFFIXES)
+        known = ", ".join(archive_members.SUFFIXES)
         raise PipelineError(f"{place}: neither a folder nor an archive ({known}) of clips")
 
     def refuse(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Stage ``check``: what can be known to fail before the first hour of work.
+"""Command ``check``: what can be known to fail before the first hour of work.
 
 It writes nothing. The workflow runs it before its first job.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from avca_pipeline.artifacts import features
 from avca_pipeline.config import Config, check_inputs
-from avca_pipeline.weights import is_local, verify
+from avca_pipeline.fetching.weights import is_local, verify
 
 
 def run(config: Config) -> None:

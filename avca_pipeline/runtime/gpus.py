@@ -25,9 +25,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline import locks
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import say
+from avca_pipeline.runtime import locks
+from avca_pipeline.runtime.progress import say
 
 LISTED = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 POLL_S = 1.0

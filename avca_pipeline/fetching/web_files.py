@@ -23,11 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline import connections, locks
-from avca_pipeline.addresses import shown
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
-from avca_pipeline.partial_files import PartialFile
-from avca_pipeline.progress import Progress, say
+from avca_pipeline.fetching import connections
+from avca_pipeline.fetching.partial_files import PartialFile
+from avca_pipeline.runtime import locks
+from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.runtime.progress import Progress, say
 
 CHUNK_BYTES = 1 << 20
 ATTEMPTS = 4

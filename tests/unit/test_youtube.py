@@ -19,10 +19,10 @@ import av
 import numpy as np
 import pytest
 
-from avca_pipeline import downloads, whole_videos
 from avca_pipeline.artifacts import fetched
-from avca_pipeline.downloads import DownloadSettings, Network
 from avca_pipeline.errors import PipelineError, TransientError
+from avca_pipeline.fetching import whole_videos, youtube
+from avca_pipeline.fetching.youtube import DownloadSettings, Network
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.cutting import cut
 from avca_pipeline.stages import fetch
@@ -35,7 +35,7 @@ QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=20)
 def download(
     url: str, path: Path, start_s: float, end_s: float, settings: DownloadSettings = QUICK
 ) -> None:
-    downloads.segment(url, path, start_s, end_s, Network(settings))
+    youtube.segment(url, path, start_s, end_s, Network(settings))
 
 
 def encode(path: Path) -> bytes:
@@ -235,11 +235,11 @@ def test_what_fails_says_why_and_permanent_failures_are_remembered(
 def test_a_busy_server_is_given_the_time_it_asks_for(server: str, tmp_path: Path) -> None:
     waited: list[float] = []
     network = Network(QUICK, wait=waited.append)
-    downloads.segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, network)
+    youtube.segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, network)
     assert waited == [1.0, 0.0]
     waited.clear()
     with pytest.raises(TransientError, match="HTTP Error 503"):
-        downloads.segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, network)
+        youtube.segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, network)
     assert waited == [0.01, 0.02]
 
 
@@ -260,7 +260,7 @@ def test_a_video_that_ends_before_the_clip_has_nothing_in_it(server: str, tmp_pa
 def test_a_video_that_is_too_large_is_left(server: str, tmp_path: Path) -> None:
     network = Network(QUICK, max_bytes=len(Handler.content) // 2)
     with pytest.raises(MediaError, match=r"^too large: \d+ bytes"):
-        downloads.segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 0, 10, network)
+        youtube.segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 0, 10, network)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4.failed"]
 
 
@@ -360,7 +360,7 @@ def test_how_slow_is_too_slow(
 
 def test_missing_cookies_are_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"download\.cookies: .*none\.txt: no such file"):
-        downloads.check(DownloadSettings(cookies=tmp_path / "none.txt"))
+        youtube.check(DownloadSettings(cookies=tmp_path / "none.txt"))
 
 
 def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(

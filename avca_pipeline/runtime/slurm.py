@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 WAIT_S = 120
 # The folder comes last: it alone may contain spaces, pipes and whatever else.

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from avca_pipeline import web
 from avca_pipeline.errors import PipelineError, TransientError
-from avca_pipeline.web import AddressError, Bounds
+from avca_pipeline.fetching import web_files
+from avca_pipeline.fetching.web_files import AddressError, Bounds
 from tests.serving import Request, serving
 
 ONE, TWO = b"1" * 300_000, b"2" * 300_000
@@ -65,7 +65,7 @@ def test_two_versions_are_never_mixed(
     """Whether the server heeds ``If-Range`` or sends the rest of any version."""
     handle = Changing(first, second, is_obedient=is_obedient)
     with serving(handle) as base:
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert (tmp_path / "a").read_bytes() == TWO
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -85,7 +85,7 @@ def test_the_same_version_is_continued(validator: dict[str, str], tmp_path: Path
             request.wfile.write(ONE[:100_000])
 
     with serving(handle) as base:
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert (tmp_path / "a").read_bytes() == ONE
     assert asked == [(0, None), (100_000, next(iter(validator.values())))]
 
@@ -99,7 +99,7 @@ def test_a_file_modified_within_the_last_second_may_change_unseen(tmp_path: Path
         request.wfile.write(ONE if len(asked) > 1 else ONE[:100_000])
 
     with serving(handle) as base:
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert asked == [None, None]
 
 
@@ -114,8 +114,8 @@ def test_what_is_left_of_another_address_is_not_continued(tmp_path: Path) -> Non
 
     with serving(handle) as base:
         with pytest.raises(TransientError, match="broke off"):
-            web.download(f"{base}/one", tmp_path / "a", QUICK)
-        web.download(f"{base}/two", tmp_path / "a", QUICK)
+            web_files.download(f"{base}/one", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/two", tmp_path / "a", QUICK)
     assert (tmp_path / "a").read_bytes() == TWO
     assert asked[-1] is None
 
@@ -133,9 +133,9 @@ def test_a_partial_file_that_is_too_long_is_dropped(tmp_path: Path) -> None:
     is_shrunk = threading.Event()
     with serving(handle) as base:
         with pytest.raises(TransientError):
-            web.download(f"{base}/a", tmp_path / "a", Bounds(attempts=1))
+            web_files.download(f"{base}/a", tmp_path / "a", Bounds(attempts=1))
         is_shrunk.set()
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert (tmp_path / "a").read_bytes() == TWO[:1000]
 
 
@@ -154,9 +154,11 @@ def test_several_jobs_want_one_file(tmp_path: Path) -> None:
         request.wfile.write(ONE[100_000:])
 
     with serving(handle) as base, ThreadPoolExecutor(3) as pool:
-        jobs = [pool.submit(web.download, f"{base}/a", tmp_path / "a", QUICK)]
+        jobs = [pool.submit(web_files.download, f"{base}/a", tmp_path / "a", QUICK)]
         begun.wait(30)
-        jobs += [pool.submit(web.download, f"{base}/a", tmp_path / "a", QUICK) for _ in range(2)]
+        jobs += [
+            pool.submit(web_files.download, f"{base}/a", tmp_path / "a", QUICK) for _ in range(2)
+        ]
         goes_on.set()
         for job in jobs:
             job.result(timeout=30)
@@ -191,7 +193,7 @@ def test_who_sends_too_little_is_left(where: str, tmp_path: Path) -> None:
 
     with serving(handle) as base:
         with pytest.raises(TransientError, match=r"no answer within|bytes a second|timed out"):
-            web.download(f"{base}/a", tmp_path / "a", HASTY)
+            web_files.download(f"{base}/a", tmp_path / "a", HASTY)
         over.set()
     assert not (tmp_path / "a").exists()
 
@@ -212,7 +214,7 @@ def test_who_is_held_back_is_not_slow(tmp_path: Path) -> None:
 
     polite = Bounds(attempts=3, timeout_s=1, back_off_s=0, rate_bytes_per_s=80)
     with serving(handle) as base:
-        web.download(f"{base}/a", tmp_path / "a", polite)
+        web_files.download(f"{base}/a", tmp_path / "a", polite)
     assert (tmp_path / "a").read_bytes() == content
 
 
@@ -226,7 +228,7 @@ def test_an_attempt_ends_in_time(tmp_path: Path) -> None:
 
     bounds = Bounds(attempts=1, timeout_s=10, max_s=0.3)
     with serving(handle) as base, pytest.raises(TransientError, match=r"longer than 0\.3 s"):
-        web.download(f"{base}/a", tmp_path / "a", bounds)
+        web_files.download(f"{base}/a", tmp_path / "a", bounds)
 
 
 @pytest.mark.parametrize("says_so", [True, False])
@@ -238,7 +240,7 @@ def test_a_file_that_is_too_large(says_so: bool, tmp_path: Path) -> None:
 
     bounds = Bounds(attempts=2, max_bytes=1 << 18)
     with serving(handle) as base, pytest.raises(AddressError, match="more than 262144") as caught:
-        web.download(f"{base}/a", tmp_path / "a", bounds)
+        web_files.download(f"{base}/a", tmp_path / "a", bounds)
     assert caught.value.reason == "too large"
     assert not list(tmp_path.iterdir())
 
@@ -261,7 +263,7 @@ def test_a_file_that_is_too_large(says_so: bool, tmp_path: Path) -> None:
 )
 def test_an_odd_address_is_one_line(address: str, tmp_path: Path) -> None:
     with pytest.raises(AddressError) as caught:
-        web.download(address, tmp_path / "a", QUICK)
+        web_files.download(address, tmp_path / "a", QUICK)
     assert caught.value.reason == "odd address"
     assert "\n" not in str(caught.value)
     assert "ss@" not in str(caught.value)
@@ -284,7 +286,7 @@ def test_letters_are_sent_as_browsers_do(path: str, asked: str, tmp_path: Path) 
         request.answer(ONE)
 
     with serving(handle) as base:
-        web.download(base + path, tmp_path / "a", QUICK)
+        web_files.download(base + path, tmp_path / "a", QUICK)
     assert paths == [asked]
 
 
@@ -295,14 +297,14 @@ def test_a_web_page_is_no_file(tmp_path: Path) -> None:
         serving(lambda request: request.answer(page, Content_Type="text/html; charset=x")) as base,
         pytest.raises(TransientError, match="the server sent a web page"),
     ):
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-1", "many", ""])
 def test_odd_lengths(length: str, tmp_path: Path) -> None:
     with serving(lambda request: request.answer(ONE, Content_Length=length)) as base:
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert (tmp_path / "a").read_bytes() == ONE
 
 
@@ -315,7 +317,7 @@ def test_a_redirection_stays_in_the_web(target: str, tmp_path: Path) -> None:
         request.answer(b"", 302, **headers)
 
     with serving(handle) as base, pytest.raises(AddressError, match="redirects") as caught:
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert "secret" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -336,7 +338,7 @@ def test_a_password_is_sent_to_its_host_alone(tmp_path: Path) -> None:
 
         with serving(handle) as base:
             address = base.replace("://", "://me:p%40ss@") + "/a?signature=secret"
-            web.download(address, tmp_path / "a", QUICK)
+            web_files.download(address, tmp_path / "a", QUICK)
     assert sent == {"own": "Basic " + base64.b64encode(b"me:p@ss").decode(), "other": None}
 
 
@@ -353,8 +355,8 @@ def test_no_message_has_a_password_or_a_signature(
     with serving(handle) as plain:
         base = plain.replace("://", "://me:secret@")
         with pytest.raises(PipelineError) as caught:
-            web.download(f"{base}/away?signature=secret", tmp_path / "a", QUICK)
-        web.download(f"{base}/good?signature=secret", tmp_path / "a", QUICK)
+            web_files.download(f"{base}/away?signature=secret", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/good?signature=secret", tmp_path / "a", QUICK)
     assert "secret" not in str(caught.value)
     assert "/away" in str(caught.value)
     said = "".join(capsys.readouterr())
@@ -380,17 +382,17 @@ def test_a_server_that_asks_for_patience(asked: str, waited: list[float], tmp_pa
     bounds = Bounds(attempts=3, back_off_s=0, pause=pauses.append)
     with serving(handle) as base:
         if waited:
-            web.download(f"{base}/a", tmp_path / "a", bounds)
+            web_files.download(f"{base}/a", tmp_path / "a", bounds)
         else:
             with pytest.raises(TransientError, match="999999 s of patience"):
-                web.download(f"{base}/a", tmp_path / "a", bounds)
+                web_files.download(f"{base}/a", tmp_path / "a", bounds)
     assert pauses == waited
 
 
 def test_a_date_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.time, "time", lambda: 1_700_000_000.0)
-    assert web.asked_to_wait_s({"Retry-After": formatdate(1_700_000_030, usegmt=True)}) == 30
-    assert web.asked_to_wait_s({"Retry-After": formatdate(1_600_000_000, usegmt=True)}) == 0
+    monkeypatch.setattr(web_files.time, "time", lambda: 1_700_000_000.0)
+    assert web_files.asked_to_wait_s({"Retry-After": formatdate(1_700_000_030, usegmt=True)}) == 30
+    assert web_files.asked_to_wait_s({"Retry-After": formatdate(1_600_000_000, usegmt=True)}) == 0
 
 
 @pytest.fixture
@@ -410,7 +412,7 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_server(tmp_path: Path)
         request.answer(ONE, ETag='"1"')
 
     with serving(handle) as base, pytest.raises(PipelineError, match="cannot be written") as caught:
-        web.download(f"{base}/a", tmp_path / "a", QUICK)
+        web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert not isinstance(caught.value, AddressError | TransientError)
     assert len(requests) == 1
     assert not list(tmp_path.iterdir())

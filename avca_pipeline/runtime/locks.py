@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 _held: list[int] = []
 _warned: set[str] = set()

@@ -12,31 +12,32 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from avca_pipeline.reporting.tables import SCORES, Row
-
-FILE = "published.csv"
+FILE = "scores.csv"
 KEY = ("benchmark", "lists", "feature_set", "model")
 OFFICIAL = "official"
 
 
-def published(row: Row, split: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the published scores of a row as shares, as far as there are any.
+def published(
+    split: Mapping[str, Any], feature_set: str, model: str, plugin: str
+) -> dict[str, float]:
+    """Returns the published scores of a row of the table as shares, as far as there are any.
 
     A model counts as the published one if its name in the config is the plugin's, or that and the
     lists' (``ale-cls``); under other names it may be anything, such as an ablation.
 
     Args:
-        row: of the table.
         split: ``plugin`` and ``settings`` of the row's split, from its audit.
+        feature_set: its name in the config.
+        model: its name in the config.
+        plugin: of the model.
     """
-    settings, model = split.get("settings", {}), row.method
+    settings = split.get("settings", {})
     if split.get("plugin") != OFFICIAL:
         return {}
     lists = settings["lists"]
-    if row.names["model"] not in (model, f"{model}-{lists}"):
+    if model not in (plugin, f"{plugin}-{lists}"):
         return {}
-    key = (settings["benchmark"], lists, row.names["feature_set"], model)
-    return table().get(key, {})
+    return table().get((settings["benchmark"], lists, feature_set, plugin), {})
 
 
 @cache
@@ -45,7 +46,7 @@ def table() -> dict[tuple[str, ...], dict[str, float]]:
     text = resources.files(__package__).joinpath(FILE).read_text(encoding="utf-8")
     return {
         tuple(line[name] for name in KEY): {
-            name: float(line[name]) / 100 for name in SCORES if line[name]
+            name: float(share) / 100 for name, share in line.items() if name not in KEY and share
         }
         for line in csv.DictReader(text.splitlines())
     }

@@ -15,7 +15,7 @@ import numpy as np
 from avca_pipeline.artifacts import in_child
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.official.lists import STAGE_2_TRAIN, STAGES
+from avca_pipeline.published.lists import STAGE_2_TRAIN, STAGES
 
 FOLDERS = (*STAGES.values(), STAGE_2_TRAIN)
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from avca_pipeline.addresses import shown
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.runtime.addresses import shown
 
 
 def sealed(value: Any) -> tuple[Any, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Stage ``lists``: downloads a benchmark's published lists and label embeddings, and checks them.
+"""Command ``lists``: downloads a benchmark's published lists and label embeddings, and checks them.
 
 It is not part of the workflow: lists are obtained once, and the config says where they are.
 """
@@ -9,13 +9,13 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from avca_pipeline import official
-from avca_pipeline.addresses import shown
+from avca_pipeline import published
 from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import say
+from avca_pipeline.fetching.web_files import download
 from avca_pipeline.registry import nearest
-from avca_pipeline.web import download
+from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.runtime.progress import say
 
 COMMIT = "2711aeb5d7257ece4c5464fa46d7849a4edf6470"
 ADDRESS = f"https://raw.githubusercontent.com/ExplainableML/AVCA-GZSL/{COMMIT}"
@@ -23,7 +23,7 @@ ADDRESS = f"https://raw.githubusercontent.com/ExplainableML/AVCA-GZSL/{COMMIT}"
 
 def checksums() -> dict[str, dict[str, str | None]]:
     """Returns for each benchmark its files and their SHA-256, ``None`` where it is not known."""
-    text = resources.files(official).joinpath("checksums.json").read_text(encoding="utf-8")
+    text = resources.files(published).joinpath("checksums.json").read_text(encoding="utf-8")
     known: dict[str, dict[str, str | None]] = json.loads(text)
     return known
 
@@ -52,11 +52,11 @@ def run(
     if benchmark not in known:
         raise PipelineError(f"no benchmark {benchmark!r}; {nearest(benchmark, known)}")
     num_pinned = 0
-    for name, published in known[benchmark].items():
+    for name, listed in known[benchmark].items():
         path = out / name
         pin = path.with_name(path.name + ".sha256")
         pinned = pin.read_text(encoding="utf-8").strip() if pin.is_file() else None
-        sha256 = published or pinned
+        sha256 = listed or pinned
         found = file_sha256(path) if path.is_file() else None
         if found is None or sha256 not in (None, found):
             found = _obtain(f"{address}/{name}", path, sha256)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline import metrics
 from avca_pipeline.artifacts.split import (
     TEST_SEEN,
     TEST_UNSEEN,
@@ -17,9 +16,10 @@ from avca_pipeline.artifacts.split import (
     VAL_SEEN,
     VAL_UNSEEN,
 )
-from avca_pipeline.lazy import torch
+from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.labelled_clips import Problem, Scaling
 from avca_pipeline.models import Known, ModelSettings
-from avca_pipeline.training.problem import Problem, Scaling
+from avca_pipeline.runtime.lazy import torch
 
 EMBED_CLIPS_AT_ONCE = 4096
 SCORED = {1: (VAL_SEEN, VAL_UNSEEN), 2: (TEST_SEEN, TEST_UNSEEN)}

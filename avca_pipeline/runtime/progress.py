@@ -11,7 +11,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from avca_pipeline.addresses import redacted
+from avca_pipeline.runtime.addresses import redacted
 
 LINE_EVERY_S = 10.0
 

@@ -1,8 +1,8 @@
 """``torch`` on first use.
 
 Importing torch takes seconds. The workflow file and ``avca --help`` read the settings of every
-plugin but compute nothing, so plugins write ``from avca_pipeline.lazy import torch`` and use it
-inside functions; nothing else about the name differs from the real module.
+plugin but compute nothing, so plugins write ``from avca_pipeline.runtime.lazy import torch`` and
+use it inside functions; nothing else about the name differs from the real module.
 """
 
 from __future__ import annotations

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from avca_pipeline.addresses import shown
 from avca_pipeline.artifacts.atomic import file_sha256, writing
 from avca_pipeline.artifacts.checkpoint import check_size
 from avca_pipeline.artifacts.pickled_arrays import MEANINGS, PickledArray, PickledType
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.lazy import torch
-from avca_pipeline.progress import say
+from avca_pipeline.fetching.web_files import download
 from avca_pipeline.registry import PluginSettings, Seed
-from avca_pipeline.web import download
+from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.progress import say
 
 RANDOM = "random"
 PUBLISHED = "published"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from avca_pipeline.lazy import torch
-from avca_pipeline.optimiser import Adam
+from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.runtime.lazy import torch
 
 INITIAL_STD = 0.02
 

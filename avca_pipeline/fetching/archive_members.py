@@ -24,7 +24,7 @@ from avca_pipeline.errors import (
     machine_trouble,
 )
 from avca_pipeline.media import MediaError
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 
 SUFFIXES = (".zip", ".tar", ".rar")
 # An hour of video at 38 Mbit/s.

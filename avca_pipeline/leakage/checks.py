@@ -19,7 +19,7 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.progress import say
+from avca_pipeline.runtime.progress import say
 from avca_pipeline.splits import AuditLevels, Built
 
 MAX_EXAMPLES = 10

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avca_pipeline import web
-from avca_pipeline.addresses import redacted
-from avca_pipeline.archives import MAX_BYTES
 from avca_pipeline.artifacts.atomic import writing
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
-from avca_pipeline.failures import SESSION_LIMIT_S, hint, is_session_limit, lasting_reason
+from avca_pipeline.fetching import web_files
+from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.fetching.failures import SESSION_LIMIT_S, hint, is_session_limit, lasting_reason
+from avca_pipeline.fetching.whole_videos import DownloadSettings, download, failures, forget, yt_dlp
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.cutting import cut
-from avca_pipeline.whole_videos import DownloadSettings, download, failures, forget, yt_dlp
+from avca_pipeline.runtime.addresses import redacted
 
 
 def check(settings: DownloadSettings) -> None:
@@ -65,9 +65,9 @@ class Network:
         if seconds > 0:
             self.pause(seconds)
 
-    def bounds(self) -> web.Bounds:
+    def bounds(self) -> web_files.Bounds:
         """Returns what one download from a plain address may cost."""
-        return web.Bounds(
+        return web_files.Bounds(
             attempts=self.settings.attempts,
             timeout_s=self.settings.timeout_s,
             max_s=self.settings.max_s,
@@ -96,7 +96,7 @@ def segment(url: str, path: Path, start_s: float, end_s: float, network: Network
         PipelineError: the disk is full, or the host takes no more requests at all.
     """
     note = path.with_name(path.name + ".failed")
-    with web.alone(path):
+    with web_files.alone(path):
         if path.is_file():
             return
         if note.is_file():
@@ -127,7 +127,7 @@ def _attempt_all(url: str, path: Path, stretch: tuple[float, float], network: Ne
         asked_s = _asked_to_wait_s(failure)
         if is_session_limit(whole_problem):
             network.all_pause(max(asked_s, SESSION_LIMIT_S))
-        elif asked_s > web.MAX_PAUSE_S:
+        elif asked_s > web_files.MAX_PAUSE_S:
             problem = f"{problem}; the host asks for {asked_s:.0f} s of patience"
             break
         elif attempt + 1 < settings.attempts:
@@ -169,7 +169,9 @@ def _asked_to_wait_s(error: BaseException | None) -> float:
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        asked_s = web.asked_to_wait_s(getattr(getattr(error, "response", None), "headers", None))
+        asked_s = web_files.asked_to_wait_s(
+            getattr(getattr(error, "response", None), "headers", None)
+        )
         if asked_s:
             return asked_s
         inner = getattr(error, "exc_info", None)

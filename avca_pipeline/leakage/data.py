@@ -17,7 +17,7 @@ from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import PARTITIONS, SplitClip
-from avca_pipeline.auditing import TRAINED_BEFORE, Violations, run_checks, trained_before
+from avca_pipeline.leakage.checks import TRAINED_BEFORE, Violations, run_checks, trained_before
 from avca_pipeline.splits import AuditLevels
 
 FINGERPRINT_DIM = 64

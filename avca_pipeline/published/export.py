@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.hdf5 import filling
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS, SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.official.lists import (
+from avca_pipeline.published.lists import (
     ALL_CLASSES,
     DATASETS,
     FOLDERS,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from avca_pipeline.lazy import torch
+from avca_pipeline.runtime.lazy import torch
 
 BETA2, EPSILON = 0.999, 1e-8
 

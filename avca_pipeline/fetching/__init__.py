@@ -1,0 +1,1 @@
+"""Gets files from elsewhere: the web, YouTube, archives; pretrained weights among them."""

@@ -1,0 +1,1 @@
+"""Checks that nothing a score is measured on was trained on."""
