@@ -26,8 +26,12 @@ class Dropout(torch.nn.Module):
             return inputs
         if inputs.device.type != "cpu":
             return torch.nn.functional.dropout(inputs, self.share)
-        words = torch.empty(inputs.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: inputs.numel()].view(inputs.shape)
+        return self.zeroed_in_bulk(inputs)
+
+    def zeroed_in_bulk(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Returns the inputs with some of them zeroed, decided by 16 bits each."""
+        words = torch.empty(inputs.numel() // 4 + 1, dtype=torch.int64, device=inputs.device)
+        bits = words.random_(-(2**63), None).view(torch.int16)[: inputs.numel()].view(inputs.shape)
         # Straight into floating point: what handles truth values is several times slower.
         mask = torch.empty_like(inputs, requires_grad=False)
         torch.ge(bits, self.num_zeroed - LEVELS // 2, out=mask)

@@ -10,7 +10,9 @@ same initial network in every arm, so the table compares pairs of runs. An arm d
 in one thing:
 
 - ``ours``: as `avca_pipeline.training.fit` trains.
-- ``dropout_53``: dropout by torch, which draws 53 bits for each entry.
+- ``dropout_53``: dropout by torch, which draws 53 bits for each entry. On a GPU that is what
+  ``ours`` does.
+- ``dropout_16``: dropout by 16 bits for each entry. On a CPU that is what ``ours`` does.
 - ``apart``: the triplets' generator has another seed than torch's global one.
 - ``multinomial``: triplets drawn clip by clip, as the published loader draws them.
 - ``no_refresh``: without the pass for the batch norms after each step.
@@ -21,7 +23,8 @@ in one thing:
 f-VAEGAN-D2 alone, in its last epoch, on real features of which half stand for made-up ones.
 
 ``published`` rows are read from the trajectories of the authors' own code. Rows are appended to the
-output as they come; a run that is in it already is not done again.
+output as they come; a run that is in it already is not done again. A CPU and a GPU draw different
+random numbers, so each needs an output of its own.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +50,7 @@ from avca_pipeline.evaluation import metrics
 from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
 from avca_pipeline.evaluation.scoring import on_device, trial, validate
 from avca_pipeline.models import Batch, Dims, avca, devise, fvaegan
+from avca_pipeline.nn.dropout import Dropout
 from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.published import lists
@@ -117,12 +122,14 @@ class Arm:
     Attributes:
         changes: of the method's settings.
         seed_shift: what is added to the seed of the triplets.
+        has_bulk_dropout: on every device, not on the CPU alone.
         draw: returns an epoch's positives and negatives, given the clips, the batch size and a
             generator; ``None`` is the sampler of this package.
     """
 
     changes: dict[str, Any] = field(default_factory=dict)
     seed_shift: int = 0
+    has_bulk_dropout: bool = False
     draw: Callable[[Problem, int, torch.Generator], tuple[torch.Tensor, torch.Tensor]] | None = None
 
 
@@ -148,20 +155,34 @@ def multinomial(
 
 ARMS = {
     "dropout_53": Arm({"dropout_bits": 53}),
+    "dropout_16": Arm(has_bulk_dropout=True),
     "apart": Arm(seed_shift=OTHER_SEED),
     "multinomial": Arm(draw=multinomial),
     "no_refresh": Arm({"refreshes_statistics": False}),
 }
 
 
-def train_here(data: Problem, method: ModuleType, arm: Arm, seed: int) -> list[Epoch]:
+def zero_in_bulk(network: torch.nn.Module) -> None:
+    """Has every dropout of a network draw its numbers as it does on a CPU."""
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.forward = partial(_in_bulk, module)
+
+
+def _in_bulk(dropout: Dropout, inputs: torch.Tensor) -> torch.Tensor:
+    return dropout.zeroed_in_bulk(inputs) if dropout.training else inputs
+
+
+def train_here(data: Problem, method: ModuleType, arm: Arm, seed: int, device: str) -> list[Epoch]:
     """Trains from the parts of this package, with what the arm changes."""
     settings = method.Settings(**COMMON, **arm.changes)
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed + arm.seed_shift)
-    clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
+    clips = on_device(data, learn_scaling("none", data, 1), 1, device)
     val = trial(data, clips, stage=1)
-    network = method.build(settings, Dims(DIM, DIM, data.text.shape[1]))
+    network = method.build(settings, Dims(DIM, DIM, data.text.shape[1])).to(device)
+    if arm.has_bulk_dropout:
+        zero_in_bulk(network)
     optimiser = Adam(
         method.trainable(settings, network), settings.learning_rate, settings.weight_decay
     )
@@ -172,30 +193,31 @@ def train_here(data: Problem, method: ModuleType, arm: Arm, seed: int) -> list[E
             drawn = balanced.draw(BATCHES, settings.batch_size, triplets)
         else:
             drawn = arm.draw(data, settings.batch_size, triplets)
-        losses = train_epoch(method, settings, network, optimiser, clips, *drawn)
+        on_the_device = (rows.to(device) for rows in drawn)
+        losses = train_epoch(method, settings, network, optimiser, clips, *on_the_device)
         scores = validate(method, settings, network, clips, val)
         epochs.append((scores.hm, scores.zsl, losses["total"]))
     return epochs
 
 
-def train_as_shipped(data: Problem, method: ModuleType, seed: int) -> list[Epoch]:
+def train_as_shipped(data: Problem, method: ModuleType, seed: int, device: str) -> list[Epoch]:
     """Trains by `fit` itself."""
     fitted = fit(
         method, method.Settings(**COMMON), data, learn_scaling("none", data, 1),
-        stage=1, epochs=EPOCHS, seed=seed, device="cpu",
+        stage=1, epochs=EPOCHS, seed=seed, device=device,
     )  # fmt: skip
     return [(row["val"]["hm"], row["val"]["zsl"], row["losses"]["total"]) for row in fitted.history]
 
 
-def train_plainly(data: Problem, method: ModuleType, seed: int) -> list[Epoch]:
+def train_plainly(data: Problem, method: ModuleType, seed: int, device: str) -> list[Epoch]:
     """Trains in the published manner: one clip at a time, torch's own parts, one random state."""
     plain = {"dropout_bits": 53} if method is avca else {}
     settings = method.Settings(**COMMON, **plain)
     torch.manual_seed(seed)
     np.random.seed(seed)
-    clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
+    clips = on_device(data, learn_scaling("none", data, 1), 1, device)
     val = trial(data, clips, stage=1)
-    network = method.build(settings, Dims(DIM, DIM, data.text.shape[1]))
+    network = method.build(settings, Dims(DIM, DIM, data.text.shape[1])).to(device)
     optimiser = torch.optim.Adam(
         method.trainable(settings, network), lr=settings.learning_rate,
         weight_decay=settings.weight_decay, foreach=False,
@@ -205,7 +227,8 @@ def train_plainly(data: Problem, method: ModuleType, seed: int) -> list[Epoch]:
         network.train()
         total = 0.0
         for *tensors, rows in loader(data, data.rows(TRAIN), BATCHES, settings.batch_size):
-            batch = Batch(*tensors, clips.class_text, clips.label[rows])
+            inputs = (tensor.to(device) for tensor in tensors)
+            batch = Batch(*inputs, clips.class_text, clips.label[rows.to(device)])
             for terms in method.steps(settings, network, batch):
                 optimiser.zero_grad()
                 terms["total"].backward()
@@ -271,16 +294,16 @@ def _plain_classifier(
     return classifier
 
 
-def runs(data: Problem, method: str, arm: str, seed: int) -> list[Epoch]:
+def runs(data: Problem, method: str, arm: str, seed: int, device: str) -> list[Epoch]:
     """Returns the epochs of one training."""
     if method == SOFTMAX:
         return train_classifier(data, arm == "plain", seed)
     module = METHODS[method]
     if arm == "ours":
-        return train_as_shipped(data, module, seed)
+        return train_as_shipped(data, module, seed, device)
     if arm == "plain":
-        return train_plainly(data, module, seed)
-    return train_here(data, module, ARMS[arm], seed)
+        return train_plainly(data, module, seed, device)
+    return train_here(data, module, ARMS[arm], seed, device)
 
 
 def read(path: Path) -> dict[tuple[str, str, int], dict[int, float]]:
@@ -301,7 +324,7 @@ def train(options: argparse.Namespace) -> None:
         for arm in options.arms:
             if (options.method, arm, seed) in done:
                 continue
-            epochs = runs(data, options.method, arm, seed)
+            epochs = runs(data, options.method, arm, seed, options.device)
             is_new = not options.out.exists()
             with open(options.out, "a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
@@ -363,7 +386,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="CSV of all trainings")
     parser.add_argument("--method", choices=(*METHODS, SOFTMAX), default="avca")
     parser.add_argument("--arms", nargs="+", default=["ours", "plain"])
-    parser.add_argument("--seeds", type=int, nargs=2, default=(0, 30), metavar=("FROM", "TO"))
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=(0, 30), help="from, up to, and by what step"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
     (train if options.what == "train" else table)(options)
