@@ -12,14 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.temporary import sweep, temporary_file, temporary_folder
+from avca_pipeline.artifacts.temporary import (
+    remove_stale_temporaries,
+    temporary_file,
+    temporary_folder,
+)
 from avca_pipeline.errors import FormatError, PipelineError
 
-_swept: set[Path] = set()
+_cleaned_folders: set[Path] = set()
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and renames it to ``path`` once the block succeeds.
 
     A crash, a full disk or `kill -9` leaves the old file, or none; never half of one. What the
@@ -30,7 +34,7 @@ def writing(path: Path) -> Iterator[Path]:
     """
     with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent)
+        _remove_stale_once(path.parent)
         with temporary_file(path) as temporary:
             yield temporary
             _to_disk(temporary)
@@ -38,7 +42,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing_folder(path: Path) -> Iterator[Path]:
+def atomic_write_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder beside ``path`` that becomes ``path`` once the block succeeds.
 
     Raises:
@@ -46,7 +50,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
     """
     with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent)
+        _remove_stale_once(path.parent)
         with temporary_folder(path) as temporary:
             yield temporary
             for file in temporary.rglob("*"):
@@ -73,11 +77,11 @@ def _to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sweep_once(folder: Path) -> None:
+def _remove_stale_once(folder: Path) -> None:
     """Removes what killed jobs left in a folder, when this process first writes into it."""
-    if folder not in _swept:
-        _swept.add(folder)
-        sweep(folder)
+    if folder not in _cleaned_folders:
+        _cleaned_folders.add(folder)
+        remove_stale_temporaries(folder)
 
 
 def _reason(error: OSError) -> str:
@@ -88,7 +92,10 @@ def _reason(error: OSError) -> str:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a UTF-8 CSV with a header line."""
-    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_write(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
@@ -96,7 +103,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON that people can read and that never contains NaN."""
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 

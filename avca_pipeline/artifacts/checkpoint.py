@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.atomic import check_version, writing
+from avca_pipeline.artifacts.atomic import atomic_write, check_version
 from avca_pipeline.artifacts.sink import sink
 from avca_pipeline.errors import FormatError
 from avca_pipeline.runtime.lazy import torch
@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 def write(path: Path, content: dict[str, Any]) -> None:
     """Writes a dict of tensors, numbers, texts, lists and dicts."""
     _assert_readable(content, path.name)
-    with writing(path) as temporary, sink(temporary) as file:
+    with atomic_write(path) as temporary, sink(temporary) as file:
         torch.save({"format_version": FORMAT_VERSION, **content}, file)  # type: ignore[arg-type]
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.artifacts.hdf5 import (
+    atomic_write_hdf5,
     reading_hdf5,
     write_strings,
-    writing_hdf5,
 )
 from avca_pipeline.artifacts.hdf5_members import member, numbers, strings
 from avca_pipeline.errors import FormatError
@@ -64,7 +64,7 @@ class Features:
 
 def write(path: Path, value: Features) -> None:
     """Writes a shard or all of them; `read` gives back the same."""
-    with writing_hdf5(path, KIND, FORMAT_VERSION) as file:
+    with atomic_write_hdf5(path, KIND, FORMAT_VERSION) as file:
         for name, text in sorted(value.attributes.items()):
             file.attrs[name] = text
         write_strings(file, "clip_id", value.clip_ids)

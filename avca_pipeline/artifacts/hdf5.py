@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts import in_child
-from avca_pipeline.artifacts.atomic import check_version, file_sha256, writing
+from avca_pipeline.artifacts.atomic import atomic_write, check_version, file_sha256
 from avca_pipeline.artifacts.hdf5_members import read_everything
 from avca_pipeline.artifacts.sink import sink
 from avca_pipeline.errors import FormatError
@@ -23,9 +23,9 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @contextlib.contextmanager
-def writing_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
+def atomic_write_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
     """Yields an `h5py.File` to fill; ``path`` appears once the block has succeeded."""
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         with filling(temporary, userblock_size=USER_BLOCK_BYTES) as file:
             file.attrs["kind"] = kind
             file.attrs["format_version"] = format_version

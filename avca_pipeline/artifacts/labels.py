@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.artifacts.hdf5 import reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.hdf5 import atomic_write_hdf5, reading_hdf5, write_strings
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError
 
@@ -45,7 +45,7 @@ class Labels:
 
 def write(path: Path, value: Labels) -> None:
     """Writes the vectors; `read` gives back the same."""
-    with writing_hdf5(path, KIND, FORMAT_VERSION) as file:
+    with atomic_write_hdf5(path, KIND, FORMAT_VERSION) as file:
         file.attrs["text_embedding"] = value.text_embedding
         write_strings(file, "class_name", value.class_names)
         file["vectors"] = value.vectors.astype(np.float32)

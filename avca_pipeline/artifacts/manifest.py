@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, one_line
 
@@ -47,7 +47,7 @@ class Clip:
 
 def write(path: Path, clips: Iterable[Clip]) -> None:
     """Writes clips in the order of their ids, so that the file depends on its content alone."""
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(content(clips), encoding="utf-8", newline="")
 
 

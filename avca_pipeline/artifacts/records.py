@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts import fetched
-from avca_pipeline.artifacts.atomic import file_sha256, writing
+from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.errors import PipelineError
 
 FOLDER = "records"
@@ -192,7 +192,7 @@ def keep(results: Path, paths: Iterable[str]) -> None:
 
 def write(results: Path, path: Path, record: Record) -> None:
     """Writes the record of a result."""
-    with writing(path_of(results, path)) as temporary:
+    with atomic_write(path_of(results, path)) as temporary:
         temporary.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
 
 

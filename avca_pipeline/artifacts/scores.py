@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.artifacts.atomic import write_json
-from avca_pipeline.artifacts.hdf5 import reading_hdf5, write_strings, writing_hdf5
+from avca_pipeline.artifacts.hdf5 import atomic_write_hdf5, reading_hdf5, write_strings
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.artifacts.text_files import read_json
 
@@ -50,7 +50,7 @@ class Embeddings:
 
 def write_embeddings(path: Path, value: Embeddings) -> None:
     """Writes embeddings; `read_embeddings` gives back the same."""
-    with writing_hdf5(path, "embeddings", FORMAT_VERSION) as file:
+    with atomic_write_hdf5(path, "embeddings", FORMAT_VERSION) as file:
         write_strings(file, "clip_id", value.clip_ids)
         write_strings(file, "class_of_clip", value.class_of_clip)
         file["clips"] = value.clips.astype(np.float32)

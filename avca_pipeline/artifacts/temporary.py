@@ -76,7 +76,7 @@ def temporary_folder(target: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
+def remove_stale_temporaries(folder: Path) -> None:
     """Removes from a folder the temporary files and folders of processes that are dead."""
     try:
         entries = [entry for entry in folder.iterdir() if entry.name.endswith(".tmp")]

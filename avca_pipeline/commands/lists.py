@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from avca_pipeline import published
-from avca_pipeline.artifacts.atomic import file_sha256, writing
+from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.web_files import download
 from avca_pipeline.registry import nearest
@@ -62,7 +62,7 @@ def run(
             found = _obtain(f"{address}/{name}", path, sha256)
         if sha256 is None:
             num_pinned += 1
-            with writing(pin) as temporary:
+            with atomic_write(pin) as temporary:
                 temporary.write_text(found + "\n", encoding="utf-8")
             say(f"{path}: its checksum is not known, pinned {found} on first use")
     say(f"lists: {benchmark}: {len(known[benchmark])} files in {out}, {num_pinned} pinned now")

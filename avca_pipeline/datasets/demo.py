@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.registry import PluginSettings, Seed
@@ -133,7 +133,7 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
         from avca_pipeline.media import MediaError
 
         raise MediaError(f"missing file: these settings make no source {clip.source_id!r}")
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         _render(source, settings.seed, temporary)
     return path
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from avca_pipeline.artifacts.atomic import temporary_folder, writing
+from avca_pipeline.artifacts.atomic import atomic_write, temporary_folder
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching import archive_members
 from avca_pipeline.fetching.archive_members import MAX_BYTES
@@ -61,7 +61,7 @@ def take(item: Item, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """
     path = path_of(item, folder)
     if _is_archive(item.place) and not path.is_file():
-        with writing(path) as temporary:
+        with atomic_write(path) as temporary:
             archive_members.opened(item.place).copy(item.name, temporary, max_bytes)
     return path
 
@@ -89,7 +89,7 @@ def pack(files: Mapping[str, Path], out: Path) -> None:
     Raises:
         PipelineError: a file cannot be read, or the archive cannot be written.
     """
-    with writing(out) as temporary, tarfile.open(temporary, "w") as archive:
+    with atomic_write(out) as temporary, tarfile.open(temporary, "w") as archive:
         for name, path in sorted(files.items()):
             member = tarfile.TarInfo(name)
             member.size = path.stat().st_size

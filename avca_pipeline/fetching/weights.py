@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from avca_pipeline.artifacts.atomic import file_sha256, writing
+from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.artifacts.checkpoint import check_size
 from avca_pipeline.artifacts.pickled_arrays import MEANINGS, PickledArray, PickledType
 from avca_pipeline.errors import PipelineError
@@ -179,7 +179,7 @@ def pinned(address: str, path: Path, sha256: str = "", prefix: str = "") -> str:
     found = verify(path, expected)
     if not sha256 and not pin.is_file():
         say(f"{shown(address)}: its checksum is not known, pinned {found} on first use")
-        with writing(pin) as temporary:
+        with atomic_write(pin) as temporary:
             temporary.write_text(found + "\n", encoding="utf-8")
     return found
 

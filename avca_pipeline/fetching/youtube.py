@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import web_files
 from avca_pipeline.fetching.archive_members import MAX_BYTES
@@ -104,7 +104,7 @@ def segment(url: str, path: Path, start_s: float, end_s: float, network: Network
         try:
             _attempt_all(url, path, (start_s, end_s), network)
         except MediaError as error:
-            with writing(note) as temporary:
+            with atomic_write(note) as temporary:
                 temporary.write_text(f"{error}\n", encoding="utf-8")
             raise
     network.pause(network.settings.pause_s)
@@ -147,7 +147,7 @@ def _attempt(
     try:
         if not whole.is_file():
             download(url, whole, network.settings, network.max_bytes)
-        with writing(path) as temporary:
+        with atomic_write(path) as temporary:
             cut(whole, temporary, *stretch)
     except MediaError as error:  # what came is not what was announced, or too large
         forget(whole)

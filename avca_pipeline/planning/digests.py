@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from avca_pipeline.artifacts import records
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.errors import PipelineError
 
 ABSENT = "absent"
@@ -63,5 +63,5 @@ class Digests:
         """Keeps the digests for the next run; where that fails, it reads the files again."""
         if not self._is_changed or not self.memory.parent.is_dir():
             return
-        with contextlib.suppress(PipelineError, OSError), writing(self.memory) as temporary:
+        with contextlib.suppress(PipelineError, OSError), atomic_write(self.memory) as temporary:
             temporary.write_text(json.dumps(self._known) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts import records
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.config import Config, Run, canonical, settings_of
@@ -169,7 +169,7 @@ class Jobs:
 
     def write_facts(self, path: Path) -> None:
         """Writes what the files of the user say, for the processes that run the jobs."""
-        with writing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self.facts) + "\n", encoding="utf-8")
 
     def _outside(self, name: str, paths: Callable[[], Iterable[Path]]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.artifacts.atomic import write_csv, writing_folder
+from avca_pipeline.artifacts.atomic import atomic_write_folder, write_csv
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.hdf5 import filling
 from avca_pipeline.artifacts.labels import Labels
@@ -78,7 +78,7 @@ def write(path: Path, value: Export) -> int:
         for modality, of in value.features.items()
     }
     usable = set.intersection(*(set(of) for of in features.values()))
-    with writing_folder(path) as folder:
+    with atomic_write_folder(path) as folder:
         top = folder / DATASETS / value.benchmark
         _write_lists(top / "class-split", value, stages)
         for modality, of in features.items():

@@ -22,7 +22,7 @@ import numpy as np
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched, manifest
-from avca_pipeline.artifacts.atomic import sweep, writing
+from avca_pipeline.artifacts.atomic import atomic_write, remove_stale_temporaries
 from avca_pipeline.artifacts.features import AWAY_SUFFIX, Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.backbones import ClipMedia, Spec
@@ -113,7 +113,7 @@ def run(
     bounds = checked(LimitsSettings, limits, "limits").limits()
     title = f"extract {out.parent.name} {clips.stem}"
     spec: Spec = module.spec(typed)
-    sweep(out.parent)
+    remove_stale_temporaries(out.parent)
     unpacking: contextlib.AbstractContextManager[dict[str, Path]] = contextlib.nullcontext({})
     if media is not None:
         unpacking = archives.unpacked(media, out.parent)
@@ -170,7 +170,7 @@ def _note_away(out: Path, paths: Sequence[str]) -> None:
     if not paths:
         note.unlink(missing_ok=True)
         return
-    with writing(note) as temporary:
+    with atomic_write(note) as temporary:
         temporary.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import fetched, manifest
-from avca_pipeline.artifacts.atomic import file_sha256, sweep, writing
+from avca_pipeline.artifacts.atomic import atomic_write, file_sha256, remove_stale_temporaries
 from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import LimitsSettings, checked
@@ -69,7 +69,7 @@ def run(
     if getattr(typed, "download", False):
         check_downloads(loading)
     for folder in (raw, out.parent):
-        sweep(folder)
+        remove_stale_temporaries(folder)
     listed = manifest.read(clips)
     shared = Network(loading, max_bytes)
     rows: list[_Row] = []
@@ -257,5 +257,5 @@ def _count_try(path: Path, most: int, of_clips: str) -> None:
     """
     count = fetched.tries(path, of_clips)
     if most and count <= most:  # one more than it is tried again
-        with writing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(f"{count + 1} {of_clips}\n")

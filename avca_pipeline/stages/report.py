@@ -11,7 +11,7 @@ from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import manifest, split
 from avca_pipeline.artifacts import scores as scores_files
-from avca_pipeline.artifacts.atomic import write_csv, writing
+from avca_pipeline.artifacts.atomic import atomic_write, write_csv
 from avca_pipeline.published.scores import published
 from avca_pipeline.reporting.coverage import Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence
@@ -73,7 +73,7 @@ def run(
             figures.append(_figures(row, f"row{index}", embeddings, histories))
             progress.advance(note=row.title)
     page = render(rows, figures, audited, coverage)
-    with writing(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_csv(table_out, csv_columns(), map(csv_row, rows))
     for row in rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
-from avca_pipeline.artifacts.atomic import file_sha256, sweep
+from avca_pipeline.artifacts.atomic import file_sha256, remove_stale_temporaries
 from avca_pipeline.config import canonical, checked
 from avca_pipeline.evaluation.labelled_clips import Problem, Scaling, assemble, learn_scaling
 from avca_pipeline.runtime.lazy import torch
@@ -94,7 +94,7 @@ def _fit(
     typed = checked(plugin.Settings, candidate, f"models ({settings['plugin']})")
     problem = _problem(inputs)
     scaling = learn_scaling(settings["scaling"], problem, stage)
-    sweep(resume.parent)  # A short training never writes there.
+    remove_stale_temporaries(resume.parent)  # A short training never writes there.
     with Progress(f"train stage {stage}, seed {settings['seed']}", epochs, "epochs") as progress:
         fitted = fit(
             plugin,

@@ -19,8 +19,9 @@ from avca_pipeline.fetching import weights
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from avca_pipeline.artifacts.atomic import writing, writing_folder
-with writing(Path(sys.argv[1], "a.csv")) as file, writing_folder(Path(sys.argv[1], "b")) as folder:
+from avca_pipeline.artifacts.atomic import atomic_write, atomic_write_folder
+folder = Path(sys.argv[1])
+with atomic_write(folder / "a.csv") as file, atomic_write_folder(folder / "b") as folder:
     file.touch()
     (folder / "x").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -138,9 +139,9 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
     (tmp_path / ".b.csv.00000000-1.tmp").touch()
     (tmp_path / "mine.csv").touch()
-    with atomic.writing(tmp_path / "c.csv") as temporary:
+    with atomic.atomic_write(tmp_path / "c.csv") as temporary:
         temporary.touch()
-        atomic.sweep(tmp_path)
+        atomic.remove_stale_temporaries(tmp_path)
         assert temporary.exists()
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == [".b.csv.00000000-1.tmp", "c.csv", "mine.csv"]

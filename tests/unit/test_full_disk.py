@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
-from avca_pipeline.artifacts.atomic import writing
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.published import export
 folder = Path(sys.argv[1])
@@ -37,7 +37,7 @@ long_rows = [split.SplitClip(name * 20, "one", name, "train") for name in ids]
 whole = export.Export("tiny", "main", rows, {"video": value, "audio": value},
                       labels.Labels(names, table[:2], "drawn"))
 def text(path):
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(ids) * 100)
 writers = {
     "features": lambda path: features.write(path, value),

@@ -16,15 +16,19 @@ from pathlib import Path
 import pytest
 
 from avca_pipeline.artifacts import atomic, temporary
-from avca_pipeline.artifacts.temporary import sweep, temporary_file, temporary_folder
+from avca_pipeline.artifacts.temporary import (
+    remove_stale_temporaries,
+    temporary_file,
+    temporary_folder,
+)
 from avca_pipeline.fetching import archives
 
 # Writes a file or a folder, says so, and waits to be killed or told to end.
 WRITING = """
 import sys
 from pathlib import Path
-from avca_pipeline.artifacts.atomic import writing, writing_folder
-kind = {"file": writing, "folder": writing_folder}[sys.argv[1]]
+from avca_pipeline.artifacts.atomic import atomic_write, atomic_write_folder
+kind = {"file": atomic_write, "folder": atomic_write_folder}[sys.argv[1]]
 with kind(Path(sys.argv[2])) as path:
     (path if sys.argv[1] == "file" else path / "inside").write_text("whole")
     print(path, flush=True)
@@ -34,8 +38,8 @@ print("written", flush=True)
 SWEEPING = """
 import sys
 from pathlib import Path
-from avca_pipeline.artifacts.temporary import sweep
-sweep(Path(sys.argv[1]))
+from avca_pipeline.artifacts.temporary import remove_stale_temporaries
+remove_stale_temporaries(Path(sys.argv[1]))
 """
 CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
@@ -80,10 +84,10 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_dead_writer_s_is_removed(kind: str, tmp_path: Path) -> None:
     writer = Writer(kind, tmp_path / "a")
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert writer.path.exists()
     writer.kill()
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == []
 
 
@@ -92,7 +96,7 @@ def test_a_zombie_is_dead(tmp_path: Path) -> None:
     writer = Writer("file", tmp_path / "a")
     os.kill(writer.process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, writer.process.pid, os.WEXITED | os.WNOWAIT)
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == []
     writer.kill()
 
@@ -116,7 +120,7 @@ def test_a_container_s_is_removed_once_it_is_dead(
 def test_a_container_finishes_what_others_sweep(tmp_path: Path, container: list[str]) -> None:
     writer = Writer("file", tmp_path / "a", *container)
     subprocess.run([*container, sys.executable, "-c", SWEEPING, str(tmp_path)], check=True)
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     writer.finish()
     assert (tmp_path / "a").read_text() == "whole"
     assert names(tmp_path) == ["a"]
@@ -129,7 +133,7 @@ def test_a_number_given_anew_is_another_process(tmp_path: Path) -> None:
         of_dead = living.name.replace(f"-{own.started}-", f"-{own.started - 1}-")
         assert of_dead != living.name
         (tmp_path / of_dead).touch()
-        sweep(tmp_path)
+        remove_stale_temporaries(tmp_path)
         assert names(tmp_path) == [living.name]
 
 
@@ -168,14 +172,14 @@ def test_of_whom_nothing_is_known_only_what_is_forgotten_is_removed(
     file, folder = of_other(change, tmp_path), of_other(change, tmp_path)
     file.touch()
     folder.mkdir()
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert set(tmp_path.iterdir()) == {file, folder}
     for path in (file, folder):
         age(path, temporary.FORGOTTEN_FILE_S + 60)
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert set(tmp_path.iterdir()) == {folder}
     age(folder, temporary.FORGOTTEN_FOLDER_S + 60)
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == []
 
 
@@ -183,14 +187,14 @@ def test_what_another_machine_has_locked_is_not_forgotten(tmp_path: Path) -> Non
     """Its clock or ours may be wrong. An open lock says nothing: not every one is seen here."""
     path = of_other("machine", tmp_path)
     path.touch()
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert path.exists()
     age(path, 10 * temporary.FORGOTTEN_FOLDER_S)
     with open(path) as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        sweep(tmp_path)
+        remove_stale_temporaries(tmp_path)
         assert path.exists()
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == []
 
 
@@ -200,7 +204,7 @@ def test_without_locks_files_are_written_and_swept(tmp_path: Path) -> None:
     atomic.write_json(tmp_path / "a", {})
     assert writer.path.exists()
     writer.kill()
-    sweep(tmp_path)
+    remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == ["a"]
 
 
@@ -209,8 +213,8 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     for name in strange:
         (tmp_path / name).touch()
     (tmp_path / ".link.0123456789ab-1-1-1-1.tmp").symlink_to(tmp_path / "tmp")
-    sweep(tmp_path)
-    sweep(tmp_path / "no folder")
+    remove_stale_temporaries(tmp_path)
+    remove_stale_temporaries(tmp_path / "no folder")
     assert set(strange) <= set(names(tmp_path))
 
 
@@ -263,7 +267,7 @@ def test_where_there_is_no_folder_nothing_is_written(kind: str, tmp_path: Path) 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     for number in range(2):
-        with atomic.writing_folder(tmp_path / "a") as folder:
+        with atomic.atomic_write_folder(tmp_path / "a") as folder:
             (folder / str(number)).touch()
     assert names(tmp_path) == ["a"]
     assert names(tmp_path / "a") == ["1"]
@@ -282,11 +286,11 @@ def test_a_file_has_its_name_only_once_it_is_on_the_disk(
         on_disk.append(os.pread(descriptor, 100, 0))
 
     monkeypatch.setattr(os, "fsync", noted)
-    with atomic.writing(tmp_path / "a") as path:
+    with atomic.atomic_write(tmp_path / "a") as path:
         path.write_bytes(b"content")
     assert on_disk == [b"content"]
     (tmp_path / "a").unlink()
-    with atomic.writing_folder(tmp_path / "a") as folder:
+    with atomic.atomic_write_folder(tmp_path / "a") as folder:
         (folder / "below").mkdir()
         (folder / "below" / "file").write_bytes(b"of a folder")
     assert on_disk == [b"content", b"of a folder"]
