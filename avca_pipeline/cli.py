@@ -237,7 +237,7 @@ def _device(o: argparse.Namespace) -> str:
 
     names, why = ([], "") if o.device == "cpu" else gpus.visible_or_why()
     if names:
-        name = gpus.take(names, o.jobs_per_gpu)
+        name = gpus.reserve(names, o.jobs_per_gpu)
         gpus.choose(name)
         say(f"avca {o.command}: on {name}")
     if o.threads:

@@ -30,7 +30,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class ClipMedia:
+class MediaSegment:
     """Where a backbone finds a clip: a file and the stretch of it, in seconds."""
 
     path: Path

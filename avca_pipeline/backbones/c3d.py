@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones import MediaSegment, Spec
 from avca_pipeline.fetching.weights import Published, WeightsSettings, fill
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import claimed_count, frames
-from avca_pipeline.media.windows import Window, of_frames
+from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "video"
@@ -75,13 +75,13 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     return settings.stated_classes()
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields windows of ``(16, 112, 112, 3)`` uint8; frames behind the clip's end are zero."""
     picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
     crops = cropped(settings, picked)
     if settings.preprocessing == "official-script" and clip.start_s is None and clip.end_s is None:
         crops = _as_many_as_claimed(crops, clip.path, limits)
-    return of_frames(crops, WINDOW_FRAMES)
+    return frame_windows(crops, WINDOW_FRAMES)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.backbones import ClipMedia, Spec, _selavi
+from avca_pipeline.backbones import MediaSegment, Spec, _selavi
 from avca_pipeline.backbones._mel import hz_to_mel, mel_to_hz
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.video import frame_count
-from avca_pipeline.media.windows import Window, covering
+from avca_pipeline.media.windows import Window, covering_windows
 from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "audio"
@@ -47,7 +47,7 @@ published = _selavi.published
 pretraining_classes = _selavi.pretraining_classes
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields windows of one second, 44,100 samples in [-1, 1].
 
     Sound shorter than that is padded with silence. The published windows begin where those of
@@ -55,7 +55,7 @@ def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Win
     """
     blocks = mono_blocks(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
     if settings.windows == "covering":
-        return covering(blocks, WINDOW_SAMPLES)
+        return covering_windows(blocks, WINDOW_SAMPLES)
     count, fps = frame_count(clip.path, clip.start_s, clip.end_s, limits)
     starts = [round(start / fps * RATE_HZ) for start in _selavi.official_starts(count, fps)]
     return official_windows(blocks, starts or [0])
@@ -74,7 +74,7 @@ def official_windows(blocks: Iterable[np.ndarray], starts: Iterable[int]) -> Ite
         surplus = max(0, min(todo[0] - first, len(held) - WINDOW_SAMPLES))
         held, first = held[surplus:], first + surplus
     for _ in todo:
-        yield from covering([held[-WINDOW_SAMPLES:]], WINDOW_SAMPLES)
+        yield from covering_windows([held[-WINDOW_SAMPLES:]], WINDOW_SAMPLES)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.backbones import ClipMedia, Spec, _selavi
+from avca_pipeline.backbones import MediaSegment, Spec, _selavi
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frame_count, frames, native_frames, resizable
-from avca_pipeline.media.windows import Window, covering, in_blocks, of_frames
+from avca_pipeline.media.windows import Window, covering_windows, frame_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "video"
@@ -40,7 +40,7 @@ published = _selavi.published
 pretraining_classes = _selavi.pretraining_classes
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields windows of ``(30, 112, 112, 3)`` float32 RGB, 0 to 255.
 
     Differs from the published script, which puts another random clip in the place of one under
@@ -50,7 +50,7 @@ def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Win
         return _official(clip, limits)
     picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
     cropping = map(cropped, resizable(picked, CROP, limits))
-    return covering(in_blocks(cropping, WINDOW_FRAMES), WINDOW_FRAMES)
+    return covering_windows(stacked_blocks(cropping, WINDOW_FRAMES), WINDOW_FRAMES)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
@@ -107,7 +107,7 @@ def official_picks(start: int, fps: float) -> np.ndarray:
     return start + np.linspace(0, fps - 1, WINDOW_FRAMES).astype(int)
 
 
-def _official(clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def _official(clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields the published script's windows, which overlap, holding no more than one of them."""
     count, fps = frame_count(clip.path, clip.start_s, clip.end_s, limits)
     todo = deque(official_picks(start, fps) for start in _selavi.official_starts(count, fps) or [0])
@@ -124,4 +124,4 @@ def _official(clip: ClipMedia, limits: Limits) -> Iterator[Window]:
         if not todo:
             return
     if not has_yielded:
-        yield from of_frames((held[pick] for pick in todo[0] if pick in held), WINDOW_FRAMES)
+        yield from frame_windows((held[pick] for pick in todo[0] if pick in held), WINDOW_FRAMES)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones import MediaSegment, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings, fill, ready, state_sha256
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
-from avca_pipeline.media.windows import Window, of_frames
+from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import say
@@ -70,13 +70,13 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     return tuple(sorted({name for labels in known for text in labels for name in text.split(", ")}))
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields single frames, ``(1, height, width, 3)`` uint8 RGB, resized and cropped."""
     config = _data_config(settings.model)
     picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
     short_side = math.ceil(max(config["input_size"][1:]) / config["crop_pct"])
     bounded = resizable(picked, short_side, limits)
-    return of_frames((_cropped(frame, config) for frame in bounded), 1)
+    return frame_windows((_cropped(frame, config) for frame in bounded), 1)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones import MediaSegment, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings, fill
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
-from avca_pipeline.media.windows import Window, covering, in_blocks
+from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
 from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.lazy import torch
 
@@ -64,12 +64,14 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     return settings.stated_classes()
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields windows of ``(frames, height, width, 3)`` uint8 RGB, the last ending with the clip."""
     preset, length = _preset(settings), settings.window_frames
     picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
     bounded = resizable(picked, max(preset.resize_size), limits)
-    return covering(in_blocks((_cropped(preset, frame) for frame in bounded), length), length)
+    return covering_windows(
+        stacked_blocks((_cropped(preset, frame) for frame in bounded), length), length
+    )
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

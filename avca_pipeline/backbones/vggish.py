@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones import MediaSegment, Spec
 from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import (
@@ -30,7 +30,7 @@ from avca_pipeline.fetching.weights import (
 )
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
-from avca_pipeline.media.windows import Window, of_samples
+from avca_pipeline.media.windows import Window, sample_windows
 from avca_pipeline.runtime.lazy import torch
 
 MODALITY = "audio"
@@ -100,14 +100,14 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     return settings.stated_classes()
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields windows of 15,600 samples, 0.96 s apart, at 16 kHz mono.
 
     Differs from the published script: sound shorter than one window is padded with silence;
     there it makes the script fail.
     """
     blocks = mono_blocks(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
-    return of_samples(blocks, EXAMPLE_SAMPLES, EXAMPLE_FRAMES * HOP_SAMPLES)
+    return sample_windows(blocks, EXAMPLE_SAMPLES, EXAMPLE_FRAMES * HOP_SAMPLES)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

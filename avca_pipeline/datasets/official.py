@@ -44,7 +44,7 @@ def clips(settings: Settings) -> list[Clip]:
         PipelineError: a list is malformed, or two of them contradict each other.
     """
     names = lists.class_names(settings.path, settings.benchmark)
-    found: dict[str, lists.ListedClip] = {}
+    found: dict[str, lists.PublishedClip] = {}
     for file in inputs(settings)[1:]:
         for clip in lists.read_clips(file, settings.benchmark, names):
             if found.setdefault(clip.clip_id, clip) != clip:

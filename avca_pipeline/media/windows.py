@@ -22,7 +22,7 @@ class Window:
     num_valid: int
 
 
-def of_frames(frames: Iterable[np.ndarray], length: int) -> Iterator[Window]:
+def frame_windows(frames: Iterable[np.ndarray], length: int) -> Iterator[Window]:
     """Yields non-overlapping windows of ``length`` frames; the last one is padded with zeros."""
     held: list[np.ndarray] = []
     for frame in frames:
@@ -34,7 +34,7 @@ def of_frames(frames: Iterable[np.ndarray], length: int) -> Iterator[Window]:
         yield _padded(np.stack(held), length)
 
 
-def of_samples(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
+def sample_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
     """Yields windows of ``length`` samples, ``hop`` apart; an incomplete tail is dropped.
 
     A signal shorter than one window is padded with zeros instead, so that no clip with sound is
@@ -50,7 +50,7 @@ def of_samples(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[
         yield _padded(held, length)
 
 
-def covering(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
+def covering_windows(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
     """Yields windows side by side and, if something is left, one more that ends with the signal.
 
     A signal shorter than one window is padded with zeros.
@@ -73,7 +73,7 @@ def covering(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
     yield Window(held[-length:], length) if len(held) >= length else _padded(held, length)
 
 
-def in_blocks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
+def stacked_blocks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
     """Yields frames stacked along a new first axis, ``length`` at a time and then the rest."""
     remaining = iter(frames)
     while held := list(itertools.islice(remaining, length)):

@@ -46,7 +46,7 @@ KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedWindow:
     """A window of a clip, its data valid until the next item is asked for."""
 
     job: int
@@ -55,14 +55,14 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Restarted:
+class RestartedClip:
     """A clip whose worker died: its windows so far do not count, they will come again."""
 
     job: int
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedClip:
     """The end of a clip, with the reason if it is rejected, and what was done to decode it."""
 
     job: int
@@ -80,7 +80,7 @@ class _Worker:
     heard_s: float = field(default_factory=time.monotonic)
 
 
-class Crew:
+class DecodePool:
     """Workers that decode clips.
 
     They are forked, so that they share what is imported already, and the clips, and start at once;
@@ -112,7 +112,7 @@ class Crew:
         self.attempts = Counter[int]()
         self.workers: list[_Worker] = []
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> DecodePool:
         for library in ("av", "torch"):  # once for all workers
             importlib.import_module(library)
         try:
@@ -127,7 +127,7 @@ class Crew:
         for worker in self.workers:
             _stop(worker)
 
-    def decoded(self) -> Iterator[Decoded | Restarted | Finished]:
+    def events(self) -> Iterator[DecodedWindow | RestartedClip | FinishedClip]:
         """Yields the windows of all clips, those of one in order, each clip's before its end.
 
         Raises:
@@ -138,10 +138,10 @@ class Crew:
         remaining = len(self.clips)
         while remaining:
             for item in self._round():
-                remaining -= isinstance(item, Finished)
+                remaining -= isinstance(item, FinishedClip)
                 yield item
 
-    def _round(self) -> Iterator[Decoded | Restarted | Finished]:
+    def _round(self) -> Iterator[DecodedWindow | RestartedClip | FinishedClip]:
         """Yields what has come from each worker, after waiting for the first."""
         busy = [worker for worker in self.workers if worker.jobs]
         ready = wait([worker.connection for worker in busy], timeout=1.0)
@@ -158,7 +158,9 @@ class Crew:
             elif time.monotonic() - worker.heard_s > SILENCE_S and not worker.connection.poll():
                 yield from self._bury(worker, f"silent for {SILENCE_S:.0f} s")
 
-    def _understood(self, worker: _Worker, message: tuple) -> Iterator[Decoded | Finished]:
+    def _understood(
+        self, worker: _Worker, message: tuple
+    ) -> Iterator[DecodedWindow | FinishedClip]:
         job, slot, value = message
         if job is None:
             worker.is_ready = True
@@ -167,9 +169,9 @@ class Crew:
         elif slot is None:
             worker.jobs.remove(job)
             self._hand_out(worker)
-            yield Finished(job, *value)
+            yield FinishedClip(job, *value)
         else:
-            yield Decoded(job, worker.slots[slot], value)
+            yield DecodedWindow(job, worker.slots[slot], value)
             _send(worker, ("free", slot))
 
     def _start(self) -> None:
@@ -199,7 +201,7 @@ class Crew:
 
     def _bury(
         self, worker: _Worker, cause: str, *, is_from_outside: bool = False
-    ) -> Iterator[Restarted | Finished]:
+    ) -> Iterator[RestartedClip | FinishedClip]:
         """Puts a dead worker's clips back, and a new worker in its place."""
         _stop(worker)
         self.workers.remove(worker)
@@ -213,9 +215,9 @@ class Crew:
                     f"a decode worker was ended from outside ({cause}), most likely for lack of "
                     "memory; give the job more, or fewer workers, and run again"
                 )
-            yield Finished(lost.pop(0), f"decoder died: {cause}")
+            yield FinishedClip(lost.pop(0), f"decoder died: {cause}")
         else:
-            yield Restarted(lost[0])
+            yield RestartedClip(lost[0])
         self.waiting.extendleft(reversed(lost))
         if self.waiting:
             self._start()

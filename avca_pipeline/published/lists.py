@@ -50,7 +50,7 @@ VARIATION_SELECTORS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100
 
 
 @dataclass(frozen=True)
-class ListedClip:
+class PublishedClip:
     """One line of a CSV: the clip, its class as ``all_class.txt`` spells it, and its recording."""
 
     clip_id: str
@@ -67,7 +67,7 @@ class Lists:
         dropped: clip id to reason, for clips in a CSV whose class is not in the TXT beside it.
     """
 
-    partitions: dict[str, list[ListedClip]]
+    partitions: dict[str, list[PublishedClip]]
     dropped: dict[str, str] = field(default_factory=dict)
 
 
@@ -174,7 +174,7 @@ def class_names(path: Path, benchmark: str) -> dict[str, str]:
     return names
 
 
-def read_clips(file: Path, benchmark: str, names: dict[str, str]) -> list[ListedClip]:
+def read_clips(file: Path, benchmark: str, names: dict[str, str]) -> list[PublishedClip]:
     """Reads one CSV of clips, whatever the order of its columns.
 
     Args:
@@ -185,7 +185,7 @@ def read_clips(file: Path, benchmark: str, names: dict[str, str]) -> list[Listed
     Raises:
         FormatError: a column is missing, a class is unknown, or a clip occurs twice.
     """
-    clips: dict[str, ListedClip] = {}
+    clips: dict[str, PublishedClip] = {}
     for line, row in enumerate(read_csv(file, ("filename", "label")), start=2):
         clip_id, label = row["filename"], row["label"]
         name = names.get(class_key(label))
@@ -194,7 +194,7 @@ def read_clips(file: Path, benchmark: str, names: dict[str, str]) -> list[Listed
         if clip_id in clips:
             raise FormatError(f"{file}: line {line}: clip {clip_id!r} is listed twice")
         source_id = row.get("source_id") or _source(file, line, benchmark, clip_id)
-        clips[clip_id] = ListedClip(clip_id, name, source_id)
+        clips[clip_id] = PublishedClip(clip_id, name, source_id)
     return list(clips.values())
 
 
@@ -210,7 +210,7 @@ def _source(file: Path, line: int, benchmark: str, clip_id: str) -> str:
     return match.group(1)
 
 
-def _check_once(folder: Path, listed: dict[str, list[ListedClip]]) -> None:
+def _check_once(folder: Path, listed: dict[str, list[PublishedClip]]) -> None:
     stage_of: dict[str, str] = {}
     for partition, clips in listed.items():
         for clip in clips:
@@ -222,9 +222,9 @@ def _check_once(folder: Path, listed: dict[str, list[ListedClip]]) -> None:
                 )
 
 
-def _filtered(folder: Path, listed: dict[str, list[ListedClip]], names: dict[str, str]) -> Lists:
+def _filtered(folder: Path, listed: dict[str, list[PublishedClip]], names: dict[str, str]) -> Lists:
     """Leaves out the clips whose class the TXT does not have."""
-    partitions: dict[str, list[ListedClip]] = {}
+    partitions: dict[str, list[PublishedClip]] = {}
     dropped: dict[str, str] = {}
     for partition, stage in STAGES.items():
         file = folder / f"{stage}.txt"

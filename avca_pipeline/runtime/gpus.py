@@ -183,7 +183,7 @@ def _of_parts(parts: list[list[str]], chosen: str | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def take(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = None) -> str:
+def reserve(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = None) -> str:
     """Returns a GPU with a free place and keeps the place until this process ends.
 
     The least used one comes first. Waits where there is no place. Where no lock can be written,

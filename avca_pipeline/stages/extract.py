@@ -25,12 +25,12 @@ from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.atomic import atomic_write, remove_stale_temporaries
 from avca_pipeline.artifacts.features import AWAY_SUFFIX, Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
-from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones import MediaSegment, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.media.notes import Notes
-from avca_pipeline.media.workers import Crew, Decoded, Restarted
+from avca_pipeline.media.workers import DecodedWindow, DecodePool, RestartedClip
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import Progress, say
@@ -40,11 +40,11 @@ AWAY = "missing file: it was there when it was fetched; it is taken in when it i
 
 
 @dataclass
-class Clip:
+class EncodedClip:
     """One clip on its way: where its media is, and what has come of it."""
 
     clip_id: str
-    media: ClipMedia
+    media: MediaSegment
     sha256: str = ""
     attempt: int = 0
     total: np.ndarray | None = None
@@ -121,7 +121,7 @@ def run(
         todo, found = _usable_clips(clips, table, moved)
         away = fetched.away(found)
         present = [clip for clip in todo if clip.clip_id not in away]
-        crew = Crew(
+        pool = DecodePool(
             functools.partial(module.windows, typed, limits=bounds),
             [clip.media for clip in present],
             spec.window_shape,
@@ -129,16 +129,16 @@ def run(
             num_workers=workers,
             num_slots=BATCHES_AHEAD * module.BATCH_WINDOWS[device],
         )
-        with crew, Progress(title, len(present), "clips") as progress:
+        with pool, Progress(title, len(present), "clips") as progress:
             # The workers are at work by now: a GPU may only be asked once they are forked.
             check_precision(typed.precision, device)
             network, weights = module.build(typed, cache)
             encoder = Encoder(module, typed, spec, network, device, keep_windows)
-            for item in crew.decoded():
+            for item in pool.events():
                 clip = present[item.job]
-                if isinstance(item, Decoded):
+                if isinstance(item, DecodedWindow):
                     encoder.put(clip, item.data, item.num_valid)
-                elif isinstance(item, Restarted):
+                elif isinstance(item, RestartedClip):
                     clip.restart()
                 else:
                     clip.reason = clip.reason or item.reason
@@ -176,7 +176,7 @@ def _note_away(out: Path, paths: Sequence[str]) -> None:
 
 def _usable_clips(
     clips: Path, table: Path, moved: Mapping[str, Path]
-) -> tuple[list[Clip], list[FetchedClip]]:
+) -> tuple[list[EncodedClip], list[FetchedClip]]:
     """Returns the clips to decode, and the rows of those whose files lie where they were fetched.
 
     Args:
@@ -195,9 +195,9 @@ def _usable_clips(
     usable = [clip for clip in listed if rows[clip.clip_id].status == OK]
     found = [rows[clip.clip_id] for clip in usable]
     todo = [
-        Clip(
+        EncodedClip(
             clip.clip_id,
-            ClipMedia(moved.get(row.name, Path(row.path)), clip.start_s, clip.end_s),
+            MediaSegment(moved.get(row.name, Path(row.path)), clip.start_s, clip.end_s),
             row.sha256,
         )
         for clip, row in zip(usable, found, strict=True)
@@ -222,11 +222,11 @@ class Encoder:
         self.network = network.to(device)
         # Two of each: while the device reads one, the other is filled.
         self.buffers = [self._buffer(spec), self._buffer(spec)]
-        self.batch: list[tuple[Clip, int]] = []
-        self.running: tuple[list[tuple[Clip, int]], torch.Tensor] | None = None
+        self.batch: list[tuple[EncodedClip, int]] = []
+        self.running: tuple[list[tuple[EncodedClip, int]], torch.Tensor] | None = None
         _set_precision(settings.precision)
 
-    def put(self, clip: Clip, window: np.ndarray, num_valid: int) -> None:
+    def put(self, clip: EncodedClip, window: np.ndarray, num_valid: int) -> None:
         """Adds a window, which is copied, and runs the batch if that makes it full."""
         data, valid = self.buffers[0]
         data[len(self.batch)] = torch.from_numpy(window)
@@ -291,7 +291,9 @@ def _set_precision(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def _gather(todo: Sequence[Clip], attributes: dict[str, str], keep_windows: bool) -> Features:
+def _gather(
+    todo: Sequence[EncodedClip], attributes: dict[str, str], keep_windows: bool
+) -> Features:
     for clip in todo:
         if not clip.reason and clip.total is None:
             clip.reason = "nothing in segment"

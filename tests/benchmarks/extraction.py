@@ -25,10 +25,10 @@ import av
 import numpy as np
 import torch
 
-from avca_pipeline.backbones import ClipMedia, c3d, vggish
+from avca_pipeline.backbones import MediaSegment, c3d, vggish
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits
-from avca_pipeline.media.workers import Crew, Decoded, keep_memory
+from avca_pipeline.media.workers import DecodedWindow, DecodePool, keep_memory
 from avca_pipeline.stages import extract
 from tests.benchmarks import clips, reference_path
 from tests.process_memory import own_mib
@@ -96,7 +96,7 @@ def preparing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """
     cpu = functools.partial(cpu_s, repeats=options.repeats)
     media = {
-        name: ClipMedia(clips.write(folder / f"{name}{kind.suffix}", kind, options.seconds))
+        name: MediaSegment(clips.write(folder / f"{name}{kind.suffix}", kind, options.seconds))
         for name, kind in clips.FORMATS.items()
         if name in options.formats
     }
@@ -133,7 +133,7 @@ def decoded_frames(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def audio_front_end(media: ClipMedia) -> torch.Tensor:
+def audio_front_end(media: MediaSegment) -> torch.Tensor:
     """Returns our log-mel examples of a clip."""
     windows = np.stack([window.data for window in vggish.windows(AUDIO, media, LIMITS)])
     return vggish.log_mel(torch.from_numpy(windows))
@@ -150,10 +150,10 @@ def scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     name = next(iter(clips.FORMATS))
     kind = clips.FORMATS[name]
     source = clips.write(folder / f"scaling{kind.suffix}", kind, options.seconds)
-    media = [ClipMedia(source)] * (24 * max(2, options.workers))
+    media = [MediaSegment(source)] * (24 * max(2, options.workers))
     rates = {
         number: len(media) / statistics.median(
-            crew_s(c3d, VIDEO, media, number) for _ in range(options.repeats)
+            decode_seconds(c3d, VIDEO, media, number) for _ in range(options.repeats)
         )
         for number in sorted({1, 2, options.workers})
     }  # fmt: skip
@@ -163,13 +163,15 @@ def scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"clips_per_s": rates, "two_over_one": ratio}
 
 
-def crew_s(module: ModuleType, settings: Any, media: list[ClipMedia], number: int) -> float:
+def decode_seconds(
+    module: ModuleType, settings: Any, media: list[MediaSegment], number: int
+) -> float:
     """Returns the seconds that decode workers need for clips whose windows nobody uses.
 
     From the first item on: the start of the workers is paid once a shard.
     """
     spec = module.spec(settings)
-    crew = Crew(
+    pool = DecodePool(
         functools.partial(module.windows, settings, limits=LIMITS),
         media,
         spec.window_shape,
@@ -177,8 +179,8 @@ def crew_s(module: ModuleType, settings: Any, media: list[ClipMedia], number: in
         num_workers=number,
         num_slots=4 * number,
     )
-    with crew:
-        items = crew.decoded()
+    with pool:
+        items = pool.events()
         next(items)
         started = time.perf_counter()
         for _ in items:
@@ -190,7 +192,7 @@ def networks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """C3D and VGGish on 320x240 clips: the plain path, ours, and the limits of ours."""
     kind = clips.FORMATS["xvid 320x240"]
     media = [
-        ClipMedia(
+        MediaSegment(
             clips.write(folder / f"network{index}{kind.suffix}", kind, options.seconds, index)
         )
         for index in range(options.clips)
@@ -231,7 +233,7 @@ def networks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def measured(
     module: ModuleType,
     settings: Any,
-    media: list[ClipMedia],
+    media: list[MediaSegment],
     options: argparse.Namespace,
     cache: Path,
 ) -> dict[str, Any]:
@@ -250,7 +252,7 @@ def measured(
 
     in_memory()
     limit = size / wall_s(in_memory, options.device, options.repeats)
-    crew = Crew(
+    pool = DecodePool(
         functools.partial(module.windows, settings, limits=LIMITS),
         media,
         spec.window_shape,
@@ -258,23 +260,23 @@ def measured(
         num_workers=options.workers,
         num_slots=extract.BATCHES_AHEAD * size,
     )
-    todo = [extract.Clip(str(index), clip) for index, clip in enumerate(media)]
+    todo = [extract.EncodedClip(str(index), clip) for index, clip in enumerate(media)]
     num_windows = 0
-    with crew:
+    with pool:
         started = 0.0
-        for item in crew.decoded():
+        for item in pool.events():
             started = started or time.perf_counter()  # the start of workers is paid once a shard
-            if isinstance(item, Decoded):
+            if isinstance(item, DecodedWindow):
                 encoder.put(todo[item.job], item.data, item.num_valid)
                 num_windows += 1
         encoder.flush()
         seconds = time.perf_counter() - started
-        own = max(own_mib(worker.process.pid) for worker in crew.workers)
+        own = max(own_mib(worker.process.pid) for worker in pool.workers)
     total = todo[0].total
     assert total is not None
     rate, alone = (
         num_windows / seconds,
-        len(media) / crew_s(module, settings, media, options.workers),
+        len(media) / decode_seconds(module, settings, media, options.workers),
     )
     figures = {
         "s": say(f"{label}: the whole way", seconds / len(media), "s/clip"),

@@ -13,7 +13,7 @@ import torch
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint
-from avca_pipeline.backbones import ClipMedia
+from avca_pipeline.backbones import MediaSegment
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
@@ -75,14 +75,14 @@ def test_an_unknown_plugin_is_refused_with_the_nearest() -> None:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMedia:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> MediaSegment:
     settings = demo.Settings(num_classes=4, sources_per_class=1)
     folder = tmp_path_factory.mktemp("media")
-    return ClipMedia(demo.locate(settings, demo.clips(settings)[0], folder))
+    return MediaSegment(demo.locate(settings, demo.clips(settings)[0], folder))
 
 
 @pytest.mark.parametrize("name", registry.names("backbones"))
-def test_backbone(name: str, clip: ClipMedia, tmp_path: Path) -> None:
+def test_backbone(name: str, clip: MediaSegment, tmp_path: Path) -> None:
     module = registry.load("backbones", name)
     settings = module.Settings()
     network, weights = module.build(settings, tmp_path)

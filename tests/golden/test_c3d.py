@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avca_pipeline.backbones import c3d
-from avca_pipeline.media.windows import of_frames
+from avca_pipeline.media.windows import frame_windows
 from tests.conftest import shared_folder
 from tests.golden.filling import filled_state
 
@@ -45,7 +45,7 @@ def golden() -> dict[str, np.ndarray]:
 def test_official_preprocessing(golden: dict[str, np.ndarray], script: str) -> None:
     settings = c3d.Settings(preprocessing=SCRIPTS[script])
     clip = [np.ascontiguousarray(frame[..., ::-1]) for frame in golden["c3d/frames_small_bgr"]]
-    windows = list(of_frames(c3d.cropped(settings, iter(clip)), c3d.WINDOW_FRAMES))
+    windows = list(frame_windows(c3d.cropped(settings, iter(clip)), c3d.WINDOW_FRAMES))
     data = torch.from_numpy(np.stack([window.data for window in windows]))
     num_valid = torch.tensor([window.num_valid for window in windows])
 

@@ -10,7 +10,7 @@ import torch
 
 from avca_pipeline.backbones import vggish
 from avca_pipeline.media.resample import resampled
-from avca_pipeline.media.windows import of_samples
+from avca_pipeline.media.windows import sample_windows
 from tests.conftest import shared_folder
 from tests.golden.filling import filled
 
@@ -57,7 +57,7 @@ def test_log_mel_examples(golden: dict[str, np.ndarray]) -> None:
             assert len(samples) < vggish.EXAMPLE_SAMPLES
             continue
         hop = vggish.EXAMPLE_FRAMES * vggish.HOP_SAMPLES
-        windows = [w.data for w in of_samples(iter([samples]), vggish.EXAMPLE_SAMPLES, hop)]
+        windows = [w.data for w in sample_windows(iter([samples]), vggish.EXAMPLE_SAMPLES, hop)]
         found = vggish.log_mel(torch.from_numpy(np.stack(windows))).numpy()
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=name)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avca_pipeline.artifacts import features
-from avca_pipeline.backbones import ClipMedia, vggish
+from avca_pipeline.backbones import MediaSegment, vggish
 from avca_pipeline.media.notes import taking_notes
 from avca_pipeline.stages import extract, fetch
 from avca_pipeline.stages import manifest as manifest_stage
@@ -76,5 +76,5 @@ def test_silence_in_a_gap_is_counted_where_the_clip_is(tmp_path: Path) -> None:
         (None, None): 1.0, (0.0, 1.5): 0.0, (1.0, 2.5): 0.5, (2.5, 4.5): 0.5, (3.5, 4.5): 0.0
     }.items():  # fmt: skip
         with taking_notes() as notes:
-            list(vggish.windows(vggish.Settings(), ClipMedia(path, start, end), LIMITS))
+            list(vggish.windows(vggish.Settings(), MediaSegment(path, start, end), LIMITS))
         assert notes.gap_s == pytest.approx(gap_s, abs=0.05), (start, end)

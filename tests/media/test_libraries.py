@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-from avca_pipeline.backbones import ClipMedia, c3d, selavi_video, timm_frames, torchvision_video
+from avca_pipeline.backbones import MediaSegment, c3d, selavi_video, timm_frames, torchvision_video
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.video import frames
@@ -21,13 +21,13 @@ from tests.media.synthetic import LIMITS, ffmpeg
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMedia:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> MediaSegment:
     """A second of coloured, smooth, moving pictures, wider than high."""
     folder = tmp_path_factory.mktemp("libraries")
     source = "-f lavfi -i testsrc2=size=320x200:rate=25 -t 1 -vf gblur=sigma=2"
     codec = "-c:v libx264 -pix_fmt yuv420p -crf 10"
     ffmpeg(*source.split(), *codec.split(), folder / "a.mp4")
-    return ClipMedia(folder / "a.mp4")
+    return MediaSegment(folder / "a.mp4")
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def encoded(module: object, settings: WeightsSettings, clip: ClipMedia, network: torch.nn.Module):
+def encoded(
+    module: object, settings: WeightsSettings, clip: MediaSegment, network: torch.nn.Module
+):
     windows = list(module.windows(settings, clip, LIMITS))  # type: ignore[attr-defined]
     data = torch.from_numpy(np.stack([window.data for window in windows]))
     num_valid = torch.tensor([window.num_valid for window in windows])
@@ -49,7 +51,7 @@ def encoded(module: object, settings: WeightsSettings, clip: ClipMedia, network:
     ["test_resnet.r160_in1k", "resnet18.tv_in1k", "mobilenetv3_small_050.lamb_in1k"],
 )
 @pytest.mark.usefixtures("no_gradients")
-def test_timm(model: str, clip: ClipMedia, tmp_path: Path) -> None:
+def test_timm(model: str, clip: MediaSegment, tmp_path: Path) -> None:
     settings = timm_frames.Settings(model=model, rate_hz=5)
     network, _ = timm_frames.build(settings, tmp_path)
     data, _, found = encoded(timm_frames, settings, clip, network)
@@ -79,7 +81,7 @@ def test_timm(model: str, clip: ClipMedia, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["r2plus1d_18", "swin3d_t", "mvit_v2_s", "s3d"])
-def test_torchvision_preprocessing(model: str, clip: ClipMedia) -> None:
+def test_torchvision_preprocessing(model: str, clip: MediaSegment) -> None:
     settings = torchvision_video.Settings(model=model, window_frames=5, rate_hz=5)
     (window,) = torchvision_video.windows(settings, clip, LIMITS)
     import torchvision
@@ -106,7 +108,7 @@ def test_torchvision_preprocessing(model: str, clip: ClipMedia) -> None:
 
 
 @pytest.mark.usefixtures("no_gradients")
-def test_torchvision_features(clip: ClipMedia, tmp_path: Path) -> None:
+def test_torchvision_features(clip: MediaSegment, tmp_path: Path) -> None:
     import torchvision
 
     settings = torchvision_video.Settings(model="r2plus1d_18", window_frames=4, rate_hz=4)
@@ -143,14 +145,14 @@ def test_thin_frames_are_refused(
     limits = Limits(8192 * 4320, 60.0)
     assert next(frames(path, 25, None, None, limits)).size == 3 * 40_000
     with pytest.raises(MediaError, match=f"too large: {size} pixels, resized"):
-        list(module.windows(settings, ClipMedia(path), limits))  # type: ignore[attr-defined]
+        list(module.windows(settings, MediaSegment(path), limits))  # type: ignore[attr-defined]
 
 
 def test_c3d_takes_thin_frames_at_the_cost_of_its_own_size(tmp_path: Path) -> None:
     path = tmp_path / "thin.mkv"
     source = "-f lavfi -i color=red:size=20000x2:rate=25 -frames:v 2 -c:v ffv1"
     ffmpeg(*source.split(), path)
-    (window,) = c3d.windows(c3d.Settings(), ClipMedia(path), Limits(8192 * 4320, 60.0))
+    (window,) = c3d.windows(c3d.Settings(), MediaSegment(path), Limits(8192 * 4320, 60.0))
     assert window.data.shape == (16, 112, 112, 3)
 
 
@@ -171,7 +173,7 @@ def claims_more(tmp_path: Path) -> Path:
 
 def test_frames_that_a_header_counts_and_the_file_lacks(claims_more: Path) -> None:
     """The published script has black ones there, which are normalised; padding is grey."""
-    clip = ClipMedia(claims_more)
+    clip = MediaSegment(claims_more)
     settings = c3d.Settings(preprocessing="official-script")
     windows = list(c3d.windows(settings, clip, LIMITS))
     assert [window.num_valid for window in windows] == [16, 16, 9]
@@ -185,7 +187,7 @@ def test_frames_that_a_header_counts_and_the_file_lacks(claims_more: Path) -> No
     for other in ("sports1m", "official-script-activitynet"):
         windows = list(c3d.windows(c3d.Settings(preprocessing=other), clip, LIMITS))  # type: ignore[arg-type]
         assert [window.num_valid for window in windows] == [16, 16, 8]
-    segment = ClipMedia(claims_more, 0.0, 1.6)
+    segment = MediaSegment(claims_more, 0.0, 1.6)
     windows = list(c3d.windows(settings, segment, LIMITS))
     assert [window.num_valid for window in windows] == [16, 16, 8]
 

@@ -13,7 +13,7 @@ import pytest
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.backbones import (
-    ClipMedia,
+    MediaSegment,
     c3d,
     selavi_audio,
     selavi_video,
@@ -161,7 +161,7 @@ def test_every_clip_has_windows_or_a_reason(
     num_whole = 0
     for path in sorted(path for path in raw.rglob("*") if path.is_file()):
         try:
-            windows = list(module.windows(settings, ClipMedia(path), limits))
+            windows = list(module.windows(settings, MediaSegment(path), limits))
         except MediaError as error:
             reason = str(error).split(":")[0]
             assert reason in (

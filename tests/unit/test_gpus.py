@@ -41,7 +41,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from avca_pipeline.runtime import gpus
-print(gpus.take(sys.argv[3:], int(sys.argv[2]), Path(sys.argv[1])), flush=True)
+print(gpus.reserve(sys.argv[3:], int(sys.argv[2]), Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
@@ -210,7 +210,7 @@ def test_the_least_used_is_taken_first(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("")
     with pytest.raises(PipelineError, match="locks: cannot be written"):
-        gpus.take(["GPU-a"], folder=tmp_path / "locks")
+        gpus.reserve(["GPU-a"], folder=tmp_path / "locks")
 
 
 def test_a_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
@@ -218,11 +218,11 @@ def test_a_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(PipelineError, match="link: belongs to someone else"):
-        gpus.take(["GPU-a"], folder=tmp_path / "link")
+        gpus.reserve(["GPU-a"], folder=tmp_path / "link")
     if os.getuid() == 0:
         os.chown(tmp_path / "real", 12345, 12345)
         with pytest.raises(PipelineError, match="real: belongs to someone else"):
-            gpus.take(["GPU-a"], folder=tmp_path / "real")
+            gpus.reserve(["GPU-a"], folder=tmp_path / "real")
     assert list((tmp_path / "real").iterdir()) == []
 
 
@@ -235,7 +235,7 @@ def test_without_room_for_a_lock_a_gpu_is_used_and_it_is_said(
     if done.returncode:
         pytest.skip(f"a small disk cannot be made here: {done.stderr.strip()}")
     try:
-        assert gpus.take(["GPU-a"], folder=tmp_path / "locks") == "GPU-a"
+        assert gpus.reserve(["GPU-a"], folder=tmp_path / "locks") == "GPU-a"
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
     assert "locks: no lock can be written" in capsys.readouterr().err
@@ -252,6 +252,6 @@ def test_without_locks_jobs_begin_at_different_gpus(
     got = set()
     for process in range(300, 303):
         monkeypatch.setattr(os, "getpid", lambda process=process: process)
-        got.add(gpus.take(names, folder=tmp_path / "locks"))
+        got.add(gpus.reserve(names, folder=tmp_path / "locks"))
     assert got == set(names)
     assert capsys.readouterr().err.count("several jobs may choose the same GPU") == 1

@@ -13,7 +13,7 @@ from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.container import probe
 from avca_pipeline.media.video import frames, pick
-from avca_pipeline.media.windows import of_frames, of_samples
+from avca_pipeline.media.windows import frame_windows, sample_windows
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
 WIDTH, HEIGHT = 64, 48
@@ -207,12 +207,12 @@ def test_hostile_names(tmp_path: Path) -> None:
 
 def test_windows() -> None:
     pictures = [np.full((2, 2), index, np.uint8) for index in range(1, 6)]
-    whole, rest = of_frames(pictures, 3)
+    whole, rest = frame_windows(pictures, 3)
     assert (whole.num_valid, rest.num_valid) == (3, 2)
     assert rest.data[:, 0, 0].tolist() == [4, 5, 0]
     blocks = [np.arange(0, 7.0), np.arange(7, 12.0)]
-    assert [w.data.tolist() for w in of_samples(blocks, 4, 3)] == [
+    assert [w.data.tolist() for w in sample_windows(blocks, 4, 3)] == [
         [0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]
     ]  # fmt: skip
-    (short,) = of_samples([np.ones(2)], 4, 3)
+    (short,) = sample_windows([np.ones(2)], 4, 3)
     assert (short.num_valid, short.data.tolist()) == (2, [1, 1, 0, 0])

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avca_pipeline.media.windows import Window, covering, in_blocks, of_frames, of_samples
+from avca_pipeline.media.windows import (
+    Window,
+    covering_windows,
+    frame_windows,
+    sample_windows,
+    stacked_blocks,
+)
 
 
 @st.composite
@@ -40,18 +46,20 @@ def test_covering_is_side_by_side_and_ends_with_the_signal(
     expected = [(whole[start : start + length].tolist(), length) for start in starts]
     if 0 < len(whole) < length:
         expected = [(padded(whole, length), len(whole))]
-    assert plain(list(covering(blocks, length))) == expected
+    assert plain(list(covering_windows(blocks, length))) == expected
 
 
 def test_covering_seven_by_three() -> None:
-    found = [window.data.tolist() for window in covering([np.arange(5), np.arange(5, 7)], 3)]
+    found = [
+        window.data.tolist() for window in covering_windows([np.arange(5), np.arange(5, 7)], 3)
+    ]
     assert found == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]
 
 
 def test_covering_keeps_no_view_of_a_reused_buffer() -> None:
     """A decoder may write the next block where the last one was."""
     buffer, windows = np.zeros(4, int), []
-    stream = covering((buffer for _ in range(2)), 4)
+    stream = covering_windows((buffer for _ in range(2)), 4)
     for number in (1, 2):
         buffer[:] = number
         windows.append(next(stream))
@@ -65,7 +73,7 @@ def test_frames_are_slices_and_a_padded_rest(
     whole, _ = drawn
     parts = [whole[start : start + length] for start in range(0, len(whole), length)]
     expected = [(padded(part, length), len(part)) for part in parts]
-    assert plain(list(of_frames(iter(whole), length))) == expected
+    assert plain(list(frame_windows(iter(whole), length))) == expected
 
 
 @given(cut(), st.integers(1, 7), st.integers(1, 7))
@@ -79,7 +87,7 @@ def test_samples_are_slices_without_the_tail(
     expected = [(signal[start : start + length].tolist(), length) for start in starts]
     if 0 < len(signal) < length:
         expected = [(padded(signal, length), len(signal))]
-    assert plain(list(of_samples(blocks, length, hop))) == expected
+    assert plain(list(sample_windows(blocks, length, hop))) == expected
 
 
 @given(cut(), st.integers(1, 7))
@@ -87,7 +95,7 @@ def test_blocks_hold_every_frame_once(
     drawn: tuple[np.ndarray, list[np.ndarray]], length: int
 ) -> None:
     whole, _ = drawn
-    found = list(in_blocks(iter(whole), length))
+    found = list(stacked_blocks(iter(whole), length))
     assert [len(block) for block in found[:-1]] == [length] * (len(found) - 1)
     assert all(0 < len(block) <= length for block in found)
     assert [frame.tolist() for block in found for frame in block] == whole.tolist()
@@ -96,18 +104,18 @@ def test_blocks_hold_every_frame_once(
 def test_blocks_are_yielded_as_they_fill() -> None:
     """A long video is never in memory whole."""
     frames = iter([np.zeros(1)] * 3)
-    next(in_blocks(frames, 2))
+    next(stacked_blocks(frames, 2))
     assert len(list(frames)) == 1
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_padding_is_behind_and_of_the_same_kind(dtype: type) -> None:
     frames = np.arange(1, 25, dtype=dtype).reshape(2, 3, 4)
-    (window,) = of_frames(frames, 4)
+    (window,) = frame_windows(frames, 4)
     assert window.data.shape == (4, 3, 4)
     assert window.data.dtype == dtype
     np.testing.assert_array_equal(window.data[:2], frames)
     assert not window.data[2:].any()
-    (covered,) = covering([frames], 4)
+    (covered,) = covering_windows([frames], 4)
     np.testing.assert_array_equal(covered.data, window.data)
     assert (window.num_valid, covered.num_valid) == (2, 2)

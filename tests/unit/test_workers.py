@@ -18,7 +18,7 @@ import pytest
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError, workers
 from avca_pipeline.media.windows import Window
-from avca_pipeline.media.workers import Crew, Decoded, Finished, Restarted
+from avca_pipeline.media.workers import DecodedWindow, DecodePool, FinishedClip, RestartedClip
 
 SHAPE = (3, 2)
 
@@ -44,9 +44,9 @@ def windows(folder: Path, clip: str) -> Iterator[Window]:
         signal.pause()
 
 
-def crew_of(folder: Path, clips: list[str], num_workers: int) -> Crew:
+def pool_of(folder: Path, clips: list[str], num_workers: int) -> DecodePool:
     source = functools.partial(windows, folder)
-    return Crew(source, clips, SHAPE, "uint8", num_workers=num_workers, num_slots=4)
+    return DecodePool(source, clips, SHAPE, "uint8", num_workers=num_workers, num_slots=4)
 
 
 def run(
@@ -54,16 +54,16 @@ def run(
 ) -> tuple[dict[int, list[int]], dict[int, str]]:
     """Returns each clip's windows and the reasons of those that were rejected."""
     seen, reasons = defaultdict(list), {}
-    with crew_of(folder, clips, num_workers) as crew:
-        for item in crew.decoded():
-            if isinstance(item, Decoded):
+    with pool_of(folder, clips, num_workers) as pool:
+        for item in pool.events():
+            if isinstance(item, DecodedWindow):
                 assert item.num_valid == SHAPE[0] - item.data[0, 0] % 2
                 seen[item.job].append(int(item.data[0, 0]))
-            elif isinstance(item, Finished):
+            elif isinstance(item, FinishedClip):
                 reasons[item.job] = item.reason
             else:
                 seen.pop(item.job, None)
-    assert not [w for w in crew.workers if w.process.is_alive()]
+    assert not [w for w in pool.workers if w.process.is_alive()]
     return seen, reasons
 
 
@@ -99,15 +99,15 @@ def test_a_worker_that_others_end_rejects_no_clip(name: str, tmp_path: Path) -> 
 
 def test_a_decoder_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons, num_restarts = {}, 0
-    with crew_of(tmp_path, ["1 hang", "2 end"], 1) as crew:
-        for item in crew.decoded():
+    with pool_of(tmp_path, ["1 hang", "2 end"], 1) as pool:
+        for item in pool.events():
             # No silence is too short for a worker that works, however busy the machine is; after
             # its one window the first clip is silent for ever, and any silence is enough.
-            hangs = isinstance(item, Decoded) and item.job == 0
+            hangs = isinstance(item, DecodedWindow) and item.job == 0
             monkeypatch.setattr(workers, "SILENCE_S", 0.0 if hangs else 600.0)
-            if isinstance(item, Finished):
+            if isinstance(item, FinishedClip):
                 reasons[item.job] = item.reason
-            num_restarts += isinstance(item, Restarted)
+            num_restarts += isinstance(item, RestartedClip)
     assert reasons == {0: "decoder died: silent for 0 s", 1: ""}
     assert num_restarts == 1
 
@@ -128,15 +128,15 @@ mount -t tmpfs -o size=64k none "$1" && TMPDIR=$1 exec "$2" -c "$3"
 LARGE_WINDOWS = """
 import numpy as np
 from avca_pipeline.media.windows import Window
-from avca_pipeline.media.workers import Crew, Decoded
+from avca_pipeline.media.workers import DecodePool, DecodedWindow
 shape = (1000, 1000)
 def windows(clip):
     for number in range(5):
         yield Window(np.full(shape, clip + number, np.uint8), shape[0])
 total = 0
-with Crew(windows, [1, 2, 3], shape, "uint8", num_workers=2, num_slots=4) as crew:
-    for item in crew.decoded():
-        total += int(item.data.sum()) if isinstance(item, Decoded) else 0
+with DecodePool(windows, [1, 2, 3], shape, "uint8", num_workers=2, num_slots=4) as pool:
+    for item in pool.events():
+        total += int(item.data.sum()) if isinstance(item, DecodedWindow) else 0
 print(total)
 """
 

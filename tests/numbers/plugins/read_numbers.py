@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avca_pipeline.backbones import ClipMedia, Spec
+from avca_pipeline.backbones import MediaSegment, Spec
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.windows import Window
@@ -38,7 +38,7 @@ def spec(settings: Settings) -> Spec:
     return Spec((2,), "float64")
 
 
-def windows(settings: Settings, clip: ClipMedia, limits: Limits) -> Iterator[Window]:
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields a window for each line of the segment, whose unit is lines."""
     lines = clip.path.read_text().splitlines()
     end = len(lines) if clip.end_s is None else int(clip.end_s)
