@@ -7,15 +7,18 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from avca_pipeline.errors import PipelineError, abbreviated
 
-FOLDERS = ("datasets", "backbones", "text_embeddings", "splits", "models")
+if TYPE_CHECKING:
+    from avca_pipeline.models import AnyModel
 
+FOLDERS = ("datasets", "backbones", "text_embeddings", "splits", "models")
+NO_PLUGINS = ("defaults",)
+"""Modules of the plugins' folders that have what several plugins share, and are no plugins."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every generator of random numbers takes: torch's, NumPy's and Python's."""
@@ -64,11 +67,19 @@ def names(folder: str) -> list[str]:
     return sorted(
         module.name
         for module in pkgutil.iter_modules(package.__path__)
-        if not module.name.startswith("_")
+        if not module.name.startswith("_") and module.name not in NO_PLUGINS
     )
 
 
-def load(folder: str, name: str) -> ModuleType:
+@overload
+def load(folder: Literal["models"], name: str) -> AnyModel: ...
+
+
+@overload
+def load(folder: str, name: str) -> Any: ...
+
+
+def load(folder: str, name: str) -> Any:
     """Imports the plugin ``name`` of ``folder``.
 
     Raises:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +19,9 @@ from avca_pipeline.evaluation import metrics
 from avca_pipeline.evaluation.labelled_clips import Problem, Scaling
 from avca_pipeline.models import Known, ModelSettings
 from avca_pipeline.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from avca_pipeline.models import AnyModel
 
 EMBED_CLIPS_AT_ONCE = 4096
 SCORED = {1: (VAL_SEEN, VAL_UNSEEN), 2: (TEST_SEEN, TEST_UNSEEN)}
@@ -109,7 +111,7 @@ def trial(problem: Problem, clips: DeviceClips, stage: int) -> Trial:
 
 
 def outcome(
-    plugin: ModuleType,
+    plugin: AnyModel,
     settings: ModelSettings,
     network: torch.nn.Module,
     clips: DeviceClips,
@@ -121,7 +123,7 @@ def outcome(
 
 
 def best_on_test(
-    plugin: ModuleType,
+    plugin: AnyModel,
     settings: ModelSettings,
     network: torch.nn.Module,
     states: Sequence[dict[str, Any]],
@@ -165,7 +167,7 @@ def best_on_test(
 
 
 def _outcome(
-    plugin: ModuleType,
+    plugin: AnyModel,
     settings: ModelSettings,
     ready: torch.nn.Module,
     clips: DeviceClips,
@@ -185,7 +187,7 @@ def _outcome(
 
 
 def validate(
-    plugin: ModuleType,
+    plugin: AnyModel,
     settings: ModelSettings,
     network: torch.nn.Module,
     clips: DeviceClips,

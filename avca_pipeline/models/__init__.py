@@ -1,34 +1,14 @@
 """Plugins: methods of audio-visual zero-shot learning.
 
-A model is one file here with
-
-``Settings``
-    a `ModelSettings` with its hyper-parameters;
-``build(settings, dims) -> torch.nn.Module``
-    the network, initialised from torch's global random state;
-``trainable(settings, network) -> list[torch.nn.Parameter]``
-    what the optimiser moves;
-``steps(settings, network, batch) -> Iterator[dict[str, torch.Tensor]]``
-    for each optimiser step on the batch, mostly one, every loss term by name and their ``total``,
-    which is minimised: the parameters that have a gradient then are moved before it goes on;
-``prepared(settings, network, known) -> Iterator[torch.nn.Module]``
-    the network made ready to tell certain classes apart, mostly as it is. Where that takes epochs
-    it is given after each, and the last one counts; the rest gets this one;
-``embed_clips(settings, network, video, audio) -> torch.Tensor``
-    ``(clips, dim)``: where clips are in the space in which classes are compared;
-``embed_classes(settings, network, text) -> torch.Tensor``
-    ``(classes, dim)``: where classes are in it;
-``distances(settings, network, clips, classes) -> Distances``
-    how far embedded clips are from embedded classes. A clip's class is the nearest one.
-
-`_plain` has what is mostly wanted of these. Networks keep no state between calls but their
-parameters and running statistics.
+A method is one file here, or a module that another package registers. `Model` says what it must
+have, and `avca_pipeline.models.defaults` has what most methods have in common.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -38,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from avca_pipeline.evaluation.metrics import Distances
 
 MAX_WHOLE = 1_000_000
 
@@ -132,3 +113,99 @@ class Known:
     audio: torch.Tensor
     rows: torch.Tensor
     label: torch.Tensor
+
+
+SettingsT = TypeVar("SettingsT", bound=ModelSettings)
+NetworkT = TypeVar("NetworkT", bound="torch.nn.Module")
+
+
+class Model(Protocol[SettingsT, NetworkT]):
+    """What the module of a method must have.
+
+    A network keeps no state between calls but its parameters and running statistics.
+    """
+
+    @property
+    def Settings(self) -> type[SettingsT]:
+        """The class of the method's hyper-parameters."""
+
+    def build(self, settings: SettingsT, dims: Dims) -> NetworkT:
+        """Returns the network, initialised from torch's global random state.
+
+        Args:
+            settings: hyper-parameters of the method.
+            dims: sizes of the features and of the text embeddings.
+        """
+
+    def trainable(self, settings: SettingsT, network: NetworkT) -> list[torch.nn.Parameter]:
+        """Returns the parameters that the optimiser moves.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `build`.
+        """
+
+    def steps(
+        self, settings: SettingsT, network: NetworkT, batch: Batch
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """Yields, for each step of the optimiser on a batch, every loss term by its name.
+
+        Most methods make one step. The term ``total`` is minimised. Before the next step begins,
+        the optimiser moves the parameters that have a gradient.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `build`, in training mode.
+            batch: the triplets to learn from.
+        """
+
+    def prepared(self, settings: SettingsT, network: NetworkT, known: Known) -> Iterator[NetworkT]:
+        """Yields the network that tells certain classes apart; most methods yield their network.
+
+        A method that trains for this yields a network after each epoch. The last one counts.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `build`, trained, in evaluation mode.
+            known: what the method may use.
+        """
+
+    def embed_clips(
+        self, settings: SettingsT, network: NetworkT, video: torch.Tensor, audio: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns ``(clips, dim)``: clips in the space in which classes are compared.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `prepared`, in evaluation mode.
+            video: ``(clips, video dim)``.
+            audio: ``(clips, audio dim)``.
+        """
+
+    def embed_classes(
+        self, settings: SettingsT, network: NetworkT, text: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns ``(classes, dim)``: classes in the same space as the clips.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `prepared`, in evaluation mode.
+            text: ``(classes, text dim)``.
+        """
+
+    def distances(
+        self, settings: SettingsT, network: NetworkT, clips: np.ndarray, classes: np.ndarray
+    ) -> Distances:
+        """Returns how far clips are from classes; a clip belongs to the nearest class.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `prepared`, in evaluation mode.
+            clips: ``(clips, dim)`` from `embed_clips`.
+            classes: ``(classes, dim)`` from `embed_classes`.
+        """
+
+
+if TYPE_CHECKING:
+    AnyModel = Model[ModelSettings, torch.nn.Module]
+    """A method whose settings and network are known to itself alone."""

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._compatibility import ConcatenatingSettings, concatenated, embed_clips
-from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
+from avca_pipeline.models.defaults import distances, embed_classes, prepared, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, cast
 from pydantic import Field, model_validator
 
 from avca_pipeline.models import Batch, Dims, ModelSettings
-from avca_pipeline.models._plain import distances, prepared
+from avca_pipeline.models.defaults import distances, prepared
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [

@@ -17,8 +17,8 @@ from pydantic import Field
 
 from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Batch, Dims
-from avca_pipeline.models._plain import prepared, trainable
 from avca_pipeline.models._triplet_networks import TripletSettings, networks
+from avca_pipeline.models.defaults import prepared, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [

@@ -27,7 +27,7 @@ from pydantic import Field
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation import metrics
 from avca_pipeline.models import Batch, Dims, Known, ModelSettings
-from avca_pipeline.models._plain import trainable
+from avca_pipeline.models.defaults import trainable
 from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.runtime.lazy import torch
 

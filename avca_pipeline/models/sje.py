@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from avca_pipeline.models import Batch
 from avca_pipeline.models._compatibility import CompatibilitySettings as Settings
 from avca_pipeline.models._compatibility import build, embed_clips, violations
-from avca_pipeline.models._plain import distances, embed_classes, prepared, trainable
+from avca_pipeline.models.defaults import distances, embed_classes, prepared, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [

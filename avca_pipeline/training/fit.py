@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.errors import PipelineError
@@ -23,9 +23,12 @@ from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.resume import Fitted, ResumeFile, State, copy_of
 from avca_pipeline.training.triplets import sampler
 
+if TYPE_CHECKING:
+    from avca_pipeline.models import AnyModel
+
 
 def fit(
-    plugin: ModuleType,
+    plugin: AnyModel,
     settings: ModelSettings,
     problem: Problem,
     scaling: Scaling,
@@ -115,7 +118,7 @@ def fit(
 
 
 def train_epoch(
-    plugin: ModuleType,
+    plugin: AnyModel,
     settings: ModelSettings,
     network: torch.nn.Module,
     optimiser: Adam,

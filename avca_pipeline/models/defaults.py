@@ -1,4 +1,4 @@
-"""The parts of the model contract that most methods have in common; they import what fits."""
+"""What most methods have in common; a method takes from here what fits. It is no plugin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from avca_pipeline.evaluation import metrics
-from avca_pipeline.models import Known, ModelSettings
+from avca_pipeline.models import Known, ModelSettings, NetworkT
 from avca_pipeline.runtime.lazy import torch
 
 
@@ -16,9 +16,7 @@ def trainable(settings: ModelSettings, network: torch.nn.Module) -> list[torch.n
     return list(network.parameters())
 
 
-def prepared(
-    settings: ModelSettings, network: torch.nn.Module, known: Known
-) -> Iterator[torch.nn.Module]:
+def prepared(settings: ModelSettings, network: NetworkT, known: Known) -> Iterator[NetworkT]:
     """Yields the network as it is."""
     yield network
 
