@@ -28,8 +28,12 @@ def environment(project: Path) -> str:
     """Returns the conda environment of the project's direct dependencies at locked versions."""
     declared = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
     versions = locked((project / "requirements.lock").read_text())
-    names = sorted(re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for line in declared)
-    return HEAD + "".join(f"      - {name}=={versions[name]}\n" for name in names)
+    lines = []
+    for line in sorted(declared, key=str.lower):
+        name = re.match(r"[A-Za-z0-9._-]+", line)[0].lower()
+        _, _, marker = line.partition(";")  # a marker says on which machines
+        lines.append(f"      - {name}=={versions[name]}{f' ;{marker}' if marker else ''}\n")
+    return HEAD + "".join(lines)
 
 
 if __name__ == "__main__":
