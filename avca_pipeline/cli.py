@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,9 +21,10 @@ from avca_pipeline.artifacts.manifest import all_shards
 from avca_pipeline.artifacts.records import Expected
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.runtime import gpus
-from avca_pipeline.runtime.progress import logging_to, say
+from avca_pipeline.runtime import gpus, logs
 from avca_pipeline.runtime.sealing import unsealed
+
+logger = logging.getLogger(__name__)
 
 # Options of commands that take all shards of something; the first one stands for all.
 SHARDS = ("fetched", "features")
@@ -44,12 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 1 for what a user can put right."""
     options = _parser().parse_args(arguments)
     _need_no_home()
+    logs.show_on_screen()
     try:
-        with logging_to(options.log):
+        with logs.copied_to(options.log):
             try:
                 _call(options)
             except PipelineError as error:
-                say(f"avca {options.command}: error: {error}")
+                # Its line says all that a user needs; a traceback would hide it.
+                logger.error(f"avca {options.command}: error: {error}")  # noqa: TRY400
                 return 1
     except KeyboardInterrupt:
         return 130
@@ -97,7 +101,9 @@ def _call(options: argparse.Namespace) -> None:
     states = _states(inputs)
     digests = expected.check(inputs)
     if expected.keep(outputs, digests):
-        say(f"avca {options.command}: made from the same as before, so it is kept: {outputs[0]}")
+        logger.info(
+            f"avca {options.command}: made from the same as before, so it is kept: {outputs[0]}"
+        )
     else:
         options.call(options)
     if _states(inputs) != states and expected.check(inputs) != digests:
@@ -224,7 +230,7 @@ def _check(o: argparse.Namespace) -> None:
     from avca_pipeline.config import load
 
     importlib.import_module("avca_pipeline.commands.check").run(load(o.config))
-    say(f"{o.config}: good")
+    logger.info(f"{o.config}: good")
 
 
 def _inputs(o: argparse.Namespace) -> dict[str, Path]:
@@ -239,7 +245,7 @@ def _device(o: argparse.Namespace) -> str:
     if names:
         name = gpus.reserve(names, o.jobs_per_gpu)
         gpus.choose(name)
-        say(f"avca {o.command}: on {name}")
+        logger.info(f"avca {o.command}: on {name}")
     if o.threads:
         torch.set_num_threads(o.threads)
     # torch is asked only where there is something to ask about: it looks at every GPU.
@@ -250,9 +256,9 @@ def _device(o: argparse.Namespace) -> str:
             f"--device cuda: there is no usable GPU ({because}); leave it out to use the CPU"
         )
     if o.device == "auto" and not names and gpus.is_expected():
-        say(f"avca {o.command}: CUDA shows no GPU ({why}); on the CPU")
+        logger.warning(f"avca {o.command}: CUDA shows no GPU ({why}); on the CPU")
     if names and not is_usable:
-        say(f"avca {o.command}: torch cannot use this GPU; on the CPU instead")
+        logger.warning(f"avca {o.command}: torch cannot use this GPU; on the CPU instead")
     return "cuda" if is_usable else "cpu"
 
 

@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from avca_pipeline.runtime import logs
+
 REPOSITORY = Path(__file__).parents[1]
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 # Each test in these folders starts Snakemake.
@@ -20,6 +22,11 @@ SLOW_FOLDERS = ("tests/workflow/", "tests/cluster/")
 # repeats it.
 hypothesis.settings.register_profile("avca", print_blob=True, derandomize=IS_CI, deadline=None)
 hypothesis.settings.load_profile("avca")
+
+
+def pytest_configure() -> None:
+    """Shows the lines of the package on the screen, as each command does."""
+    logs.show_on_screen()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

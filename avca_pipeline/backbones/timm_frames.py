@@ -6,6 +6,7 @@ interpolation and dimension are the library's own for the chosen network.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 MODALITY = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
@@ -110,7 +112,7 @@ def _pretrained(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
     import timm
 
     config = _pretrained_config(settings.model)
-    say(f"{settings.model}: licence: {config.license or 'not stated by timm'}")
+    logger.info(f"{settings.model}: licence: {config.license or 'not stated by timm'}")
     try:
         network = timm.create_model(
             settings.model, pretrained=True, num_classes=0, cache_dir=str(cache.expanduser())

@@ -6,6 +6,7 @@ It is not part of the workflow: lists are obtained once, and the config says whe
 from __future__ import annotations
 
 import json
+import logging
 from importlib import resources
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.web_files import download
 from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.addresses import shown
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 COMMIT = "2711aeb5d7257ece4c5464fa46d7849a4edf6470"
 ADDRESS = f"https://raw.githubusercontent.com/ExplainableML/AVCA-GZSL/{COMMIT}"
@@ -64,8 +66,10 @@ def run(
             num_pinned += 1
             with atomic_write(pin) as temporary:
                 temporary.write_text(found + "\n", encoding="utf-8")
-            say(f"{path}: its checksum is not known, pinned {found} on first use")
-    say(f"lists: {benchmark}: {len(known[benchmark])} files in {out}, {num_pinned} pinned now")
+            logger.info(f"{path}: its checksum is not known, pinned {found} on first use")
+    logger.info(
+        f"lists: {benchmark}: {len(known[benchmark])} files in {out}, {num_pinned} pinned now"
+    )
 
 
 def _obtain(url: str, path: Path, sha256: str | None) -> str:

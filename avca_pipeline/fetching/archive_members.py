@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import tarfile
 import threading
 import zipfile
@@ -24,7 +25,8 @@ from avca_pipeline.errors import (
     machine_trouble,
 )
 from avca_pipeline.media import MediaError
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".zip", ".tar", ".rar")
 # An hour of video at 38 Mbit/s.
@@ -163,7 +165,9 @@ class _Tar(Archive):
                 f"{len(members)} members, is no member"
             )
         if not rest:
-            say(f"{self.place}: ends without the mark of the end; it may have been cut off")
+            logger.warning(
+                f"{self.place}: ends without the mark of the end; it may have been cut off"
+            )
         return members
 
     def about(self, member: Any) -> tuple[int, object]:

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import email.utils
 import http.client
+import logging
 import math
 import os
 import re
@@ -28,7 +29,9 @@ from avca_pipeline.fetching import connections
 from avca_pipeline.fetching.partial_files import PartialFile
 from avca_pipeline.runtime import locks
 from avca_pipeline.runtime.addresses import shown
-from avca_pipeline.runtime.progress import Progress, say
+from avca_pipeline.runtime.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 ATTEMPTS = 4
@@ -158,7 +161,9 @@ def alone(path: Path) -> Iterator[bool]:
                 f"{path.parent}: cannot be written ({error.strerror}); name another folder"
             ) from error
         if not is_alone:
-            say(f"{path.parent}: knows no locks; two jobs may download the same file twice")
+            logger.warning(
+                f"{path.parent}: knows no locks; two jobs may download the same file twice"
+            )
         yield is_alone
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import pickle
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from avca_pipeline.fetching.web_files import download
 from avca_pipeline.registry import PluginSettings, Seed
 from avca_pipeline.runtime.addresses import shown
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 RANDOM = "random"
 PUBLISHED = "published"
@@ -147,7 +149,7 @@ def locate(
     key = hashlib.sha256(weights.encode()).hexdigest()[:12]
     path = cache.expanduser() / f"{key}-{name}"
     if published is not None and weights == published.url and not path.is_file():
-        say(f"{shown(weights)}: licence: {published.licence}")
+        logger.info(f"{shown(weights)}: licence: {published.licence}")
     return path, pinned(weights, path, sha256 or "", prefix)
 
 
@@ -178,7 +180,7 @@ def pinned(address: str, path: Path, sha256: str = "", prefix: str = "") -> str:
         download(address, path, verify=check)
     found = verify(path, expected)
     if not sha256 and not pin.is_file():
-        say(f"{shown(address)}: its checksum is not known, pinned {found} on first use")
+        logger.info(f"{shown(address)}: its checksum is not known, pinned {found} on first use")
         with atomic_write(pin) as temporary:
             temporary.write_text(found + "\n", encoding="utf-8")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.runtime.progress import say
 from avca_pipeline.splits import AuditLevels, Built
+
+logger = logging.getLogger(__name__)
 
 MAX_EXAMPLES = 10
 TRAINED_BEFORE = {
@@ -121,7 +123,9 @@ def stop_on_errors(split: str, checks: Sequence[Mapping[str, Any]]) -> None:
     failed = [check for check in checks if not check["passed"]]
     for check in failed:
         examples = ", ".join(check["examples"][:3])
-        say(f"{check['level']}: {check['name']}: {check['found']} violations, such as {examples}")
+        logger.warning(
+            f"{check['level']}: {check['name']}: {check['found']} violations, such as {examples}"
+        )
     errors = [check for check in failed if check["level"] == "error"]
     if errors:
         raise PipelineError(

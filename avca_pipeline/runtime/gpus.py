@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import functools
 import importlib.util
+import logging
 import os
 import re
 import runpy
@@ -27,7 +28,8 @@ from typing import Any
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.runtime import locks
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 LISTED = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 POLL_S = 1.0
@@ -206,7 +208,9 @@ def reserve(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = N
     except OSError as error:
         where = folder or "TMPDIR"
         if error.errno in NO_ROOM:
-            say(f"{where}: no lock can be written ({error.strerror}): {RISK}; set TMPDIR")
+            logger.warning(
+                f"{where}: no lock can be written ({error.strerror}): {RISK}; set TMPDIR"
+            )
             return names[os.getpid() % len(names)]
         raise PipelineError(f"{where}: cannot be written ({error.strerror}); set TMPDIR") from error
 
@@ -223,6 +227,6 @@ def _place(names: Sequence[str], jobs_per_gpu: int, folder: Path) -> str:
                 if locks.hold(folder / f"{name}.{place}", RISK):
                     return name
         if not has_waited:
-            say(f"all {len(names)} GPUs are in use by other jobs: waiting for a free place")
+            logger.info(f"all {len(names)} GPUs are in use by other jobs: waiting for a free place")
             has_waited = True
         time.sleep(POLL_S)

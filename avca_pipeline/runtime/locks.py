@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from avca_pipeline.runtime.progress import say
+logger = logging.getLogger(__name__)
+
 
 _held: list[int] = []
 _warned: set[str] = set()
@@ -137,7 +139,7 @@ def _opened(path: Path) -> int:
 def _warn(path: Path, risk: str) -> None:
     if risk not in _warned:
         _warned.add(risk)
-        say(f"{path.parent}: its file system has no locks: {risk}")
+        logger.warning(f"{path.parent}: its file system has no locks: {risk}")
 
 
 # What `flock` says on file systems that know no locks: Lustre, NFS without its lock daemon, DVS.

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
 
 from tqdm import tqdm
 
-from avca_pipeline.runtime.addresses import redacted
+from avca_pipeline.runtime.logs import IN_BAR
+
+logger = logging.getLogger(__name__)
 
 LINE_EVERY_S = 10.0
-
-_log: list[TextIO] = []
-
-
-@contextmanager
-def logging_to(path: Path | None) -> Iterator[None]:
-    """Copies every line of this command to a log file as well, for as long as the block runs."""
-    if path is None:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        _log.append(file)
-        try:
-            yield
-        finally:
-            _log.remove(file)
-
-
-def say(line: str) -> None:
-    """Prints one line to standard error, above a running bar, and to the log."""
-    line = redacted(line)
-    tqdm.write(line, file=sys.stderr)
-    for file in _log:
-        print(time.strftime("%H:%M:%S"), line, file=file, flush=True)
 
 
 class Progress:
@@ -79,7 +53,4 @@ class Progress:
         rate = self.done / max(self.last_line - self.started, 1e-9)
         text = f"{self.title}: {self.done}/{self.total} {self.unit}, {rate:.3g}/s"
         text = f"{text}, {note}" if note else text
-        for file in _log:
-            print(time.strftime("%H:%M:%S"), text, file=file, flush=True)
-        if not self.on_terminal:
-            print(text, file=sys.stderr, flush=True)
+        logger.info(text, extra=IN_BAR if self.on_terminal else None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import time
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 WAIT_S = 120
 # The folder comes last: it alone may contain spaces, pipes and whatever else.
@@ -27,7 +29,9 @@ def cancel_orphans(prefix: str, folder: str) -> None:
     found = orphans(_call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder)
     if not found:
         return
-    say(f"avca: cancelling {len(found)} Slurm job(s) of an earlier run: {' '.join(found)}")
+    logger.warning(
+        f"avca: cancelling {len(found)} Slurm job(s) of an earlier run: {' '.join(found)}"
+    )
     _call("scancel", *found)
     deadline = time.monotonic() + WAIT_S
     while left := orphans(

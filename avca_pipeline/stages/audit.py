@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from avca_pipeline.artifacts import split
 from avca_pipeline.config import checked
 from avca_pipeline.leakage.checks import stop_on_errors
 from avca_pipeline.leakage.data import Data, audit_data, see
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -55,5 +57,5 @@ def run(
     result = audit_data(data, typed.audit)
     split.write_audit(out, result)
     for name, part in result["coverage"]["partitions"].items():
-        say(f"audit: {name}: {part['usable']} of {part['clips']} clips usable")
+        logger.info(f"audit: {name}: {part['usable']} of {part['clips']} clips usable")
     stop_on_errors(rows.stem, result["checks"])

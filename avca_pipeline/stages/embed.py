@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.config import checked
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:
@@ -28,4 +30,6 @@ def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:
     class_names = sorted({clip.class_name for clip in manifest.read(clips)})
     vectors = module.vectors(typed, class_names)
     labels.write(out, Labels(class_names, vectors, module.describe(typed)))
-    say(f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {module.describe(typed)}")
+    logger.info(
+        f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {module.describe(typed)}"
+    )

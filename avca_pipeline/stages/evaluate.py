@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import platform
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from avca_pipeline.evaluation.labelled_clips import Scaling, assemble
 from avca_pipeline.evaluation.scoring import best_on_test, on_device, outcome, trial
 from avca_pipeline.models import Dims
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.runtime.progress import say
 from avca_pipeline.training.fit import make_repeatable
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -127,7 +129,7 @@ def run(
             },
         },
     )
-    say(
+    logger.info(
         f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
         f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
     )

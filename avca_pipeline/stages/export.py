@@ -6,11 +6,13 @@ the dataset and the split ``official`` and imported features.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from avca_pipeline.artifacts import features, labels, split
 from avca_pipeline.published import export
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -42,4 +44,4 @@ def run(
         labels.read(vectors),
     )
     num_clips = export.write(out, value)
-    say(f"export: {num_clips} of {len(value.rows)} clips have both features; {out}")
+    logger.info(f"export: {num_clips} of {len(value.rows)} clips have both features; {out}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
+import logging
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ from avca_pipeline.media.notes import Notes
 from avca_pipeline.media.workers import DecodedWindow, DecodePool, RestartedClip
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.runtime.progress import Progress, say
+from avca_pipeline.runtime.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 BATCHES_AHEAD = 2
 AWAY = "missing file: it was there when it was fetched; it is taken in when it is back"
@@ -161,7 +164,7 @@ def run(
     }
     value = _gather(todo, attributes, keep_windows)
     features.write(out, value)
-    say(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
+    logger.info(f"{title}: {len(value.clip_ids)} clips, {len(value.rejected)} rejected")
 
 
 def _note_away(out: Path, paths: Sequence[str]) -> None:

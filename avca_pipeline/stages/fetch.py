@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import stat
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,9 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober
 from avca_pipeline.runtime.addresses import redacted
-from avca_pipeline.runtime.progress import Progress, say
+from avca_pipeline.runtime.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -93,7 +96,7 @@ def run(
         tries.unlink(missing_ok=True)
     rejected = sum(row.status == REJECTED for row in table)
     again = f", {num_passing} of them for now, to be tried again" if num_passing else ""
-    say(f"{title}: {len(table) - rejected} clips usable, {rejected} rejected{again}")
+    logger.info(f"{title}: {len(table) - rejected} clips usable, {rejected} rejected{again}")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A table of results is hundreds of trainings, and a large dataset has hundreds of
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -40,7 +42,7 @@ def run(
     lost = {row.clip_id: row.reason for row in rows if row.status != OK} | dict(whole.rejected)
     _enough(len(whole.clip_ids), lost, out, max_missing)
     features.write(out, whole)
-    say(f"gather: {len(whole.clip_ids)} clips have features, {len(lost)} have none")
+    logger.info(f"gather: {len(whole.clip_ids)} clips have features, {len(lost)} have none")
 
 
 def _same_media(whole: Features, rows: Sequence[FetchedClip], out: Path) -> None:

@@ -5,6 +5,7 @@ Its files are those of ``extract``, so that no later stage knows the difference.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,7 +17,8 @@ from avca_pipeline.config import ImportedFeatures, canonical, checked
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published import layout
 from avca_pipeline.published.lists import class_key
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(settings: dict, clips: Path, out: Path) -> None:
@@ -59,7 +61,7 @@ def run(settings: dict, clips: Path, out: Path) -> None:
     )
     features.write(out, value)
     title = f"import {out.parent.name} {clips.stem}"
-    say(f"{title}: {len(clip_ids)} clips, {len(rejected)} without a feature")
+    logger.info(f"{title}: {len(clip_ids)} clips, {len(rejected)} without a feature")
 
 
 def _add(

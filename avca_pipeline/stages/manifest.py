@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.config import checked
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -> None:
@@ -37,8 +39,10 @@ def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -
         manifest.write(shards / f"{name}.csv", members[name])
     manifest.write(out, clips)
     for remark in getattr(module, "remarks", lambda settings: [])(typed):
-        say(f"manifest: {remark}")
+        logger.info(f"manifest: {remark}")
     classes, sources = {c.class_name for c in clips}, {c.source_id for c in clips}
-    say(f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources")
+    logger.info(
+        f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources"
+    )
     for reason, number in sorted(Counter(clip.reason for clip in clips if clip.reason).items()):
-        say(f"manifest: {number} clips cannot be used: {reason}")
+        logger.warning(f"manifest: {number} clips cannot be used: {reason}")

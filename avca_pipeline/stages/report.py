@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from avca_pipeline.reporting.evidence import thin_evidence
 from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
 from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of, scored_run
-from avca_pipeline.runtime.progress import Progress, say
+from avca_pipeline.runtime.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 AUDIT_SUFFIX = ".audit.json"
 STAGE_1 = "stage1"
@@ -77,10 +80,10 @@ def run(
         temporary.write_text(page, encoding="utf-8")
     write_csv(table_out, csv_columns(), map(csv_row, rows))
     for row in rows:
-        say(f"report: {row.title}: {_in_words(row)}")
+        logger.info(f"report: {row.title}: {_in_words(row)}")
         for words in thin_evidence(row):
-            say(f"report: {row.title}: little evidence behind {words}")
-    say(f"report: open {out}; the table is {table_out} too")
+            logger.warning(f"report: {row.title}: little evidence behind {words}")
+    logger.info(f"report: open {out}; the table is {table_out} too")
 
 
 def _published(row: Row, split_made: Mapping[str, Any]) -> dict[str, float]:

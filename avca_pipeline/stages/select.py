@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from avca_pipeline.artifacts import scores
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run(histories: Sequence[Path], out: Path) -> None:
@@ -35,4 +37,6 @@ def run(histories: Sequence[Path], out: Path) -> None:
         "num_candidates": len(histories),
     }
     scores.write(out, selection)
-    say(f"select: {selection['candidate']}, epoch {selection['epoch']}, bias {selection['bias']:g}")
+    logger.info(
+        f"select: {selection['candidate']}, epoch {selection['epoch']}, bias {selection['bias']:g}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from avca_pipeline.artifacts import manifest, split
 from avca_pipeline.config import checked
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.checks import Audited, audit, stop_on_errors
-from avca_pipeline.runtime.progress import say
 from avca_pipeline.splits import pretrained_on
+
+logger = logging.getLogger(__name__)
 
 
 def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> None:
@@ -52,7 +54,7 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
     stop_on_errors(out.stem, result["checks"])
     split.write(out, built.clips)
     counts = ", ".join(f"{name} {count['clips']}" for name, count in result["counts"].items())
-    say(f"split: {counts}, excluded {len(built.excluded)}")
+    logger.info(f"split: {counts}, excluded {len(built.excluded)}")
 
 
 def _pretraining(

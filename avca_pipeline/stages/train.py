@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from avca_pipeline.artifacts.atomic import file_sha256, remove_stale_temporaries
 from avca_pipeline.config import canonical, checked
 from avca_pipeline.evaluation.labelled_clips import Problem, Scaling, assemble, learn_scaling
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.runtime.progress import Progress, say
+from avca_pipeline.runtime.progress import Progress
 from avca_pipeline.training import resume as resume_files
 from avca_pipeline.training.fit import Fitted, fit
+
+logger = logging.getLogger(__name__)
 
 
 def run_stage1(
@@ -110,7 +113,7 @@ def _fit(
             report=lambda note: progress.advance(note=note),
         )
     epoch = fitted.best_epoch if stage == 1 else epochs - 1
-    say(f"train stage {stage}, seed {settings['seed']}: {_result(fitted, stage, epochs)}")
+    logger.info(f"train stage {stage}, seed {settings['seed']}: {_result(fitted, stage, epochs)}")
     checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epoch))
     scores.write(history, {"candidate": name, "best_epoch": epoch, "epochs": fitted.history})
     resume_files.remove(resume)

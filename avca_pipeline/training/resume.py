@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.errors import FormatError
 from avca_pipeline.nn.optimiser import Adam, Plateau
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.runtime.progress import say
+
+logger = logging.getLogger(__name__)
 
 # A state is written more often than it has to be, as far as that takes this share of the time. It
 # takes more where one write takes more than this share of the longest time between two.
@@ -102,16 +104,16 @@ class ResumeFile:
         try:
             content = checkpoint.read(self.path)
         except FormatError as error:
-            say(f"{error}; training starts again at its first epoch")
+            logger.warning(f"{error}; training starts again at its first epoch")
             return
         if content.get("fingerprint") != self.fingerprint:
-            say(
+            logger.warning(
                 f"{self.path}: belongs to another training (its settings, inputs, software or "
                 "device differ); this one starts at its first epoch"
             )
             return
         _apply(content, fitted, state)
-        say(f"{self.path}: training continues after {len(fitted.history)} epochs")
+        logger.info(f"{self.path}: training continues after {len(fitted.history)} epochs")
 
 
 def _content(fingerprint: str, fitted: Fitted, state: State) -> dict[str, Any]:

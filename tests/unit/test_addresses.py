@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from avca_pipeline import cli
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.runtime.addresses import redacted, shown
-from avca_pipeline.runtime.progress import say
 from avca_pipeline.runtime.sealing import sealed, unsealed
 
 SECRETS = ("hunter2", "AKIA", "abc123")
@@ -69,7 +69,7 @@ def test_what_is_shown_of_a_text(text: str, seen: str) -> None:
 
 def test_whatever_is_said_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     """Also by those who did not think of it."""
-    say(f"downloading {ADDRESS}")
+    logging.getLogger("avca_pipeline.fetching").info(f"downloading {ADDRESS}")
     assert capsys.readouterr().err == "downloading https://host/a.mp4\n"
     assert str(PipelineError(f"{ADDRESS}: no such file")) == "https://host/a.mp4: no such file"
     named = PipelineError(f"{Path(ADDRESS)}: no such file")

@@ -40,7 +40,8 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb-2)
 HOLD = """
 import sys
 from pathlib import Path
-from avca_pipeline.runtime import gpus
+from avca_pipeline.runtime import gpus, logs
+logs.show_on_screen()
 print(gpus.reserve(sys.argv[3:], int(sys.argv[2]), Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from avca_pipeline import config as avca_config
-from avca_pipeline.runtime import gpus, locks, sealing, slurm
+from avca_pipeline.runtime import gpus, locks, logs, sealing, slurm
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.errors import PipelineError
@@ -25,6 +25,7 @@ from avca_pipeline.commands import check
 
 # `avca` is installed beside this Python; a conda environment, where one is used, comes before it.
 environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]
+logs.show_on_screen()
 
 
 RISK = "nothing keeps two runs from working here at the same time; start one only"
