@@ -72,8 +72,12 @@ def test_a_line_that_cannot_be_written_ends_the_command(tmp_path: Path) -> None:
     """Instead of Python's traceback for each line, after which the command would go on."""
     full = tmp_path / "full.log"
     full.symlink_to("/dev/full")
+    lines = []
     with pytest.raises(OSError, match="No space left"), logs.copied_to(full):
-        logger.info("a line")
+        for line in ("the first", "the second"):
+            lines.append(line)
+            logger.info(line)
+    assert lines == ["the first"]
 
 
 def test_progress_elsewhere_is_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
