@@ -72,12 +72,17 @@ def test_a_line_that_cannot_be_written_ends_the_command(tmp_path: Path) -> None:
     """Instead of Python's traceback for each line, after which the command would go on."""
     full = tmp_path / "full.log"
     full.symlink_to("/dev/full")
-    lines = []
-    with pytest.raises(OSError, match="No space left"), logs.copied_to(full):
-        for line in ("the first", "the second"):
-            lines.append(line)
-            logger.info(line)
-    assert lines == ["the first"]
+    written = []
+
+    def write_two() -> None:
+        with logs.copied_to(full):
+            for line in ("the first", "the second"):
+                written.append(line)
+                logger.info(line)
+
+    with pytest.raises(OSError, match="No space left"):
+        write_two()
+    assert written == ["the first"]
 
 
 def test_progress_elsewhere_is_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
