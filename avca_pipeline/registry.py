@@ -27,10 +27,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 class PluginSettings(BaseModel):
     """Base of every plugin's ``Settings``: unknown keys are errors, values never change.
 
-    A path may begin with ``~``, the home folder.
+    The text below a field is its description: in the documentation, in the schema of the config,
+    and in what is said where the key is missing. A path may begin with ``~``, the home folder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @field_validator("*", mode="after")
     @classmethod

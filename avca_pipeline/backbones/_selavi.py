@@ -15,15 +15,14 @@ from avca_pipeline.runtime.lazy import torch
 
 
 class Settings(WeightsSettings):
-    """SeLaVi.
-
-    Attributes:
-        windows: ``covering`` takes windows of one second side by side, the last one ending with
-            the clip; ``official-script`` takes those of the paper's scripts, which overlap and
-            leave out the end of most clips (of 10 s they see 82 %, of 5 s 44 %).
-    """
+    """SeLaVi."""
 
     windows: Literal["covering", "official-script"] = "covering"
+    """Which windows of a clip the networks see. ``covering`` takes windows of one second side by
+    side, and the last one ends with the clip. ``official-script`` takes the windows of the paper's
+    scripts, which overlap and leave out the end of most clips: of a clip of 10 s they cover 82 %,
+    of a clip of 5 s 44 %.
+    """
 
 
 def published(settings: Settings) -> Published:

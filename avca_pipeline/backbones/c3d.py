@@ -40,21 +40,20 @@ OFFICIAL_STD = (0.22803, 0.22145, 0.216989)
 
 
 class Settings(WeightsSettings):
-    """C3D.
-
-    Attributes:
-        preprocessing: ``sports1m``, what the network was trained on: values 0 to 255 in the
-            order blue, green, red, less their mean over the training set. For comparison, what
-            the paper's scripts do: values 0 to 1 in that order, normalised with Kinetics' mean
-            and deviation of red, green, blue (``official-script-activitynet``), and before that
-            each value x replaced by (256 - x) mod 256, a negative, by an overflow in the scripts
-            for UCF and VGGSound (``official-script``). Those have as many frames as the file's
-            header counts: where fewer can be decoded, as from many XviD files, the last are black.
-    """
+    """C3D."""
 
     preprocessing: Literal["sports1m", "official-script", "official-script-activitynet"] = (
         "sports1m"
     )
+    """What is done to the pixels. ``sports1m`` is what the network was trained on: values from 0 to
+    255 in the order blue, green, red, minus their mean over the training set. The other two repeat
+    the paper's scripts, for comparison. ``official-script-activitynet`` takes values from 0 to 1 in
+    that order and normalises them with Kinetics' mean and deviation of red, green and blue.
+    ``official-script``, the scripts for UCF and VGGSound, first replaces each value x by (256 - x)
+    mod 256, which is a negative and comes from an overflow. Both count the frames by the file's
+    header: where fewer frames can be decoded, as from many XviD files, the last frames are
+    black.
+    """
 
 
 def spec(settings: Settings) -> Spec:

@@ -35,15 +35,12 @@ LABELLED_SETS = re.compile(r"(?<![a-z0-9])inw?(1k|12k|21k|22k)(?![a-z0-9])")
 
 
 class Settings(WeightsSettings):
-    """An image network of timm; ``weights: published`` has timm download and verify its own.
-
-    Attributes:
-        model: the library's name for it.
-        rate_hz: frames looked at in a second of video.
-    """
+    """An image network of timm; ``weights: published`` has timm download and verify its own."""
 
     model: str = "mobilenetv3_small_100"
+    """Name of the network in timm."""
     rate_hz: int = Field(default=2, ge=1, le=60)
+    """Number of frames that are encoded for each second of video."""
 
 
 def spec(settings: Settings) -> Spec:

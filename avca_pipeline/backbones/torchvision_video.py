@@ -28,20 +28,20 @@ BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
 
 
 class Settings(WeightsSettings):
-    """A video network of torchvision.
-
-    Attributes:
-        model: the library's name for it.
-        weights_enum: which of the library's weights for it: ``weights: published`` downloads
-            them, and their preprocessing is used with any weights.
-        rate_hz: frames looked at in a second of video; the library evaluated its weights at 15.
-        window_frames: frames in a window.
-    """
+    """A video network of torchvision."""
 
     model: str = "r2plus1d_18"
+    """Name of the network in torchvision."""
     weights_enum: str = "DEFAULT"
+    """Which of torchvision's weights for this network. ``weights: published`` downloads them, and
+    their preprocessing is used with any weights.
+    """
     rate_hz: int = Field(default=15, ge=1, le=120)
+    """Number of frames that are decoded for each second of video; torchvision evaluated its weights
+    at 15.
+    """
     window_frames: int = Field(default=16, ge=1, le=256)
+    """Number of frames in a window."""
 
 
 def spec(settings: Settings) -> Spec:

@@ -52,19 +52,19 @@ PCA = Published(f"{RELEASE}/vggish_pca_params-970ea276.pth", "Apache 2.0")
 
 
 class Settings(WeightsSettings):
-    """VGGish.
-
-    Attributes:
-        postprocess: ``pca-quantised`` rotates by the published PCA, clips to [-2, 2] and
-            quantises to 0…255, which is what the paper's features are; ``none`` leaves the
-            network's output, the only choice for random weights.
-        pca_weights: file or address of the PCA parameters; the published ones unless given.
-        pca_sha256: what that file must hash to.
-    """
+    """VGGish."""
 
     postprocess: Literal["pca-quantised", "none"] = "none"
+    """What is done to the network's output. ``pca-quantised`` rotates it by the published PCA,
+    clips it to [-2, 2] and quantises it to 0…255, which gives the features of the paper. ``none``
+    leaves it as it is, the only choice for random weights.
+    """
     pca_weights: FileOrAddress | None = None
+    """File or address of the parameters of the PCA. Without it, the published parameters are
+    used.
+    """
     pca_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 that the file of the PCA must have."""
 
     @model_validator(mode="after")
     def _parameters_are_used(self) -> Settings:

@@ -19,17 +19,14 @@ from avca_pipeline.registry import PluginSettings
 
 
 class Settings(PluginSettings):
-    """ActivityNet.
-
-    Attributes:
-        annotations: the JSON of version 1.3.
-        media: folders or archives of videos, ``<YouTube id>.*`` or ``v_<YouTube id>.*``.
-        is_trimmed: the videos are the segments already, ``<YouTube id>_<index>.*``.
-    """
+    """ActivityNet."""
 
     annotations: Path
+    """The JSON file of the annotations, version 1.3."""
     media: tuple[Path, ...]
+    """Folders or archives with the videos, named ``<YouTube id>.*`` or ``v_<YouTube id>.*``."""
     is_trimmed: bool = False
+    """Whether the videos are cut into their segments already, named ``<YouTube id>_<index>.*``."""
 
 
 def inputs(settings: Settings) -> list[Path]:

@@ -52,17 +52,16 @@ SAMPLE_RATES_HZ = (44100, 48000)
 
 
 class Settings(PluginSettings):
-    """What the demo consists of.
-
-    Attributes:
-        num_classes: how many compositions of words.
-        sources_per_class: media files of each class, the broken ones not counted.
-        seed: changes the choice of classes and every pixel and sample.
-    """
+    """What the demo consists of."""
 
     num_classes: int = Field(default=20, ge=len(BROKEN), le=200)
+    """Number of classes; each is a combination of words."""
     sources_per_class: int = Field(default=5, ge=1, le=100)
+    """Number of media files of each class, without the damaged ones."""
     seed: Seed = 0
+    """Seed of the random choices. Another seed changes the choice of classes and every pixel and
+    sample.
+    """
 
 
 @dataclass(frozen=True)

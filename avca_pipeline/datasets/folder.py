@@ -14,19 +14,18 @@ from avca_pipeline.registry import PluginSettings
 
 
 class Settings(PluginSettings):
-    """A folder with a subfolder for each class.
-
-    Attributes:
-        path: the folder. Hidden files are left out. Anything else in a class folder is a clip, and
-            what turns out to be no media file is rejected with that reason: a link to a file that
-            is not there, a pipe, a file in a folder below the class folder.
-        source_pattern: a regular expression searched in the file's name without its ending; its
-            first group names the source the clip was cut from. Without it every file is a
-            source of its own. ``_(g\\d\\d)_`` reads the groups of UCF101.
-    """
+    """A folder with a subfolder for each class."""
 
     path: Path
+    """The folder that the folders of the classes are in. Hidden files are left out. Everything else
+    in a class folder is a clip. What is no media file is rejected with that reason: a link to a
+    file that does not exist, a pipe, a file in a folder below the class folder.
+    """
     source_pattern: str | None = Field(default=None)
+    r"""Regular expression that is searched in the file's name without its ending. Its first group
+    names the source that the clip was cut from. Without a pattern, every file is a source of its
+    own. ``_(g\d\d)_`` reads the groups of UCF101.
+    """
 
     @field_validator("source_pattern")
     @classmethod

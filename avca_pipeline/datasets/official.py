@@ -13,15 +13,14 @@ from avca_pipeline.registry import PluginSettings
 
 
 class Settings(PluginSettings):
-    """Every clip in any of a benchmark's lists.
-
-    Attributes:
-        path: the folder that ``avgzsl_benchmark_datasets`` is in.
-        benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or one exported by this package.
-    """
+    """Every clip in any of a benchmark's lists."""
 
     path: Path
+    """The folder that ``avgzsl_benchmark_datasets`` is in."""
     benchmark: str
+    """Name of the benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or the name of one that this
+    package has exported.
+    """
 
 
 def inputs(settings: Settings) -> list[Path]:

@@ -18,14 +18,12 @@ from avca_pipeline.runtime.addresses import shown
 
 
 class Settings(PluginSettings):
-    """A CSV with the columns clip_id, source_id, class_name, path_or_url, start_s and end_s.
-
-    Attributes:
-        path: the CSV. Relative paths in it begin at its own folder; http(s) addresses are
-            downloaded. Other columns are ignored.
-    """
+    """A CSV with the columns clip_id, source_id, class_name, path_or_url, start_s and end_s."""
 
     path: Path
+    """The CSV file. Relative paths in it begin at the folder of the CSV; http(s) addresses are
+    downloaded. Other columns are ignored.
+    """
 
 
 def inputs(settings: Settings) -> list[Path]:

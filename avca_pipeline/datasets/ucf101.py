@@ -34,17 +34,17 @@ WITH_SOUND = NAMES_WITH_SOUND.split()
 
 
 class Settings(PluginSettings):
-    """UCF101.
-
-    Attributes:
-        path: a folder with the ``.avi`` files, however deep, or ``UCF101.rar`` (a ``.zip`` or
-            ``.tar`` of it too). RAR needs the extra ``rar`` and one of the programs unrar, unar,
-            7z and bsdtar.
-        classes: ``with-sound``, the 51 that have any, or ``all``.
-    """
+    """UCF101."""
 
     path: Path
+    """A folder with the ``.avi`` files, at any depth, or ``UCF101.rar`` (or a ``.zip`` or ``.tar``
+    of the same files). RAR needs the extra ``rar`` and one of the programs unrar, unar, 7z and
+    bsdtar.
+    """
     classes: Literal["with-sound", "all"] = "with-sound"
+    """Which classes are used: ``with-sound`` takes the 51 classes that have any sound, ``all``
+    takes all.
+    """
 
 
 def inputs(settings: Settings) -> list[Path]:

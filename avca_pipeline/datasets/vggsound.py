@@ -23,23 +23,22 @@ START = re.compile(r"[0-9]{1,9}")
 
 
 class Settings(PluginSettings):
-    """VGGSound.
-
-    Attributes:
-        csv: ``vggsound.csv`` as published: YouTube id, start in seconds, label and split, without
-            a header.
-        media: folders or archives of clips that are cut already, named
-            ``<YouTube id>_<start, six digits>.*``, ``<YouTube id>_<start>.*`` or
-            ``<YouTube id>_<start in ms>_<end in ms>.*``.
-        download: download what is not there, with yt-dlp; needs the extra ``download``. How is
-            up to the section ``download`` of the config.
-        address: of a video, with ``{id}`` for its YouTube id.
-    """
+    """VGGSound."""
 
     csv: Path
+    """The file ``vggsound.csv`` as published: YouTube id, start in seconds, label and split,
+    without a header.
+    """
     media: tuple[Path, ...] = ()
+    """Folders or archives with clips that are cut already, named ``<YouTube id>_<start, six
+    digits>.*``, ``<YouTube id>_<start>.*`` or ``<YouTube id>_<start in ms>_<end in ms>.*``.
+    """
     download: bool = False
+    """Whether clips that are in none of these are downloaded with yt-dlp. This needs the extra
+    ``download``; the section ``download`` of the config says how.
+    """
     address: str = "https://www.youtube.com/watch?v={id}"
+    """Address of a video, with ``{id}`` in the place of its YouTube id."""
 
 
 def inputs(settings: Settings) -> list[Path]:

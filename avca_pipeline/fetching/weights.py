@@ -58,24 +58,26 @@ class Published:
 
 
 class WeightsSettings(PluginSettings):
-    """Where a backbone's parameters come from.
-
-    Attributes:
-        weights: ``random``; ``published``, which downloads what the backbone's authors publish;
-            a local file; or an http(s) address.
-        sha256: what the file must hash to. Without one, a download is pinned on first use.
-        seed: of ``random``; the same seed gives the same network on every machine.
-        precision: of the network's arithmetic. ``fp32``; ``tf32`` and ``bf16`` are faster on
-            hardware that has them and change features by about 0.1 and 1 %.
-        pretraining_classes: a text file with the name of one class a line: those that the
-            pretraining saw with labels, for the leakage audit, where the backbone cannot know.
-    """
+    """Where a backbone's parameters come from."""
 
     weights: FileOrAddress = RANDOM
+    """Where the network's weights come from: ``random``; ``published``, which downloads what the
+    authors of the backbone publish; a local file; or an http(s) address.
+    """
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 that the file of the weights must have. Without it, a download is pinned when it is
+    first used.
+    """
     seed: Seed = 0
+    """Seed of ``random`` weights. The same seed gives the same network on every machine."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Precision of the network's arithmetic. ``tf32`` and ``bf16`` are faster on hardware that has
+    them; they change the features by about 0.1 % and 1 %.
+    """
     pretraining_classes: str | None = None
+    """A text file with one class name per line: the classes that the pretraining saw with labels.
+    The leakage audit needs it where the backbone cannot know these classes.
+    """
 
     @model_validator(mode="after")
     def _no_checksum_of_nothing(self) -> WeightsSettings:

@@ -21,34 +21,34 @@ from avca_pipeline.registry import PluginSettings
 
 
 class DownloadSettings(PluginSettings):
-    """How clips are downloaded; nothing here changes what a clip is.
-
-    Attributes:
-        cookies: a cookies file in Netscape format, for hosts that want to know who asks.
-        proxy: address of a proxy.
-        rate_bytes_per_s: at most, for each download.
-        pause_s: between two downloads of one worker.
-        workers: downloads at a time in each job.
-        attempts: for each clip in one run.
-        back_off_s: after the first failed attempt; doubles with each.
-        timeout_s: after which an attempt has failed that brings nothing, or next to nothing.
-        max_s: of one attempt.
-        runs: of the workflow in which a clip is tried again that did not come for now; after them
-            its row stays as it is, unless ``--forcerun fetch`` asks for it.
-        format: which of the encodings on offer, in yt-dlp's words; one file with both streams.
-    """
+    """How clips are downloaded; nothing here changes what a clip is."""
 
     cookies: Path | None = None
+    """A file of cookies in Netscape format, for hosts that ask for a login."""
     proxy: str | None = None
+    """Address of a proxy."""
     rate_bytes_per_s: int | None = Field(default=None, ge=1)
+    """Maximum rate of each download, in bytes per second."""
     pause_s: float = Field(default=0.0, ge=0)
+    """Pause between two downloads of one worker, in seconds."""
     workers: int = Field(default=1, ge=1, le=64)
+    """Number of downloads that run at the same time in each job."""
     attempts: int = Field(default=4, ge=1, le=100)
+    """Number of attempts for each clip in one run."""
     back_off_s: float = Field(default=2.0, ge=0)
+    """Pause after the first failed attempt, in seconds; it doubles after each further one."""
     timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds without any data, or with next to none, after which an attempt has failed."""
     max_s: float = Field(default=6 * 3600.0, gt=0)
+    """Maximum duration of one attempt, in seconds."""
     runs: int = Field(default=3, ge=0)
+    """Number of runs of the workflow in which a clip that is unavailable for now is tried again.
+    After them its row stays as it is, unless ``--forcerun fetch`` asks for it.
+    """
     format: str = "best[height<=480][vcodec!=none][acodec!=none]/best"
+    """Which of the offered encodings is downloaded, in the format language of yt-dlp; it must be
+    one file with both streams.
+    """
 
 
 def download(url: str, path: Path, settings: DownloadSettings, max_bytes: int) -> None:

@@ -24,33 +24,33 @@ MAX_WHOLE = 1_000_000
 
 
 class ModelSettings(PluginSettings):
-    """What training any model needs.
-
-    Attributes:
-        epochs: of stage 1; stage 2 stops after the epoch that stage 1 chose.
-        batches_per_epoch: optimiser steps in an epoch.
-        batch_size: triplets in a batch.
-        learning_rate: of Adam.
-        weight_decay: of Adam, the classic kind that is added to the gradient.
-        beta1: of Adam, how much of the mean gradient it keeps at a step.
-        lr_patience: epochs without a better validation HM before the learning rate is divided
-            by ten.
-        chosen_on_test: stage 2 runs for all epochs, and the one with the best HM on test clips is
-            reported, without calibration. For comparison only: the numbers of f-VAEGAN-D2 were
-            published so, and the report says of such numbers that they are.
-        repeatable: have a GPU compute the same bits for the same seed each time, with slower
-            operations where need be; the log names one that has no such form.
-    """
+    """What training any model needs."""
 
     epochs: int = Field(default=50, ge=1)
+    """Number of epochs of stage 1. Stage 2 stops after the epoch that stage 1 chose."""
     batches_per_epoch: int = Field(default=500, ge=1)
+    """Number of batches in an epoch."""
     batch_size: int = Field(default=256, ge=2)
+    """Number of triplets in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate of the optimiser Adam."""
     weight_decay: float = Field(default=1e-5, ge=0)
+    """Weight decay of the optimiser Adam, the classic kind that is added to the gradient."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay rate of the optimiser Adam's running mean of the gradient."""
     lr_patience: int = Field(default=3, ge=0)
+    """Number of epochs without a better validation HM after which the learning rate is divided by
+    ten.
+    """
     chosen_on_test: bool = False
+    """Whether stage 2 runs for all epochs and the epoch with the best HM on the test clips is
+    reported, without calibration. For comparison only: the numbers of f-VAEGAN-D2 were published
+    so, and the report marks such numbers.
+    """
     repeatable: bool = True
+    """Whether a GPU must compute the same bits for the same seed each time, with slower operations
+    where necessary. The log names each operation that has no such form.
+    """
 
     @field_validator("*", mode="after")
     @classmethod

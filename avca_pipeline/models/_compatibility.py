@@ -19,28 +19,23 @@ from avca_pipeline.runtime.lazy import torch
 
 
 class ConcatenatingSettings(ModelSettings):
-    """What the methods share that see both modalities as one vector.
-
-    Attributes:
-        weight_decay: of Adam, the classic kind that is added to the gradient.
-        normalises_inputs: scale each clip's concatenated features to unit length. Published: for
-            the ``cls`` features only.
-    """
+    """What the methods share that see both modalities as one vector."""
 
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay of the optimiser Adam, the classic kind that is added to the gradient."""
     normalises_inputs: bool = False
+    """Whether each clip's concatenated features are scaled to unit length. The published code does
+    so for the ``cls`` features only.
+    """
 
 
 class CompatibilitySettings(ConcatenatingSettings):
-    """Hyper-parameters of the three methods; the defaults are those for UCF-GZSL, main split.
-
-    Attributes:
-        dropout: of features and of class vectors.
-        margin: by which the own class has to be ahead of every other.
-    """
+    """Hyper-parameters of the three methods; the defaults are those for UCF-GZSL, main split."""
 
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout rate of the features and of the class vectors."""
     margin: float = Field(default=0.1, ge=0)
+    """Margin by which a clip's own class must score higher than every other class."""
 
 
 def build(settings: CompatibilitySettings, dims: Dims) -> torch.nn.ModuleDict:

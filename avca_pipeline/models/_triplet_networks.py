@@ -12,25 +12,23 @@ TEXT_HIDDEN = 300
 
 
 class TripletSettings(ModelSettings):
-    """Hyper-parameters of both methods.
-
-    Attributes:
-        weight_decay: of Adam, the classic kind that is added to the gradient.
-        hidden: hidden width of the audio and the video network.
-        embedding_dim: of the shared space.
-        batch_norm: use batch norm in the three networks.
-        margin: of all triplet losses.
-        averages_biases: use the mean of the biases that suit the distances from audio, from video
-            and from both, as published, even where their scales differ. Otherwise the bias that
-            suits the distances which decide.
-    """
+    """Hyper-parameters of both methods."""
 
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay of the optimiser Adam, the classic kind that is added to the gradient."""
     hidden: int = Field(default=1024, ge=1)
+    """Width of the hidden layer of the audio network and of the video network."""
     embedding_dim: int = Field(default=64, ge=1)
+    """Dimension of the shared space."""
     batch_norm: bool = True
+    """Whether the three networks have batch norm."""
     margin: float = Field(default=1.0, ge=0)
+    """Margin of all triplet losses."""
     averages_biases: bool = True
+    """Which calibration bias is used. ``true`` takes the mean of the biases that are best for the
+    distances from audio, from video and from both, as published, even where these have different
+    scales. ``false`` takes the bias that is best for the distances that decide.
+    """
 
 
 def networks(

@@ -24,16 +24,16 @@ __all__ = [
 
 
 class Settings(ConcatenatingSettings):
-    """Hyper-parameters of APN; the defaults are those for UCF-GZSL, main split.
-
-    Attributes:
-        initial_scale: both maps start uniform between 0 and this.
-        softmax_twice: apply cross-entropy to probabilities instead of scores. Published behaviour:
-            it does, so that a second softmax flattens them, and it decides how steep the loss is.
-    """
+    """Hyper-parameters of APN; the defaults are those for UCF-GZSL, main split."""
 
     initial_scale: float = Field(default=2e-4, gt=0)
+    """Upper bound of the initial weights of both maps, which are drawn uniformly from 0 to this
+    value.
+    """
     softmax_twice: bool = False
+    """Whether cross-entropy is applied to probabilities instead of scores. The published code does
+    so: a second softmax flattens the probabilities and decides how steep the loss is.
+    """
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:

@@ -27,72 +27,90 @@ _ByModality: TypeAlias = "dict[str, torch.Tensor]"
 
 
 class Settings(ModelSettings):
-    """Hyper-parameters of AVCA; the defaults are the published ones for UCF-GZSL, main split.
-
-    Attributes:
-        token_dim: width of the two tokens.
-        embedding_dim: of the shared space.
-        encoder_hidden: hidden width of the two encoders; 0 makes them one layer.
-        projection_hidden: the same of the two projections into the shared space.
-        encoder_dropout: in encoders and attention (``embedding_dropout`` of the published code).
-        projection_dropout: in the projections of audio and video (``decoder_dropout``).
-        decoder_dropout: in decoder, text projection and reconstructions (``additional_dropout``).
-        dropout_bits: random bits behind each decision of dropout on a CPU. 53 is torch's own
-            dropout, which takes a fifth of the step there; published behaviour, down to the
-            order of the draws. 16 draws other numbers and meets the shares to within 2**-17.
-        batch_norm_momentum: of the last batch norm of the two-layer networks. Published
-            behaviour: all other batch norms keep 0.1.
-        depth: attention layers.
-        heads: attention heads in each.
-        head_dim: width of a head.
-        attention_hidden: width of the feed-forward layer.
-        margin: of all triplet losses.
-        modalities: use both, or one of them alone, without cross-attention then.
-        cross_attention: let the two tokens attend to each other; without, what the encoders give
-            is projected as it is.
-        reconstruction: use ``l_rec``, by which the decoder leads back to the text embedding.
-        decoded_triplets: use ``l_ct``, the triplet losses between decoder outputs.
-        text_triplets: use ``l_w``, the triplet losses between clips and class embeddings.
-        cross_triplets: use ``l_t``, those whose three members are of clips and classes in turn.
-        first_triplet_weight: of its half with clips as anchors' partners.
-        second_triplet_weight: of its half with text as anchor.
-        regression: use ``l_r``, which draws clips to their class embedding and reconstructs what
-            the encoders gave.
-        trains_positions: whether the optimiser moves the position embeddings. Published
-            behaviour: it does not, they stay as they were drawn.
-        refreshes_statistics: run the positives through the network once more after each step, in
-            training mode. Published behaviour: it does, and since batch norms with a momentum of
-            0.99 remember little else, it decides what they hold at test time.
-        scored_embedding: which clip embedding is compared with the classes; the paper's is video
-            (``theta_v``).
-    """
+    """Hyper-parameters of AVCA; the defaults are the published ones for UCF-GZSL, main split."""
 
     token_dim: int = Field(default=300, ge=1)
+    """Width of the two tokens."""
     embedding_dim: int = Field(default=64, ge=1)
+    """Dimension of the shared space."""
     encoder_hidden: int = Field(default=512, ge=0)
+    """Width of the hidden layer of the two encoders; 0 gives them a single layer."""
     projection_hidden: int = Field(default=512, ge=0)
+    """Width of the hidden layer of the two projections into the shared space; 0 gives them a single
+    layer.
+    """
     encoder_dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout rate in the encoders and in the attention (``embedding_dropout`` of the published
+    code).
+    """
     projection_dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Dropout rate in the projections of audio and video (``decoder_dropout`` of the published
+    code).
+    """
     decoder_dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Dropout rate in the decoder, the text projection and the reconstructions
+    (``additional_dropout`` of the published code).
+    """
     dropout_bits: Literal[16, 53] = 16
+    """Number of random bits behind each decision of dropout on a CPU. 53 is torch's own dropout and
+    the published behaviour, down to the order of the random numbers; it takes a fifth of a training
+    step on a CPU. 16 draws other numbers and meets the dropout rates to within 2**-17.
+    """
     batch_norm_momentum: float = Field(default=0.1, gt=0, le=1)
+    """Momentum of the last batch norm of each two-layer network. Published behaviour: all other
+    batch norms keep 0.1.
+    """
     depth: int = Field(default=1, ge=1)
+    """Number of attention layers."""
     heads: int = Field(default=3, ge=1)
+    """Number of attention heads in each layer."""
     head_dim: int = Field(default=100, ge=1)
+    """Width of an attention head."""
     attention_hidden: int = Field(default=64, ge=1)
+    """Width of the hidden layer of the feed-forward network in each attention layer."""
     margin: float = Field(default=1.0, ge=0)
+    """Margin of all triplet losses."""
     modalities: Literal["both", "video", "audio"] = "both"
+    """Which modalities are used: both, or one alone, which leaves out the cross-attention."""
     cross_attention: bool = True
+    """Whether the two tokens attend to each other. Without it, the outputs of the encoders are
+    projected as they are.
+    """
     reconstruction: bool = True
+    """Whether the loss ``l_rec`` is used, by which the decoder leads back to the text embedding."""
     decoded_triplets: bool = True
+    """Whether the loss ``l_ct`` is used, the triplet losses between outputs of the decoder."""
     text_triplets: bool = True
+    """Whether the loss ``l_w`` is used, the triplet losses between clips and class embeddings."""
     cross_triplets: bool = True
+    """Whether the loss ``l_t`` is used, the triplet losses whose anchor, positive and negative mix
+    clips and class embeddings.
+    """
     first_triplet_weight: float = Field(default=1.0, ge=0)
+    """Weight of the half of ``l_t`` whose anchors are clips: positives are class embeddings,
+    negatives are other clips.
+    """
     second_triplet_weight: float = Field(default=1.0, ge=0)
+    """Weight of the half of ``l_t`` whose anchors are class embeddings: positives are clips,
+    negatives are other class embeddings.
+    """
     regression: bool = True
+    """Whether the loss ``l_r`` is used, which draws clips to their class embedding and reconstructs
+    the outputs of the encoders.
+    """
     trains_positions: bool = False
+    """Whether the optimiser trains the position embeddings. Published behaviour: it does not, and
+    they keep their initial values.
+    """
     refreshes_statistics: bool = True
+    """Whether the positive clips pass through the network once more after each step, in training
+    mode. Published behaviour: they do. Batch norms with a momentum of 0.99 remember little else, so
+    that this pass decides the statistics that are used at test time.
+    """
     scored_embedding: Literal["video", "audio"] = "video"
+    """Which clip embedding is compared with the classes. The paper compares that of video
+    (``theta_v``).
+    """
 
     @model_validator(mode="after")
     def _has_what_it_uses(self) -> Settings:

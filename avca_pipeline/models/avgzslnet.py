@@ -32,24 +32,22 @@ __all__ = [
 
 
 class Settings(TripletSettings):
-    """Hyper-parameters of AVGZSLNet; the defaults are the published ones, the same everywhere.
-
-    Attributes:
-        encoder_dropout: in the three networks (``embedding_dropout`` of the published code).
-        decoder_hidden: hidden width of the decoder.
-        decoder_dropout: in it.
-        decoder_batch_norm: use batch norm in it.
-        normalises_decoded: scale what it returns to unit length.
-        reconstruction: distance between text embeddings and what is decoded. The triplet losses
-            measure L2, whatever it is.
-    """
+    """Hyper-parameters of AVGZSLNet; the defaults are the published ones, the same everywhere."""
 
     encoder_dropout: float = Field(default=0.8, ge=0, lt=1)
+    """Dropout rate in the three networks (``embedding_dropout`` of the published code)."""
     decoder_hidden: int = Field(default=64, ge=1)
+    """Width of the hidden layer of the decoder."""
     decoder_dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Dropout rate in the decoder."""
     decoder_batch_norm: bool = True
+    """Whether the decoder has batch norm."""
     normalises_decoded: bool = True
+    """Whether the decoder's output is scaled to unit length."""
     reconstruction: Literal["l2", "squared-l2"] = "l2"
+    """Distance between text embeddings and the decoder's output. The triplet losses measure L2 in
+    either case.
+    """
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:

@@ -28,20 +28,19 @@ __all__ = [
 
 
 class Settings(TripletSettings):
-    """Hyper-parameters of CJME; the defaults are the published ones for UCF-GZSL.
-
-    Attributes:
-        dropout: in the three networks.
-        surer_by: entropy, in nats, by which a modality has to be surer of the class to be the
-            one that the attention should choose.
-        mixes_batch_means: weigh the batch's mean triplet losses with its mean attention, instead
-            of each clip's losses with its own. Published behaviour: it does, by broadcasting a
-            column against a row, and so gives the attention no say about a single clip.
-    """
+    """Hyper-parameters of CJME; the defaults are the published ones for UCF-GZSL."""
 
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout rate in the three networks."""
     surer_by: float = Field(default=0.1, ge=0)
+    """Difference of entropy, in nats, by which one modality must be more certain of the class than
+    the other before the attention should choose it.
+    """
     mixes_batch_means: bool = False
+    """Whether the mean triplet losses of the batch are weighted with its mean attention, instead of
+    each clip's losses with its own attention. The published code does so, because it broadcasts a
+    column against a row; its attention decides nothing about a single clip.
+    """
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:

@@ -41,43 +41,44 @@ SYNTHESIS_SEED = 0
 
 
 class Settings(ModelSettings):
-    """Hyper-parameters of f-VAEGAN-D2; the defaults are those for UCF-GZSL, main split.
-
-    Attributes:
-        batch_size: clips in a batch.
-        weight_decay: of Adam, the classic kind that is added to the gradient.
-        beta1: of Adam.
-        lr_patience: as for all; large enough here never to matter.
-        latent_dim: of the noise.
-        generator_hidden: hidden width of the generator.
-        encoder_hidden: hidden width of the encoder.
-        critic_hidden: hidden width of both critics.
-        critic_steps: of the critics for each one of generator and encoder.
-        gradient_penalty: weight of the critics' gradient penalty.
-        adversarial_weight: weight of the critic's judgement in the generator's loss.
-        autoencoder_weight: weight of the autoencoder's loss in it.
-        synthetic_per_class: made-up features of each unseen class; 10,000 for VGGSound-GZSL.
-        classifier_epochs: over real and made-up features.
-        classifier_batch: of them. Published: as many as are made up of one class.
-        classifier_learning_rate: of Adam.
-    """
+    """Hyper-parameters of f-VAEGAN-D2; the defaults are those for UCF-GZSL, main split."""
 
     batch_size: int = Field(default=64, ge=2)
+    """Number of clips in a batch."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay of the optimiser Adam, the classic kind that is added to the gradient."""
     beta1: float = Field(default=0.5, ge=0, lt=1)
+    """Decay rate of the optimiser Adam's running mean of the gradient."""
     lr_patience: int = Field(default=1000, ge=0)
+    """Number of epochs without a better validation HM after which the learning rate is divided by
+    ten; the default is so large that this never happens.
+    """
     latent_dim: int = Field(default=300, ge=1)
+    """Dimension of the noise."""
     generator_hidden: int = Field(default=512, ge=1)
+    """Width of the hidden layer of the generator."""
     encoder_hidden: int = Field(default=300, ge=1)
+    """Width of the hidden layer of the encoder."""
     critic_hidden: int = Field(default=512, ge=1)
+    """Width of the hidden layer of both critics."""
     critic_steps: int = Field(default=5, ge=1)
+    """Number of steps of the critics for each step of the generator and the encoder."""
     gradient_penalty: float = Field(default=10.0, ge=0)
+    """Weight of the critics' gradient penalty."""
     adversarial_weight: float = Field(default=100_000.0, ge=0)
+    """Weight of the critic's score in the generator's loss."""
     autoencoder_weight: float = Field(default=1.0, ge=0)
+    """Weight of the autoencoder's loss in the generator's loss."""
     synthetic_per_class: int = Field(default=1000, ge=1)
+    """Number of generated features of each unseen class. Published: 10,000 for VGGSound-GZSL."""
     classifier_epochs: int = Field(default=30, ge=1)
+    """Number of epochs of the classifier, over real and generated features."""
     classifier_batch: int = Field(default=1000, ge=1)
+    """Number of features in a batch of the classifier. Published: the number of generated features
+    of one class.
+    """
     classifier_learning_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate of the classifier's optimiser, Adam."""
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:

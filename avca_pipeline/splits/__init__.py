@@ -66,19 +66,18 @@ class AuditLevels(PluginSettings):
 
 
 class SplitSettings(PluginSettings):
-    """Base of every split's settings.
-
-    Attributes:
-        audit: level of each check of the audit: ``error`` stops the pipeline, ``warning`` is
-            said in the report, ``off`` leaves the check out.
-        aliases: class to other names of it, under which a backbone may have been trained on it.
-            Names match but for capitals, spaces and punctuation, and never by likeness.
-        like_features: cosine, about their mean, from which on two features are alike.
-    """
+    """Base of every split's settings."""
 
     audit: AuditLevels = AuditLevels()
+    """Level of each check of the audit: ``error`` stops the pipeline, ``warning`` puts the result
+    of the check into the report, ``off`` leaves the check out.
+    """
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Other names of a class, by class name, under which a backbone may have been trained on it.
+    Names match regardless of capitals, spaces and punctuation, and never by similarity.
+    """
     like_features: float = Field(default=0.9999, gt=0, lt=1)
+    """Cosine, about the mean of the features, from which on two features count as alike."""
 
 
 @dataclass(frozen=True)

@@ -31,17 +31,14 @@ PARTITIONS_OF_GROUP = {
 
 
 class SourceShares(SplitSettings):
-    """Shares of the recordings of seen classes.
-
-    Attributes:
-        seed: another one gives another split.
-        val_seen_sources: share of each training class's sources held out for validation.
-        test_seen_sources: share of each seen class's sources held out for the test.
-    """
+    """Shares of the recordings of seen classes."""
 
     seed: Seed = 0
+    """Seed of the split. Another seed gives another split."""
     val_seen_sources: float = Field(default=0.1, gt=0, lt=1)
+    """Share of each training class's sources that is held out for validation."""
     test_seen_sources: float = Field(default=0.1, gt=0, lt=1)
+    """Share of each seen class's sources that is held out for the test."""
 
     @model_validator(mode="after")
     def _leaves_sources_to_train_on(self) -> SourceShares:
@@ -51,17 +48,16 @@ class SourceShares(SplitSettings):
 
 
 class Settings(SourceShares):
-    """A split built from shares.
-
-    Attributes:
-        val_unseen_classes: share of the classes that stage 1 must not see.
-        test_unseen_classes: share of the classes that no stage may see.
-        exclude_pretraining_of: backbones; no class that one of them saw with labels is unseen.
-    """
+    """A split built from shares."""
 
     val_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the classes that stage 1 must not train on."""
     test_unseen_classes: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the classes that no stage may train on."""
     exclude_pretraining_of: tuple[str, ...] = ()
+    """Names of backbones. No class that one of them was trained on with labels becomes an unseen
+    class.
+    """
 
     @model_validator(mode="after")
     def _leaves_classes_to_train_on(self) -> Settings:

@@ -28,28 +28,27 @@ class OfficialLevels(AuditLevels):
 
 
 class PublishedLists(SplitSettings):
-    """Which of the published lists.
-
-    Attributes:
-        path: the folder that ``avgzsl_benchmark_datasets`` is in.
-        benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or one exported by this package.
-        lists: ``main``, or ``cls``, which leaves out the unseen test classes that the supervised
-            C3D and VGGish have seen.
-    """
+    """Which of the published lists."""
 
     path: Path
+    """The folder that ``avgzsl_benchmark_datasets`` is in."""
     benchmark: str
+    """Name of the benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or the name of one that this
+    package has exported.
+    """
     lists: Literal["main", "cls"] = "main"
+    """Which of the benchmark's lists: ``main``, or ``cls``, which leaves out the unseen test
+    classes that the supervised C3D and VGGish have seen.
+    """
 
 
 class Settings(PublishedLists):
-    """A published split.
-
-    Attributes:
-        audit: as of every split, but warnings for what published splits are known to leak.
-    """
+    """A published split."""
 
     audit: OfficialLevels = OfficialLevels()
+    """Level of each check of the audit, as in every split; a check of what published splits are
+    known to leak only warns.
+    """
 
 
 def inputs(settings: PublishedLists) -> list[Path]:

@@ -22,13 +22,12 @@ class GroupedLevels(AuditLevels):
 
 
 class Settings(SourceShares, official.PublishedLists):
-    """A published split made anew within its classes; the default shares are the published ones.
-
-    Attributes:
-        audit: as of every split, but unseen classes are as published.
-    """
+    """A published split made anew within its classes; the default shares are the published ones."""
 
     audit: GroupedLevels = GroupedLevels()
+    """Level of each check of the audit, as in every split; the check of unseen classes that a
+    backbone was trained on only warns.
+    """
 
 
 inputs = official.inputs

@@ -21,16 +21,14 @@ from avca_pipeline.registry import PluginSettings
 
 
 class Settings(PluginSettings):
-    """A fastText model. Needs the extra ``fasttext``.
-
-    Attributes:
-        path: the model as fastText writes it, ``.bin``.
-        names: a CSV with the columns ``original`` and ``manual``, where names are to be spelled
-            differently (manual) from those of the dataset (original).
-    """
+    """A fastText model. Needs the extra ``fasttext``."""
 
     path: Path
+    """The model file as fastText writes it, ``.bin``."""
     names: Path | None = None
+    """A CSV file with the columns ``original`` and ``manual``, for class names whose spelling in
+    the model (manual) differs from that of the dataset (original).
+    """
 
 
 def inputs(settings: Settings) -> list[Path]:

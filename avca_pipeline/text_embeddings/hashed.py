@@ -22,15 +22,12 @@ from avca_pipeline.registry import PluginSettings, Seed
 
 
 class Settings(PluginSettings):
-    """Hashed words.
-
-    Attributes:
-        dim: length of the vectors.
-        seed: another one gives other vectors.
-    """
+    """Hashed words."""
 
     dim: int = Field(default=300, ge=1, le=100_000)
+    """Length of the vectors."""
     seed: Seed = 0
+    """Seed of the vectors. Another seed gives other vectors."""
 
 
 def inputs(settings: Settings) -> list[Path]:

@@ -17,23 +17,23 @@ from avca_pipeline.registry import PluginSettings
 
 
 class Settings(PluginSettings):
-    """Vectors from a file.
-
-    Attributes:
-        path: ``.npy`` with a dict from class name to vector, or ``.h5`` with ``class_name`` and
-            ``vectors``.
-        names: a CSV with the columns ``original`` and ``manual``, where the names in ``path``
-            (manual) are spelled differently from those of the dataset (original).
-        pairing: ``by-name`` gives each class the vector that stands beside its name.
-            ``official`` reproduces the published loader, which sorts the vectors by their manual
-            names, the classes by their original ones, and pairs the two in that order: wherever
-            the two spellings sort differently, classes get each other's vectors (79 of UCF101's
-            101). It needs ``names``.
-    """
+    """Vectors from a file."""
 
     path: Path
+    """A ``.npy`` file with a dict from class name to vector, or an ``.h5`` file with ``class_name``
+    and ``vectors``.
+    """
     names: Path | None = None
+    """A CSV file with the columns ``original`` and ``manual``, for class names whose spelling in
+    ``path`` (manual) differs from that of the dataset (original).
+    """
     pairing: Literal["by-name", "official"] = "by-name"
+    """How vectors are paired with classes. ``by-name`` gives each class the vector that stands
+    beside its name. ``official`` reproduces the published loader: it sorts the vectors by their
+    manual names and the classes by their original names, and pairs the two in that order. Wherever
+    the two spellings sort differently, classes get each other's vectors (79 of the 101 of UCF101).
+    It needs ``names``.
+    """
 
     @model_validator(mode="after")
     def _has_both_spellings(self) -> Settings:

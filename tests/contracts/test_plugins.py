@@ -62,11 +62,8 @@ def test_plugin_has_what_its_folder_promises(folder: str, name: str) -> None:
     assert issubclass(module.Settings, PluginSettings)
     assert module.__doc__
     assert module.Settings.__doc__
-    for field in (
-        type(module.Settings).__dict__.get("model_fields", {}) or module.Settings.model_fields
-    ):
-        owners = [base.__doc__ or "" for base in module.Settings.__mro__]
-        assert any(f"{field}:" in text for text in owners), f"{field} is not documented"
+    for key, field in module.Settings.model_fields.items():
+        assert field.description, f"{key} is not described"
 
 
 def test_an_unknown_plugin_is_refused_with_the_nearest() -> None:
