@@ -27,14 +27,12 @@ TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
 
 
 class Settings(PluginSettings):
-    """Vectors of the package wordllama, 256 numbers each.
-
-    Attributes:
-        names: a CSV with the columns ``original`` and ``manual``, where names are to be spelled
-            differently (manual) from those of the dataset (original).
-    """
+    """Vectors of the package wordllama, 256 numbers each."""
 
     names: Path | None = None
+    """A CSV file with the columns ``original`` and ``manual``, for class names that are written
+    differently (manual) from those of the dataset (original) before their vectors are computed.
+    """
 
 
 def inputs(settings: Settings) -> list[Path]:
