@@ -7,16 +7,20 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, overload
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from avca_pipeline.errors import PipelineError, abbreviated
 
 if TYPE_CHECKING:
+    from avca_pipeline.backbones import AnyBackbone
+    from avca_pipeline.datasets import AnyDataset
     from avca_pipeline.models import AnyModel
+    from avca_pipeline.text_embeddings import AnyTextEmbedding
 
-FOLDERS = ("datasets", "backbones", "text_embeddings", "splits", "models")
+Kind: TypeAlias = Literal["datasets", "backbones", "text_embeddings", "splits", "models"]
+FOLDERS: tuple[Kind, ...] = ("datasets", "backbones", "text_embeddings", "splits", "models")
 NO_PLUGINS = ("defaults",)
 """Modules of the plugins' folders that have what several plugins share, and are no plugins."""
 
@@ -43,6 +47,14 @@ class PluginSettings(BaseModel):
         return whole_path(value) if isinstance(value, Path) else value
 
 
+class Plugin(Protocol):
+    """What the modules of all plugins have in common."""
+
+    @property
+    def Settings(self) -> type[PluginSettings]:
+        """The class of what a user may set."""
+
+
 def whole_path(path: Path) -> Path:
     """Returns a user's path with the home folder in the place of ``~``.
 
@@ -64,7 +76,7 @@ def whole_path(path: Path) -> Path:
     return path
 
 
-def names(folder: str) -> list[str]:
+def names(folder: Kind) -> list[str]:
     """Returns the names of the plugins in one of `FOLDERS`, sorted."""
     package = importlib.import_module(f"avca_pipeline.{folder}")
     return sorted(
@@ -75,14 +87,30 @@ def names(folder: str) -> list[str]:
 
 
 @overload
+def load(folder: Literal["datasets"], name: str) -> AnyDataset: ...
+
+
+@overload
+def load(folder: Literal["backbones"], name: str) -> AnyBackbone: ...
+
+
+@overload
+def load(folder: Literal["text_embeddings"], name: str) -> AnyTextEmbedding: ...
+
+
+@overload
+def load(folder: Literal["splits"], name: str) -> Any: ...
+
+
+@overload
 def load(folder: Literal["models"], name: str) -> AnyModel: ...
 
 
 @overload
-def load(folder: str, name: str) -> Any: ...
+def load(folder: Kind, name: str) -> Plugin: ...
 
 
-def load(folder: str, name: str) -> Any:
+def load(folder: Kind, name: str) -> Any:
     """Imports the plugin ``name`` of ``folder``.
 
     Raises:

@@ -1,32 +1,24 @@
 """Plugins: frozen encoders of one modality.
 
-A backbone is one file here with
-
-``MODALITY``
-    ``"video"`` or ``"audio"``;
-``Settings``
-    a `WeightsSettings` with whatever else changes its features;
-``spec(settings) -> Spec``
-    what its network takes;
-``published(settings) -> Published | None``
-    the weights that ``weights: published`` stands for;
-``pretraining_classes(settings) -> tuple[str, ...] | None``
-    the classes that its pretraining saw with labels, for the leakage audit: none for random or
-    self-supervised weights, ``None`` where nobody knows;
-``windows(settings, clip, limits) -> Iterator[Window]``
-    decodes a clip into the network's inputs, streaming, on one core of the CPU;
-``build(settings, cache) -> (torch.nn.Module, str)``
-    the network with its parameters, in eval mode, and what the parameters are;
-``encode(settings, network, data, num_valid) -> torch.Tensor``
-    ``(windows, dim)`` features of a batch of windows on the network's device, float32;
-``BATCH_WINDOWS``
-    how many windows fill a batch on a CPU and on a GPU;
+A backbone is one file here, or a module that another package registers. `Backbone` says what it
+must have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+    from avca_pipeline.fetching.weights import Published, WeightsSettings
+    from avca_pipeline.media import Limits
+    from avca_pipeline.media.windows import Window
+
+Modality: TypeAlias = Literal["video", "audio"]
 
 
 @dataclass(frozen=True)
@@ -49,3 +41,96 @@ class Spec:
 
     window_shape: tuple[int, ...]
     window_dtype: str
+
+
+SettingsT = TypeVar("SettingsT", bound="WeightsSettings")
+NetworkT = TypeVar("NetworkT", bound="torch.nn.Module")
+
+
+class Backbone(Protocol[SettingsT, NetworkT]):
+    """What the module of a backbone must have."""
+
+    @property
+    def Settings(self) -> type[SettingsT]:
+        """The class of the weights and of whatever else changes the backbone's features."""
+
+    @property
+    def MODALITY(self) -> Modality:
+        """What of a clip the backbone encodes."""
+
+    @property
+    def BATCH_WINDOWS(self) -> Mapping[str, int]:
+        """How many windows fill a batch on a ``cpu`` and on a GPU, ``cuda``."""
+
+    def spec(self, settings: SettingsT) -> Spec:
+        """Returns what the network takes.
+
+        Args:
+            settings: settings of the backbone.
+
+        Raises:
+            PipelineError: there is no such network.
+        """
+
+    def published(self, settings: SettingsT) -> Published | None:
+        """Returns the weights that ``weights: published`` stands for, if there are any.
+
+        Args:
+            settings: settings of the backbone.
+        """
+
+    def pretraining_classes(self, settings: SettingsT) -> tuple[str, ...] | None:
+        """Returns the classes that the pretraining saw with labels, for the leakage audit.
+
+        Random weights and weights that were trained without labels saw no class: ``()``. ``None``
+        means that nobody knows.
+
+        Args:
+            settings: settings of the backbone.
+        """
+
+    def windows(self, settings: SettingsT, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
+        """Yields the network's inputs while a clip is decoded, on one core of the CPU.
+
+        Args:
+            settings: settings of the backbone.
+            clip: the file, and the stretch of it.
+            limits: what a clip may cost.
+
+        Raises:
+            MediaError: why the clip has no features.
+        """
+
+    def build(self, settings: SettingsT, cache: Path) -> tuple[NetworkT, str]:
+        """Returns the network in evaluation mode, and what its parameters are.
+
+        The second is a SHA-256 of the weights, or ``random:<seed>``.
+
+        Args:
+            settings: settings of the backbone.
+            cache: where downloaded weights are kept.
+
+        Raises:
+            PipelineError: the weights are missing, damaged, or those of another network.
+        """
+
+    def encode(
+        self,
+        settings: SettingsT,
+        network: NetworkT,
+        data: torch.Tensor,
+        num_valid: torch.Tensor,
+    ) -> torch.Tensor:
+        """Returns ``(windows, dim)`` float32, the features of a batch.
+
+        Args:
+            settings: settings of the backbone.
+            network: from `build`.
+            data: ``(windows, *window_shape)``, on the network's device.
+            num_valid: ``(windows,)``, how many frames or samples of each window are real; the rest
+                of a window, and windows that nobody asked for, hold anything.
+        """
+
+
+AnyBackbone: TypeAlias = "Backbone[WeightsSettings, torch.nn.Module]"
+"""A backbone whose settings and network are known to itself alone."""

@@ -14,14 +14,14 @@ from typing import Literal
 
 import numpy as np
 
-from avca_pipeline.backbones import MediaSegment, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.fetching.weights import Published, WeightsSettings, fill
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import claimed_count, frames
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.runtime.lazy import torch
 
-MODALITY = "video"
+MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 8, "cuda": 64}
 
 RATE_HZ = 25

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.backbones import MediaSegment, Spec, _selavi
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, _selavi
 from avca_pipeline.backbones._mel import hz_to_mel, mel_to_hz
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
@@ -21,7 +21,7 @@ from avca_pipeline.media.video import frame_count
 from avca_pipeline.media.windows import Window, covering_windows
 from avca_pipeline.runtime.lazy import torch
 
-MODALITY = "audio"
+MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 128}
 
 RATE_HZ = 44_100

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.backbones import MediaSegment, Spec, _selavi
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, _selavi
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frame_count, frames, native_frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, frame_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
 
-MODALITY = "video"
+MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
 
 RATE_HZ = 30

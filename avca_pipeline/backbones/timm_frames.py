@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings, fill, ready, state_sha256
 from avca_pipeline.media import Limits
@@ -27,7 +27,7 @@ from avca_pipeline.runtime.lazy import torch
 
 logger = logging.getLogger(__name__)
 
-MODALITY = "video"
+MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 
 LABELLED_SETS = re.compile(r"(?<![a-z0-9])inw?(1k|12k|21k|22k)(?![a-z0-9])")

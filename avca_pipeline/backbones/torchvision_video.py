@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings, fill
 from avca_pipeline.media import Limits
@@ -23,7 +23,7 @@ from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
 from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.lazy import torch
 
-MODALITY = "video"
+MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from avca_pipeline.backbones import MediaSegment, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import (
@@ -33,7 +33,7 @@ from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, sample_windows
 from avca_pipeline.runtime.lazy import torch
 
-MODALITY = "audio"
+MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 
 RATE_HZ = 16_000

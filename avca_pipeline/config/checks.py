@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
@@ -43,11 +42,11 @@ def check_inputs(config: Config) -> None:
     for name in config.used("datasets"):
         entry = config.datasets[name]
         entry.module.inputs(entry.settings)
-        if getattr(entry.settings, "download", False):
+        if entry.module.downloader(entry.settings) == "yt-dlp":
             youtube.check(config.download)
     for name in config.used("text_embeddings"):
-        entry = config.text_embeddings[name]
-        for path in entry.module.inputs(entry.settings):
+        text_embedding = config.text_embeddings[name]
+        for path in text_embedding.module.inputs(text_embedding.settings):
             if not _is_file(path):
                 raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
     for name in config.used("splits"):
@@ -56,9 +55,8 @@ def check_inputs(config: Config) -> None:
         if name in config.imported:
             layout.stage_folders(config.imported[name].path, config.imported[name].modality)
             continue
-        settings: Any = config.backbones[name].settings
         try:
-            local_files = settings.local_files()
+            local_files = config.backbones[name].settings.local_files()
         except RuntimeError as error:
             raise PipelineError(
                 f"backbones.{name}: there is no such home folder; write the whole path"

@@ -67,7 +67,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _plugin_part(entry: Entry) -> dict[str, Any]:
+def _plugin_part(entry: Entry[Any, Any]) -> dict[str, Any]:
     return {"plugin": entry.plugin, "settings": _dump(entry.settings)}
 
 

@@ -17,15 +17,18 @@ from avca_pipeline.config import yaml_files
 from avca_pipeline.config.checks import check_references
 from avca_pipeline.config.typed import (
     Config,
+    DatasetEntry,
     Entry,
     Experiment,
     FeatureSet,
     ImportedFeatures,
     LimitsSettings,
+    ModelEntry,
 )
 from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.fetching.youtube import DownloadSettings
-from avca_pipeline.registry import PluginSettings, nearest, whole_path
+from avca_pipeline.models import ModelSettings
+from avca_pipeline.registry import Kind, PluginSettings, nearest, whole_path
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 MAX_NAME = 100
@@ -220,7 +223,7 @@ def _count(value: Any, where: str) -> int:
     return value
 
 
-def _entry(folder: str, name: str, raw: Any) -> Entry:
+def _entry(folder: Kind, name: str, raw: Any) -> Entry[Any, Any]:
     """Returns a plugin entry; the plugin is the one of the same name unless ``plugin`` says so."""
     raw = dict(raw) if isinstance(raw, Mapping) else raw
     plugin = raw.pop("plugin", name) if isinstance(raw, dict) else name
@@ -233,13 +236,13 @@ def _entry(folder: str, name: str, raw: Any) -> Entry:
     return Entry(name, plugin, checked(module.Settings, raw, f"{folder}.{name}"), module)
 
 
-def _entries(raw: dict[str, Any], folder: str, optional: str = "") -> dict[str, Entry]:
+def _entries(raw: dict[str, Any], folder: Kind, optional: str = "") -> dict[str, Entry[Any, Any]]:
     return {name: _entry(folder, name, value) for name, value in _named(raw, folder, optional)}
 
 
-def _datasets(section: Any) -> tuple[dict[str, Entry], dict[str, int], dict[str, float]]:
+def _datasets(section: Any) -> tuple[dict[str, DatasetEntry], dict[str, int], dict[str, float]]:
     """Returns the entry, the number of shards and the share of missing clips of each dataset."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, DatasetEntry] = {}
     num_shards: dict[str, int] = {}
     max_missing: dict[str, float] = {}
     for name, value in _named({"datasets": section}, "datasets"):
@@ -257,10 +260,10 @@ def _datasets(section: Any) -> tuple[dict[str, Entry], dict[str, int], dict[str,
     return entries, num_shards, max_missing
 
 
-def _models(section: Any) -> tuple[dict[str, dict[str, PluginSettings]], dict[str, Entry]]:
+def _models(section: Any) -> tuple[dict[str, dict[str, ModelSettings]], dict[str, ModelEntry]]:
     """Returns each model's candidates, one for each combination under ``search``, and its entry."""
-    grids: dict[str, dict[str, PluginSettings]] = {}
-    entries: dict[str, Entry] = {}
+    grids: dict[str, dict[str, ModelSettings]] = {}
+    entries: dict[str, ModelEntry] = {}
     for name, value in _named({"models": section}, "models"):
         rest = dict(value) if isinstance(value, Mapping) else value
         search = rest.pop("search", {}) if isinstance(rest, dict) else {}

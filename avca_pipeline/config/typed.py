@@ -5,15 +5,22 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator
 
+from avca_pipeline.backbones import AnyBackbone
+from avca_pipeline.datasets import AnyDataset
 from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.fetching.youtube import DownloadSettings
 from avca_pipeline.media import Limits
+from avca_pipeline.models import AnyModel, ModelSettings
 from avca_pipeline.registry import PluginSettings, Seed
+from avca_pipeline.text_embeddings import AnyTextEmbedding
+
+PluginT = TypeVar("PluginT")
+SettingsT = TypeVar("SettingsT", bound=PluginSettings)
 
 
 class LimitsSettings(PluginSettings):
@@ -93,13 +100,20 @@ class Experiment(PluginSettings):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[PluginT, SettingsT]):
     """A named use of a plugin."""
 
     name: str
     plugin: str
-    settings: PluginSettings
-    module: ModuleType
+    settings: SettingsT
+    module: PluginT
+
+
+DatasetEntry: TypeAlias = "Entry[AnyDataset, PluginSettings]"
+BackboneEntry: TypeAlias = "Entry[AnyBackbone, WeightsSettings]"
+TextEmbeddingEntry: TypeAlias = "Entry[AnyTextEmbedding, PluginSettings]"
+SplitEntry: TypeAlias = "Entry[Any, Any]"
+ModelEntry: TypeAlias = "Entry[AnyModel, ModelSettings]"
 
 
 @dataclass(frozen=True)
@@ -131,16 +145,16 @@ class Config:
     jobs_per_gpu: int
     limits: LimitsSettings
     download: DownloadSettings
-    datasets: dict[str, Entry]
+    datasets: dict[str, DatasetEntry]
     num_shards: dict[str, int]
     max_missing: dict[str, float]
-    backbones: dict[str, Entry]
+    backbones: dict[str, BackboneEntry]
     imported: dict[str, ImportedFeatures]
     feature_sets: dict[str, FeatureSet]
-    text_embeddings: dict[str, Entry]
-    splits: dict[str, Entry]
-    models: dict[str, Entry]
-    candidates: dict[str, dict[str, PluginSettings]]
+    text_embeddings: dict[str, TextEmbeddingEntry]
+    splits: dict[str, SplitEntry]
+    models: dict[str, ModelEntry]
+    candidates: dict[str, dict[str, ModelSettings]]
     experiments: tuple[Experiment, ...]
 
     def runs(self) -> list[Run]:
@@ -193,7 +207,7 @@ class Config:
     def pretraining_lists(self, split: str) -> list[Path]:
         """Returns the files that say which classes the backbones of a split were trained on."""
         files = [
-            getattr(self.backbones[name].settings, "pretraining_classes", None)
+            self.backbones[name].settings.pretraining_classes
             for name in self.pretrained(split)
             if name in self.backbones
         ]
@@ -205,5 +219,5 @@ class Config:
         return sorted({dataset for dataset, name in used if name in self.backbones})
 
 
-def _may_know_classes(settings: Any) -> bool:
+def _may_know_classes(settings: WeightsSettings) -> bool:
     return not settings.is_random or bool(settings.pretraining_classes)

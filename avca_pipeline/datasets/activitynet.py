@@ -11,6 +11,7 @@ from typing import Any
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.text_files import read_json_value
+from avca_pipeline.datasets import defaults
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.fetching.archive_members import MAX_BYTES
@@ -27,6 +28,11 @@ class Settings(PluginSettings):
     """Folders or archives with the videos, named ``<YouTube id>.*`` or ``v_<YouTube id>.*``."""
     is_trimmed: bool = False
     """Whether the videos are cut into their segments already, named ``<YouTube id>_<index>.*``."""
+
+
+remarks = defaults.remarks
+downloader = defaults.downloader
+download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:

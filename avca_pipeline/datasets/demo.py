@@ -27,6 +27,7 @@ from pydantic import Field
 
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.datasets import defaults
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.registry import PluginSettings, Seed
 
@@ -105,6 +106,12 @@ class Source:
             yield dataclasses.replace(
                 whole, clip_id=f"{self.source_id}-{letter}", start_s=start_s, end_s=end_s
             )
+
+
+remarks = defaults.remarks
+find = defaults.find
+downloader = defaults.downloader
+download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:

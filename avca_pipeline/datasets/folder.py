@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.datasets import defaults
 from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.registry import PluginSettings
@@ -38,6 +39,11 @@ class Settings(PluginSettings):
             if groups != 1:
                 raise ValueError(f"needs exactly one group in parentheses, has {groups}")
         return pattern
+
+
+find = defaults.find
+downloader = defaults.downloader
+download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:

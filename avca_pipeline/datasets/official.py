@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.datasets import defaults
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
@@ -21,6 +22,12 @@ class Settings(PluginSettings):
     """Name of the benchmark: ``UCF``, ``ActivityNet``, ``VGGSound``, or the name of one that this
     package has exported.
     """
+
+
+remarks = defaults.remarks
+find = defaults.find
+downloader = defaults.downloader
+download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.datasets import Downloader, defaults
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.fetching import web_files
 from avca_pipeline.fetching.archive_members import MAX_BYTES
@@ -24,6 +25,10 @@ class Settings(PluginSettings):
     """The CSV file. Relative paths in it begin at the folder of the CSV; http(s) addresses are
     downloaded. Other columns are ignored.
     """
+
+
+remarks = defaults.remarks
+find = defaults.find
 
 
 def inputs(settings: Settings) -> list[Path]:
@@ -59,6 +64,11 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     if not path.is_file():
         raise MediaError("missing file: not downloaded yet")
     return path
+
+
+def downloader(settings: Settings) -> Downloader:
+    """Returns that addresses are downloaded here."""
+    return "http"
 
 
 def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.datasets import defaults
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.fetching.archive_members import MAX_BYTES
@@ -45,6 +46,11 @@ class Settings(PluginSettings):
     """Which classes are used: ``with-sound`` takes the 51 classes that have any sound, ``all``
     takes all.
     """
+
+
+remarks = defaults.remarks
+downloader = defaults.downloader
+download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:

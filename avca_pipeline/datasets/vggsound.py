@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.datasets import Downloader, defaults
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching import archives, youtube
 from avca_pipeline.fetching.archive_members import MAX_BYTES
@@ -39,6 +40,9 @@ class Settings(PluginSettings):
     """
     address: str = "https://www.youtube.com/watch?v={id}"
     """Address of a video, with ``{id}`` in the place of its YouTube id."""
+
+
+remarks = defaults.remarks
 
 
 def inputs(settings: Settings) -> list[Path]:
@@ -91,6 +95,11 @@ def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
             return archives.path_of(found[name], folder)
     path = _downloaded(clip, folder)
     return path if path.is_file() else None
+
+
+def downloader(settings: Settings) -> Downloader | None:
+    """Returns yt-dlp where the user asks for downloads."""
+    return "yt-dlp" if settings.download else None
 
 
 def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> None:

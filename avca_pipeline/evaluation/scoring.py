@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,8 @@ from avca_pipeline.artifacts.split import (
 )
 from avca_pipeline.evaluation import metrics
 from avca_pipeline.evaluation.labelled_clips import Problem, Scaling
-from avca_pipeline.models import Known, ModelSettings
+from avca_pipeline.models import AnyModel, Known, ModelSettings
 from avca_pipeline.runtime.lazy import torch
-
-if TYPE_CHECKING:
-    from avca_pipeline.models import AnyModel
 
 EMBED_CLIPS_AT_ONCE = 4096
 SCORED = {1: (VAL_SEEN, VAL_UNSEEN), 2: (TEST_SEEN, TEST_UNSEEN)}

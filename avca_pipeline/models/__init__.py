@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -206,6 +206,5 @@ class Model(Protocol[SettingsT, NetworkT]):
         """
 
 
-if TYPE_CHECKING:
-    AnyModel = Model[ModelSettings, torch.nn.Module]
-    """A method whose settings and network are known to itself alone."""
+AnyModel: TypeAlias = "Model[ModelSettings, torch.nn.Module]"
+"""A method whose settings and network are known to itself alone."""

@@ -215,7 +215,7 @@ class Jobs:
         )
 
     def _extract(self, dataset: str, backbone: str, shard: str) -> Job:
-        settings: Any = self.config.backbones[backbone].settings
+        weights = self.config.backbones[backbone].settings
         return Job(
             "extract",
             (f"{dataset}/features/{backbone}/{shard}.h5",),
@@ -225,7 +225,7 @@ class Jobs:
                 f"weights of {backbone}",
                 lambda: [
                     path
-                    for key, path in settings.local_files().items()
+                    for key, path in weights.local_files().items()
                     if key != "pretraining_classes"
                 ],
             ),

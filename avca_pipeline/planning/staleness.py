@@ -7,14 +7,13 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from avca_pipeline.artifacts import fetched, records
 from avca_pipeline.artifacts.features import AWAY_SUFFIX
 from avca_pipeline.artifacts.fetched import OK, PASSING, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Record
-from avca_pipeline.config.typed import Entry
+from avca_pipeline.config.typed import DatasetEntry
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Job, Jobs
@@ -137,7 +136,7 @@ def _digest(place: Path, digests: Digests) -> str:
         return ""
 
 
-def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
+def _media(table: Path, entry: DatasetEntry, jobs: Jobs) -> str:
     """Returns why the media of a shard have to be looked at again, or nothing."""
     if not table.exists():
         return ""
@@ -158,16 +157,13 @@ def _media(table: Path, entry: Entry, jobs: Jobs) -> str:
     return ""
 
 
-def _is_elsewhere(row: FetchedClip, clip: Clip, entry: Entry, raw: Path) -> bool:
+def _is_elsewhere(row: FetchedClip, clip: Clip, entry: DatasetEntry, raw: Path) -> bool:
     """Returns whether a clip that is looked for by its name is found in another place now.
 
     One that is not found any more changes nothing.
     """
-    find: Any = getattr(entry.module, "find", None)
-    if find is None:
-        return False
     try:
-        path = find(entry.settings, clip, raw)
+        path = entry.module.find(entry.settings, clip, raw)
     except (PipelineError, OSError):  # its disk is not mounted
         return False
     return path is not None and str(path) != row.path

@@ -16,8 +16,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -26,10 +24,11 @@ from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.atomic import atomic_write, remove_stale_temporaries
 from avca_pipeline.artifacts.features import AWAY_SUFFIX, Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
-from avca_pipeline.backbones import MediaSegment, Spec
+from avca_pipeline.backbones import AnyBackbone, MediaSegment, Spec
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching import archives
+from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media.notes import Notes
 from avca_pipeline.media.workers import DecodedWindow, DecodePool, RestartedClip
 from avca_pipeline.runtime.addresses import redacted
@@ -213,8 +212,8 @@ class Encoder:
 
     def __init__(
         self,
-        module: ModuleType,
-        settings: Any,
+        module: AnyBackbone,
+        settings: WeightsSettings,
         spec: Spec,
         network: torch.nn.Module,
         device: str,

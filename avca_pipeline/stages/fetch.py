@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from avca_pipeline import registry
@@ -26,6 +25,7 @@ from avca_pipeline.artifacts.atomic import atomic_write, file_sha256, remove_sta
 from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import LimitsSettings, checked
+from avca_pipeline.datasets import AnyDataset
 from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import archives
 from avca_pipeline.fetching.youtube import DownloadSettings, Network
@@ -33,6 +33,7 @@ from avca_pipeline.fetching.youtube import check as check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober
+from avca_pipeline.registry import PluginSettings
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.progress import Progress
 
@@ -69,7 +70,7 @@ def run(
     typed = checked(module.Settings, settings, f"datasets ({plugin})")
     loading = checked(DownloadSettings, network, "download")
     max_bytes = checked(LimitsSettings, limits, "limits").max_bytes
-    if getattr(typed, "download", False):
+    if module.downloader(typed) == "yt-dlp":
         check_downloads(loading)
     for folder in (raw, out.parent):
         remove_stale_temporaries(folder)
@@ -105,18 +106,19 @@ class _Row:
     passes: bool = False
 
 
-def _located(module: ModuleType, typed: Any, raw: Path, network: Network, clip: Clip) -> Path:
+def _located(
+    module: AnyDataset, typed: PluginSettings, raw: Path, network: Network, clip: Clip
+) -> Path:
     """Returns the clip's file, downloaded if it can be; runs beside others of its kind."""
     if clip.reason:
         raise MediaError(clip.reason)
-    can_download = hasattr(module, "download") and getattr(typed, "download", True)
     try:
-        return Path(module.locate(typed, clip, raw, network.max_bytes))
+        return module.locate(typed, clip, raw, network.max_bytes)
     except MediaError:
-        if not can_download:
+        if module.downloader(typed) is None:
             raise
     module.download(typed, clip, raw, network)
-    return Path(module.locate(typed, clip, raw, network.max_bytes))
+    return module.locate(typed, clip, raw, network.max_bytes)
 
 
 def _in_order(
@@ -167,12 +169,14 @@ def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
     return _Row(FetchedClip(clip.clip_id, REJECTED, reason=reason, **state), passes)
 
 
-def _with_place(row: _Row, module: ModuleType, typed: Any, clip: Clip, raw: Path) -> _Row:
+def _with_place(
+    row: _Row, module: AnyDataset, typed: PluginSettings, clip: Clip, raw: Path
+) -> _Row:
     """Returns a row with the place of its media also where they could not be had from there.
 
     When the clip is found in another place, such as an archive that was mended, it is tried again.
     """
-    if row.clip.path or not hasattr(module, "find"):
+    if row.clip.path:
         return row
     with contextlib.suppress(PipelineError, OSError):
         path = module.find(typed, clip, raw)

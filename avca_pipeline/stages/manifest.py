@@ -38,7 +38,7 @@ def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -
     for name in manifest.shard_names(num_shards):
         manifest.write(shards / f"{name}.csv", members[name])
     manifest.write(out, clips)
-    for remark in getattr(module, "remarks", lambda settings: [])(typed):
+    for remark in module.remarks(typed):
         logger.info(f"manifest: {remark}")
     classes, sources = {c.class_name for c in clips}, {c.source_id for c in clips}
     logger.info(

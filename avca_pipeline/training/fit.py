@@ -10,21 +10,17 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.labelled_clips import Problem, Scaling
 from avca_pipeline.evaluation.metrics import GzslScores
 from avca_pipeline.evaluation.scoring import DeviceClips, on_device, trial, validate
-from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.models import AnyModel, Batch, Dims, ModelSettings
 from avca_pipeline.nn.optimiser import Adam, Plateau
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.resume import Fitted, ResumeFile, State, copy_of
 from avca_pipeline.training.triplets import sampler
-
-if TYPE_CHECKING:
-    from avca_pipeline.models import AnyModel
 
 
 def fit(
