@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import resource
@@ -27,9 +28,11 @@ import torch
 
 from avca_pipeline.backbones import MediaSegment, c3d, vggish
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.extraction.devices import check_precision, open_device
+from avca_pipeline.extraction.encoded_clip import EncodedClip
+from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
 from avca_pipeline.media import Limits
-from avca_pipeline.media.workers import DecodedWindow, DecodePool, keep_memory
-from avca_pipeline.stages import extract
+from avca_pipeline.media.workers import DecodePool, keep_memory
 from tests.benchmarks import clips, reference_path
 from tests.process_memory import own_mib
 
@@ -206,7 +209,7 @@ def networks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {"plain_s": plain_s}
     for precision in PRECISIONS:
         try:
-            extract.check_precision(precision, options.device)
+            check_precision(precision, options.device)
         except PipelineError as error:
             print(error)
             continue
@@ -240,7 +243,7 @@ def measured(
     """Runs one backbone over clips as the stage does, and the same network on data in memory."""
     network, _ = module.build(settings, cache)
     spec = module.spec(settings)
-    encoder = extract.Encoder(module, settings, spec, network, options.device)
+    encoder = Encoder(module, settings, network, open_device(options.device))
     size, name = encoder.batch_size, module.__name__.split(".")[-1]
     label = f"{settings.precision}: {name}"
     data = torch.zeros((size, *spec.window_shape), dtype=getattr(torch, spec.window_dtype))
@@ -252,27 +255,19 @@ def measured(
 
     in_memory()
     limit = size / wall_s(in_memory, options.device, options.repeats)
-    pool = DecodePool(
-        functools.partial(module.windows, settings, limits=LIMITS),
-        media,
-        spec.window_shape,
-        spec.window_dtype,
-        num_workers=options.workers,
-        num_slots=extract.BATCHES_AHEAD * size,
+    todo = [EncodedClip(str(index), clip) for index, clip in enumerate(media)]
+    pool = decode_pool(
+        module, settings, todo, LIMITS, device=options.device, num_workers=options.workers
     )
-    todo = [extract.EncodedClip(str(index), clip) for index, clip in enumerate(media)]
-    num_windows = 0
     with pool:
-        started = 0.0
-        for item in pool.events():
-            started = started or time.perf_counter()  # the start of workers is paid once a shard
-            if isinstance(item, DecodedWindow):
-                encoder.put(todo[item.job], item.data, item.num_valid)
-                num_windows += 1
-        encoder.flush()
+        events = pool.events()
+        first = next(events)  # the start of workers is paid once a shard
+        started = time.perf_counter()
+        encode_clips(itertools.chain([first], events), todo, encoder)
         seconds = time.perf_counter() - started
         own = max(own_mib(worker.process.pid) for worker in pool.workers)
-    total = todo[0].total
+    num_windows = sum(clip.num_encoded for clip in todo)
+    total = todo[0].feature_sum
     assert total is not None
     rate, alone = (
         num_windows / seconds,
@@ -289,7 +284,7 @@ def measured(
             "",
         ),
         "worker_mib": say(f"{label}: memory of a decode worker, shared not counted", own, "MiB"),
-        "first": total / todo[0].num_windows,
+        "first": total / todo[0].num_encoded,
     }
     if module is c3d:
         say(f"{label}: arithmetic", rate * C3D_GFLOP, "GFLOP/s")

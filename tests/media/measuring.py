@@ -5,7 +5,6 @@ A script of its own, because the most memory that a process has used never goes 
 
 from __future__ import annotations
 
-import functools
 import json
 import resource
 import sys
@@ -14,9 +13,11 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.backbones import MediaSegment
+from avca_pipeline.extraction.devices import CpuDevice
+from avca_pipeline.extraction.encoded_clip import EncodedClip
+from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
 from avca_pipeline.media import Limits
-from avca_pipeline.media.workers import DecodedWindow, DecodePool
-from avca_pipeline.stages.extract import BATCHES_AHEAD, EncodedClip, Encoder
+from avca_pipeline.media.workers import DecodedWindow
 from tests.process_memory import peak_mib
 
 LIMITS = Limits(max_pixels=10**8, max_duration_s=3600)
@@ -24,31 +25,18 @@ FRAMES = {"model": "test_resnet.r160_in1k", "rate_hz": 1}
 
 
 def measured(name: str, media: MediaSegment, values: dict[str, Any], *, encode: bool) -> dict:
-    module = registry.load("backbones", name)
-    settings = module.Settings(**values)
-    spec = module.spec(settings)
-    network, _ = module.build(settings, Path("unused"))
-    encoder, clip, count = (
-        Encoder(module, settings, spec, network, "cpu"),
-        EncodedClip("clip", media),
-        0,
-    )
-    pool = DecodePool(
-        functools.partial(module.windows, settings, limits=LIMITS),
-        [media],
-        spec.window_shape,
-        spec.window_dtype,
-        num_workers=1,
-        num_slots=BATCHES_AHEAD * encoder.batch_size,
-    )
-    with pool:
-        for item in pool.events():
-            if isinstance(item, DecodedWindow):
-                count += 1
-                if encode:
-                    encoder.put(clip, item.data, item.num_valid)
-        encoder.flush()
-        return {"windows": count, "worker_mib": peak_mib(pool.workers[0].process.pid)}
+    backbone = registry.load("backbones", name)
+    settings = backbone.Settings(**values)
+    network, _ = backbone.build(settings, Path("unused"))
+    encoder = Encoder(backbone, settings, network, CpuDevice())
+    clip = EncodedClip("clip", media)
+    with decode_pool(backbone, settings, [clip], LIMITS, device="cpu", num_workers=1) as pool:
+        if encode:
+            encode_clips(pool.events(), [clip], encoder)
+            num_windows = clip.num_encoded
+        else:
+            num_windows = sum(isinstance(event, DecodedWindow) for event in pool.events())
+        return {"windows": num_windows, "worker_mib": peak_mib(pool.workers[0].process.pid)}
 
 
 if __name__ == "__main__":
