@@ -18,7 +18,7 @@ coverage: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" \
 	  --cov=avca_pipeline --cov-branch --cov-report=term-missing:skip-covered
 
-# Which small mistakes in the code the tests would not notice; MODULE=metrics for one module.
+# Which small mistakes in the code the tests would not notice; MODULE=accuracy for one module.
 mutants: setup
 	$(BIN)/python -m tests.mutants $(MODULE)
 

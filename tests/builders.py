@@ -1,4 +1,4 @@
-"""Small data that many tests build on: a training problem in memory, and one in files."""
+"""Small data that many tests build on: labelled clips in memory, and one in files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from avca_pipeline.artifacts.split import (
     VAL_UNSEEN,
     SplitClip,
 )
-from avca_pipeline.evaluation.labelled_clips import Problem
+from avca_pipeline.evaluation.labelled_clips import LabelledClips
 
 
-def problem(seed: int = 0) -> Problem:
-    """Returns six classes with clips in every partition that they may be in."""
+def labelled_clips(seed: int = 0) -> LabelledClips:
+    """Returns clips of six classes, in every partition that a class may be in."""
     generator = np.random.default_rng(seed)
     groups = np.array([TRAIN, TRAIN, TRAIN, VAL_UNSEEN, VAL_UNSEEN, TEST_UNSEEN])
     rows = [
@@ -36,11 +36,11 @@ def problem(seed: int = 0) -> Problem:
     ]
     targets = np.array([label for label, _ in rows])
     centres = generator.standard_normal((6, 12))
-    return Problem(
+    return LabelledClips(
         clip_ids=[str(index) for index in range(len(rows))],
         video=(centres[targets] + generator.standard_normal((len(rows), 12))).astype(np.float32),
         audio=(centres[targets] + generator.standard_normal((len(rows), 12))).astype(np.float32),
-        targets=targets,
+        class_row=targets,
         partition=np.array([partition for _, partition in rows]),
         class_names=[f"class {label}" for label in range(6)],
         class_group=groups,
@@ -49,16 +49,16 @@ def problem(seed: int = 0) -> Problem:
     )
 
 
-def numbered_problem() -> Problem:
-    """Returns `problem` with numbers in its arrays that say which clip and which class they are of.
+def numbered_clips() -> LabelledClips:
+    """Returns `labelled_clips` with numbers in its arrays that name the clip and the class.
 
     Column 0 of both features has the row of the clip, column 1 of video its class, and column 0 of
     the text embeddings the row of the class.
     """
-    made = problem()
+    made = labelled_clips()
     for features_of_clips in (made.video, made.audio):
         features_of_clips[:, 0] = np.arange(len(features_of_clips))
-    made.video[:, 1] = made.targets
+    made.video[:, 1] = made.class_row
     made.text[:, 0] = np.arange(6)
     return made
 

@@ -1,4 +1,4 @@
-"""A learning problem as arrays: features, text embeddings and partitions, joined."""
+"""The labelled clips of a run as arrays: features, classes and partitions, joined."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from avca_pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True)
-class Problem:
-    """All clips that have both features, and what is known of their classes.
+class LabelledClips:
+    """All clips that have both features, and the classes that they belong to.
 
     Attributes:
-        clip_ids: N, sorted.
+        clip_ids: one of each clip, sorted.
         video: ``(clips, video dim)`` float32.
         audio: ``(clips, audio dim)`` float32.
-        targets: ``(clips,)``, row of each clip's class.
+        class_row: ``(clips,)``, row of each clip's class in ``class_names``.
         partition: ``(clips,)``, one of the five names each.
-        class_names: C, sorted.
-        class_group: ``(classes,)``: ``train``, ``val_unseen`` or ``test_unseen``, which says from
+        class_names: one of each class, sorted.
+        class_group: ``(classes,)``: ``train``, ``val_unseen`` or ``test_unseen``. It says from
             which stage on a class is seen.
-        text: ``(classes, text dim)`` float32.
-        num_missing: partition to the number of its clips that lack a feature.
+        text: ``(classes, text dim)`` float32, the text embedding of each class.
+        num_missing: for each partition the number of its clips that lack a feature.
     """
 
     clip_ids: Sequence[str]
     video: np.ndarray
     audio: np.ndarray
-    targets: np.ndarray
+    class_row: np.ndarray
     partition: np.ndarray
     class_names: Sequence[str]
     class_group: np.ndarray
@@ -52,15 +52,15 @@ class Problem:
         """Returns the rows of the clips in these partitions."""
         return np.flatnonzero(np.isin(self.partition, partitions))
 
-    def only(self, *partitions: str) -> Problem:
-        """Returns the same problem without the clips of all other partitions."""
+    def only(self, *partitions: str) -> LabelledClips:
+        """Returns the same classes with the clips of these partitions alone."""
         rows = self.rows(*partitions)
         return replace(
             self,
             clip_ids=[self.clip_ids[row] for row in rows],
             video=self.video[rows],
             audio=self.audio[rows],
-            targets=self.targets[rows],
+            class_row=self.class_row[rows],
             partition=self.partition[rows],
         )
 
@@ -69,9 +69,9 @@ class Problem:
         return np.flatnonzero(np.isin(self.class_group, groups))
 
 
-def assemble(
+def join_clips(
     split: Sequence[SplitClip], video: Features, audio: Features, labels: Labels
-) -> Problem:
+) -> LabelledClips:
     """Joins a split with two backbones' features and the text embeddings, by clip and by class.
 
     Raises:
@@ -90,11 +90,11 @@ def assemble(
     class_names = sorted({row.class_name for row in ordered})
     class_row = {name: row for row, name in enumerate(class_names)}
     groups = _class_groups(ordered)
-    return Problem(
+    return LabelledClips(
         clip_ids=[row.clip_id for row in usable],
         video=video.features[[video_row[row.clip_id] for row in usable]],
         audio=audio.features[[audio_row[row.clip_id] for row in usable]],
-        targets=np.array([class_row[row.class_name] for row in usable]),
+        class_row=np.array([class_row[row.class_name] for row in usable]),
         partition=np.array([row.partition for row in usable]),
         class_names=class_names,
         class_group=np.array([groups[name] for name in class_names]),
@@ -132,7 +132,7 @@ def _scaled(features: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.nd
     return scaled
 
 
-def learn_scaling(kind: str, problem: Problem, stage: int) -> Scaling:
+def learn_scaling(kind: str, problem: LabelledClips, stage: int) -> Scaling:
     """Returns the scaling of a feature set.
 
     ``none`` is the published choice. ``standard`` gives every dimension mean 0 and variance 1

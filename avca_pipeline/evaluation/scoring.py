@@ -15,9 +15,10 @@ from avca_pipeline.artifacts.split import (
     VAL_SEEN,
     VAL_UNSEEN,
 )
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.evaluation.labelled_clips import Problem, Scaling
-from avca_pipeline.models import AnyModel, Known, ModelSettings
+from avca_pipeline.evaluation import accuracy, calibration
+from avca_pipeline.evaluation.distances import Distances
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
+from avca_pipeline.models import AnyModel, ClassKnowledge, ModelSettings
 from avca_pipeline.runtime.lazy import torch
 
 EMBED_CLIPS_AT_ONCE = 4096
@@ -45,36 +46,36 @@ class DeviceClips:
     label: torch.Tensor
 
 
-def on_device(problem: Problem, scaling: Scaling, stage: int, device: str) -> DeviceClips:
-    """Returns all clips of a problem, once and for all: features fit into any GPU."""
-    trained = problem.classes(*TRAINING_PARTITIONS[stage])
+def on_device(labelled: LabelledClips, scaling: Scaling, stage: int, device: str) -> DeviceClips:
+    """Returns all clips of a labelled, once and for all: features fit into any GPU."""
+    trained = labelled.classes(*TRAINING_PARTITIONS[stage])
     arrays = (
-        scaling.video(problem.video),
-        scaling.audio(problem.audio),
-        problem.text[problem.targets],
-        problem.text[trained],
-        np.searchsorted(trained, problem.targets),
+        scaling.video(labelled.video),
+        scaling.audio(labelled.audio),
+        labelled.text[labelled.class_row],
+        labelled.text[trained],
+        np.searchsorted(trained, labelled.class_row),
     )
     return DeviceClips(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 @dataclass(frozen=True)
-class Trial:
+class EvaluationSet:
     """Clips to classify, and the classes that they may belong to.
 
     Attributes:
         rows: of the clips, on the device.
-        targets: ``(clips,)``, which of the classes is each clip's own.
+        column: ``(clips,)``, which of the classes is each clip's own.
         known: what a model may know of the classes.
     """
 
     rows: torch.Tensor
-    targets: np.ndarray
-    known: Known
+    column: np.ndarray
+    known: ClassKnowledge
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Predictions:
     """What a model makes of a trial.
 
     Attributes:
@@ -85,48 +86,48 @@ class Outcome:
 
     clips: np.ndarray
     classes: np.ndarray
-    distances: metrics.Distances
+    distances: Distances
 
 
-def trial(problem: Problem, clips: DeviceClips, stage: int) -> Trial:
+def evaluation_set(labelled: LabelledClips, clips: DeviceClips, stage: int) -> EvaluationSet:
     """Returns the validation of stage 1, or the test that stage 2 is trained for."""
     trained, unseen = TRAINING_PARTITIONS[stage], UNSEEN[stage]
-    rows, classes = problem.rows(*SCORED[stage]), problem.classes(*trained, unseen)
-    known, device = problem.rows(*trained), clips.video.device
-    return Trial(
+    rows, classes = labelled.rows(*SCORED[stage]), labelled.classes(*trained, unseen)
+    known, device = labelled.rows(*trained), clips.video.device
+    return EvaluationSet(
         torch.from_numpy(rows).to(device),
-        targets=np.searchsorted(classes, problem.targets[rows]),
-        known=Known(
-            text=torch.from_numpy(problem.text[classes]).to(device),
-            is_unseen=problem.class_group[classes] == unseen,
+        column=np.searchsorted(classes, labelled.class_row[rows]),
+        known=ClassKnowledge(
+            text=torch.from_numpy(labelled.text[classes]).to(device),
+            is_unseen=labelled.class_group[classes] == unseen,
             video=clips.video,
             audio=clips.audio,
             rows=torch.from_numpy(known).to(device),
-            label=torch.from_numpy(np.searchsorted(classes, problem.targets[known])).to(device),
+            label=torch.from_numpy(np.searchsorted(classes, labelled.class_row[known])).to(device),
         ),
     )
 
 
-def outcome(
+def predict(
     plugin: AnyModel,
     settings: ModelSettings,
     network: torch.nn.Module,
     clips: DeviceClips,
-    on: Trial,
-) -> Outcome:
+    on: EvaluationSet,
+) -> Predictions:
     """Returns how a model sees the clips and classes of a trial."""
-    *_, ready = plugin.prepared(settings, network.eval(), on.known)
-    return _outcome(plugin, settings, ready, clips, on)
+    *_, ready = plugin.adapt_to_classes(settings, network.eval(), on.known)
+    return _predict(plugin, settings, ready, clips, on)
 
 
-def best_on_test(
+def choose_epoch_on_test(
     plugin: AnyModel,
     settings: ModelSettings,
     network: torch.nn.Module,
     states: Sequence[dict[str, Any]],
     clips: DeviceClips,
-    on: Trial,
-) -> tuple[int, Outcome, metrics.GzslScores]:
+    on: EvaluationSet,
+) -> tuple[int, Predictions, accuracy.GzslScores]:
     """Returns the epoch that does best on the very clips it is tested on, and what it reaches.
 
     For comparison only, see `ModelSettings.chosen_on_test`. As published there is no calibration;
@@ -141,14 +142,14 @@ def best_on_test(
         clips: all.
         on: the test.
     """
-    best: tuple[int, Outcome, metrics.GzslScores] | None = None
+    best: tuple[int, Predictions, accuracy.GzslScores] | None = None
     for epoch, state in enumerate(states):
         network.load_state_dict(state)
         found, reached, zsl = None, None, None
-        for ready in plugin.prepared(settings, network.eval(), on.known):
-            one = _outcome(plugin, settings, ready, clips, on)
-            scores = metrics.evaluate(
-                one.distances.gzsl, on.targets, on.known.is_unseen, 0.0, zsl=one.distances.zsl
+        for ready in plugin.adapt_to_classes(settings, network.eval(), on.known):
+            one = _predict(plugin, settings, ready, clips, on)
+            scores = accuracy.evaluate(
+                one.distances.gzsl, on.column, on.known.is_unseen, 0.0, zsl=one.distances.zsl
             )
             if reached is None or scores.hm >= reached.hm:
                 found, reached = one, scores
@@ -163,13 +164,13 @@ def best_on_test(
     return best
 
 
-def _outcome(
+def _predict(
     plugin: AnyModel,
     settings: ModelSettings,
     ready: torch.nn.Module,
     clips: DeviceClips,
-    on: Trial,
-) -> Outcome:
+    on: EvaluationSet,
+) -> Predictions:
     ready.eval()
     pairs = zip(
         clips.video[on.rows].split(EMBED_CLIPS_AT_ONCE),
@@ -180,7 +181,7 @@ def _outcome(
         parts = [plugin.embed_clips(settings, ready, *pair) for pair in pairs]
         embedded = torch.cat(parts).cpu().numpy()
         classes = plugin.embed_classes(settings, ready, on.known.text).cpu().numpy()
-        return Outcome(embedded, classes, plugin.distances(settings, ready, embedded, classes))
+        return Predictions(embedded, classes, plugin.distances(settings, ready, embedded, classes))
 
 
 def validate(
@@ -188,8 +189,8 @@ def validate(
     settings: ModelSettings,
     network: torch.nn.Module,
     clips: DeviceClips,
-    on: Trial,
-) -> metrics.GzslScores:
+    on: EvaluationSet,
+) -> accuracy.GzslScores:
     """Returns the scores on validation clips at the bias with the best HM."""
-    found = outcome(plugin, settings, network, clips, on)
-    return metrics.calibrate(found.distances, on.targets, on.known.is_unseen)
+    found = predict(plugin, settings, network, clips, on)
+    return calibration.calibrate(found.distances, on.column, on.known.is_unseen)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from avca_pipeline.evaluation.metrics import Distances
+    from avca_pipeline.evaluation.distances import Distances
 
 MAX_WHOLE = 1_000_000
 
@@ -95,7 +95,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Known:
+class ClassKnowledge:
     """What may be known of the classes that clips are to be told apart from.
 
     Attributes:
@@ -159,7 +159,9 @@ class Model(Protocol[SettingsT, NetworkT]):
             batch: the triplets to learn from.
         """
 
-    def prepared(self, settings: SettingsT, network: NetworkT, known: Known) -> Iterator[NetworkT]:
+    def adapt_to_classes(
+        self, settings: SettingsT, network: NetworkT, known: ClassKnowledge
+    ) -> Iterator[NetworkT]:
         """Yields the network that tells certain classes apart; most methods yield their network.
 
         A method that trains for this yields a network after each epoch. The last one counts.
@@ -177,7 +179,7 @@ class Model(Protocol[SettingsT, NetworkT]):
 
         Args:
             settings: hyper-parameters of the method.
-            network: from `prepared`, in evaluation mode.
+            network: from `adapt_to_classes`, in evaluation mode.
             video: ``(clips, video dim)``.
             audio: ``(clips, audio dim)``.
         """
@@ -189,7 +191,7 @@ class Model(Protocol[SettingsT, NetworkT]):
 
         Args:
             settings: hyper-parameters of the method.
-            network: from `prepared`, in evaluation mode.
+            network: from `adapt_to_classes`, in evaluation mode.
             text: ``(classes, text dim)``.
         """
 
@@ -200,7 +202,7 @@ class Model(Protocol[SettingsT, NetworkT]):
 
         Args:
             settings: hyper-parameters of the method.
-            network: from `prepared`, in evaluation mode.
+            network: from `adapt_to_classes`, in evaluation mode.
             clips: ``(clips, dim)`` from `embed_clips`.
             classes: ``(classes, dim)`` from `embed_classes`.
         """

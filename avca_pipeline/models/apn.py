@@ -14,11 +14,17 @@ from pydantic import Field
 
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._compatibility import ConcatenatingSettings, concatenated, embed_clips
-from avca_pipeline.models.defaults import distances, embed_classes, prepared, trainable
+from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "Settings",
+    "adapt_to_classes",
+    "build",
+    "distances",
+    "embed_classes",
+    "embed_clips",
+    "steps",
     "trainable",
 ]  # fmt: skip
 

@@ -15,11 +15,17 @@ from typing import Literal, TypeAlias, cast
 from pydantic import Field, model_validator
 
 from avca_pipeline.models import Batch, Dims, ModelSettings
-from avca_pipeline.models.defaults import distances, prepared
+from avca_pipeline.models.defaults import adapt_to_classes, distances
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "Settings",
+    "adapt_to_classes",
+    "build",
+    "distances",
+    "embed_classes",
+    "embed_clips",
+    "steps",
     "trainable",
 ]  # fmt: skip
 

@@ -15,18 +15,24 @@ from typing import Literal, cast
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.distances import Distances, euclidean_distances
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._triplet_networks import (
     TripletSettings,
     networks,
     two_layers,
 )
-from avca_pipeline.models.defaults import prepared, trainable
+from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "Settings",
+    "adapt_to_classes",
+    "build",
+    "distances",
+    "embed_classes",
+    "embed_clips",
+    "steps",
     "trainable",
 ]  # fmt: skip
 
@@ -108,14 +114,14 @@ def embed_classes(
 
 def distances(
     settings: Settings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
-) -> metrics.Distances:
+) -> Distances:
     """Returns the sum of the Euclidean distances from audio and from video."""
     audio, video = (
-        metrics.distances(*halves)
+        euclidean_distances(*halves)
         for halves in zip(np.split(clips, 2, axis=1), np.split(classes, 2, axis=1), strict=True)
     )
     both = audio + video
-    return metrics.Distances(both, of_bias=(audio, video, both) if settings.averages_biases else ())
+    return Distances(both, for_calibration=(audio, video, both) if settings.averages_biases else ())
 
 
 def _decode(

@@ -15,14 +15,20 @@ from typing import cast
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation.distances import Distances, chosen_by_attention, euclidean_distances
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._triplet_networks import TripletSettings, networks
-from avca_pipeline.models.defaults import prepared, trainable
+from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "Settings",
+    "adapt_to_classes",
+    "build",
+    "distances",
+    "embed_classes",
+    "embed_clips",
+    "steps",
     "trainable",
 ]  # fmt: skip
 
@@ -32,7 +38,7 @@ class Settings(TripletSettings):
 
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout rate in the three networks."""
-    surer_by: float = Field(default=0.1, ge=0)
+    min_entropy_lead_nats: float = Field(default=0.1, ge=0)
     """Difference of entropy, in nats, by which one modality must be more certain of the class than
     the other before the attention should choose it.
     """
@@ -108,17 +114,17 @@ def embed_classes(
 
 def distances(
     settings: Settings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
-) -> metrics.Distances:
+) -> Distances:
     """Returns Euclidean distances from the modality that the attention chooses for each clip."""
     ends = [settings.embedding_dim, 2 * settings.embedding_dim]
     *of_clips, attention = np.split(clips, ends, axis=1)
     audio, video = (
-        metrics.distances(*pair)
+        euclidean_distances(*pair)
         for pair in zip(of_clips, np.split(classes, ends, axis=1)[:2], strict=True)
     )
-    chosen = metrics.chosen_by_attention(audio, video, attention)
+    chosen = chosen_by_attention(audio, video, attention)
     ways = (audio, video, chosen) if settings.averages_biases else ()
-    return metrics.Distances(chosen, of_bias=ways)
+    return Distances(chosen, for_calibration=ways)
 
 
 def _attention(
@@ -139,4 +145,5 @@ def _surer(
         return -(scores.softmax(dim=1) * scores.log_softmax(dim=1)).sum(dim=1)
 
     lead = entropy(audio) - entropy(video)
-    return 0.5 * (1 + (lead > settings.surer_by).to(lead) - (lead < -settings.surer_by).to(lead))
+    least = settings.min_entropy_lead_nats
+    return 0.5 * (1 + (lead > least).to(lead) - (lead < -least).to(lead))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.models import Known, ModelSettings, NetworkT
+from avca_pipeline.evaluation.distances import Distances, euclidean_distances
+from avca_pipeline.models import ClassKnowledge, ModelSettings, NetworkT
 from avca_pipeline.runtime.lazy import torch
 
 
@@ -16,7 +16,9 @@ def trainable(settings: ModelSettings, network: torch.nn.Module) -> list[torch.n
     return list(network.parameters())
 
 
-def prepared(settings: ModelSettings, network: NetworkT, known: Known) -> Iterator[NetworkT]:
+def adapt_to_classes(
+    settings: ModelSettings, network: NetworkT, known: ClassKnowledge
+) -> Iterator[NetworkT]:
     """Yields the network as it is."""
     yield network
 
@@ -30,6 +32,6 @@ def embed_classes(
 
 def distances(
     settings: ModelSettings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
-) -> metrics.Distances:
+) -> Distances:
     """Returns Euclidean distances, which the bias is chosen for."""
-    return metrics.Distances(metrics.distances(clips, classes))
+    return Distances(euclidean_distances(clips, classes))

@@ -25,14 +25,20 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.models import Batch, Dims, Known, ModelSettings
+from avca_pipeline.evaluation.distances import Distances
+from avca_pipeline.models import Batch, ClassKnowledge, Dims, ModelSettings
 from avca_pipeline.models.defaults import trainable
 from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "Settings",
+    "adapt_to_classes",
+    "build",
+    "distances",
+    "embed_classes",
+    "embed_clips",
+    "steps",
     "trainable",
 ]  # fmt: skip
 
@@ -218,8 +224,8 @@ def generator_losses(
     return terms | {"total": total}
 
 
-def prepared(
-    settings: Settings, network: torch.nn.ModuleDict, known: Known
+def adapt_to_classes(
+    settings: Settings, network: torch.nn.ModuleDict, known: ClassKnowledge
 ) -> Iterator[torch.nn.ModuleDict]:
     """Yields two classifiers after each epoch: ``among_all`` classes, and ``among_unseen`` only."""
     generator = torch.Generator().manual_seed(SYNTHESIS_SEED)
@@ -285,8 +291,8 @@ def embed_classes(
 
 def distances(
     settings: Settings, network: torch.nn.ModuleDict, clips: np.ndarray, classes: np.ndarray
-) -> metrics.Distances:
-    """Returns negative log-probabilities of the two classifiers, see `prepared`."""
+) -> Distances:
+    """Returns negative log-probabilities of the two classifiers, see `adapt_to_classes`."""
     unit = torch.from_numpy(clips).to(network.get_parameter("among_all.weight"))
     among_all, among_unseen = (
         -network[name](unit).double().log_softmax(dim=1).cpu().numpy()
@@ -294,7 +300,7 @@ def distances(
     )
     zsl = np.full(among_all.shape, np.inf)
     zsl[:, network.get_buffer("unseen").cpu().numpy()] = among_unseen
-    return metrics.Distances(among_all, zsl=zsl)
+    return Distances(among_all, zsl=zsl)
 
 
 def unit_length(video: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:

@@ -13,11 +13,17 @@ from collections.abc import Iterator
 from avca_pipeline.models import Batch
 from avca_pipeline.models._compatibility import CompatibilitySettings as Settings
 from avca_pipeline.models._compatibility import build, embed_clips, violations
-from avca_pipeline.models.defaults import distances, embed_classes, prepared, trainable
+from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings", "build", "distances", "embed_classes", "embed_clips", "prepared", "steps",
+    "Settings",
+    "adapt_to_classes",
+    "build",
+    "distances",
+    "embed_classes",
+    "embed_clips",
+    "steps",
     "trainable",
 ]  # fmt: skip
 

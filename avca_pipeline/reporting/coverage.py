@@ -36,7 +36,7 @@ class Step:
         num_in: clips that it should account for.
         num_kept: clips that it passed on.
         num_rejected: clips that it gave a reason for.
-        num_astray: clips without any fate, with two, or from nowhere.
+        num_unaccounted: clips without any fate, with two, or from nowhere.
         note: what else is worth knowing.
     """
 
@@ -44,13 +44,13 @@ class Step:
     num_in: int
     num_kept: int
     num_rejected: int
-    num_astray: int
+    num_unaccounted: int
     note: str = ""
 
     @property
     def adds_up(self) -> bool:
         """Whether every clip is kept or rejected, and no clip both."""
-        return not self.num_astray and self.num_kept + self.num_rejected == self.num_in
+        return not self.num_unaccounted and self.num_kept + self.num_rejected == self.num_in
 
 
 @dataclass

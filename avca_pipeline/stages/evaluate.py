@@ -15,9 +15,14 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.config import checked
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.evaluation.labelled_clips import Scaling, assemble
-from avca_pipeline.evaluation.scoring import best_on_test, on_device, outcome, trial
+from avca_pipeline.evaluation import accuracy
+from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
+from avca_pipeline.evaluation.scoring import (
+    choose_epoch_on_test,
+    evaluation_set,
+    on_device,
+    predict,
+)
 from avca_pipeline.models import Dims
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.fit import make_repeatable
@@ -58,25 +63,25 @@ def run(
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
     video, audio = features.read(inputs["video"]), features.read(inputs["audio"])
     vectors = labels.read(inputs["labels"])
-    problem = assemble(split.read(inputs["split"]), video, audio, vectors)
+    labelled = join_clips(split.read(inputs["split"]), video, audio, vectors)
 
-    clips = on_device(problem, scaling, 2, device)
-    test = trial(problem, clips, stage=2)
-    targets, is_unseen = test.targets, test.known.is_unseen
+    clips = on_device(labelled, scaling, 2, device)
+    test = evaluation_set(labelled, clips, stage=2)
+    targets, is_unseen = test.column, test.known.is_unseen
     if settings.chosen_on_test:
         states = content["states"]
-        epoch, found, reached = best_on_test(plugin, settings, network, states, clips, test)
+        epoch, found, reached = choose_epoch_on_test(plugin, settings, network, states, clips, test)
     else:
-        epoch, found = chosen["epoch"], outcome(plugin, settings, network, clips, test)
-        reached = metrics.evaluate(
+        epoch, found = chosen["epoch"], predict(plugin, settings, network, clips, test)
+        reached = accuracy.evaluate(
             found.distances.gzsl, targets, is_unseen, chosen["bias"], zsl=found.distances.zsl
         )
 
-    names = problem.class_names
+    names = labelled.class_names
     scores.write_embeddings(
         embeddings_out,
         Embeddings(
-            clip_ids=[problem.clip_ids[row] for row in test.rows.tolist()],
+            clip_ids=[labelled.clip_ids[row] for row in test.rows.tolist()],
             class_of_clip=[names[target] for target in targets],
             clips=found.clips,
             class_names=names,
@@ -84,7 +89,7 @@ def run(
             classes=found.classes,
         ),
     )
-    chance = metrics.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
+    chance = accuracy.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
     num_clips = np.bincount(targets, minlength=len(names))
     scores.write(
         out,
@@ -110,7 +115,7 @@ def run(
                 }
                 for row, name in enumerate(names)
             ],
-            "num_missing": problem.num_missing,
+            "num_missing": labelled.num_missing,
             "provenance": {
                 "video": {"name": inputs["video"].stem, **video.attributes},
                 "audio": {"name": inputs["audio"].stem, **audio.attributes},

@@ -11,11 +11,16 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.atomic import file_sha256, remove_stale_temporaries
 from avca_pipeline.config import canonical, checked
-from avca_pipeline.evaluation.labelled_clips import Problem, Scaling, assemble, learn_scaling
+from avca_pipeline.evaluation.labelled_clips import (
+    LabelledClips,
+    Scaling,
+    join_clips,
+    learn_scaling,
+)
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import Progress
 from avca_pipeline.training import resume as resume_files
-from avca_pipeline.training.fit import Fitted, fit
+from avca_pipeline.training.fit import TrainingResult, fit
 
 logger = logging.getLogger(__name__)
 
@@ -95,14 +100,14 @@ def _fit(
     candidate = settings["candidates"][name]
     plugin = registry.load("models", settings["plugin"])
     typed = checked(plugin.Settings, candidate, f"models ({settings['plugin']})")
-    problem = _problem(inputs)
-    scaling = learn_scaling(settings["scaling"], problem, stage)
+    labelled = _labelled_clips(inputs)
+    scaling = learn_scaling(settings["scaling"], labelled, stage)
     remove_stale_temporaries(resume.parent)  # A short training never writes there.
     with Progress(f"train stage {stage}, seed {settings['seed']}", epochs, "epochs") as progress:
         fitted = fit(
             plugin,
             typed,
-            problem,
+            labelled,
             scaling,
             stage=stage,
             epochs=epochs,
@@ -114,13 +119,13 @@ def _fit(
         )
     epoch = fitted.best_epoch if stage == 1 else epochs - 1
     logger.info(f"train stage {stage}, seed {settings['seed']}: {_result(fitted, stage, epochs)}")
-    checkpoint.write(out, _content(settings, candidate, problem, scaling, fitted, stage, epoch))
+    checkpoint.write(out, _content(settings, candidate, labelled, scaling, fitted, stage, epoch))
     scores.write(history, {"candidate": name, "best_epoch": epoch, "epochs": fitted.history})
     resume_files.remove(resume)
 
 
-def _problem(inputs: dict[str, Path]) -> Problem:
-    return assemble(
+def _labelled_clips(inputs: dict[str, Path]) -> LabelledClips:
+    return join_clips(
         split.read(inputs["split"]),
         features.read(inputs["video"]),
         features.read(inputs["audio"]),
@@ -131,9 +136,9 @@ def _problem(inputs: dict[str, Path]) -> Problem:
 def _content(
     settings: dict[str, Any],
     candidate: dict[str, Any],
-    problem: Problem,
+    labelled: LabelledClips,
     scaling: Scaling,
-    fitted: Fitted,
+    fitted: TrainingResult,
     stage: int,
     epoch: int,
 ) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def _content(
     return {
         "model": settings["plugin"],
         "settings": canonical(candidate),
-        "dims": [problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1]],
+        "dims": [labelled.video.shape[1], labelled.audio.shape[1], labelled.text.shape[1]],
         "scaling_kind": settings["scaling"],
         "scaling": {name: torch.from_numpy(value) for name, value in vars(scaling).items()},
         "state": fitted.best_state if stage == 1 else fitted.last_state,
@@ -152,7 +157,7 @@ def _content(
     }
 
 
-def _result(fitted: Fitted, stage: int, epochs: int) -> str:
+def _result(fitted: TrainingResult, stage: int, epochs: int) -> str:
     if stage == 2:
         return f"{epochs} epochs on the clips of training and validation"
     hm = fitted.history[fitted.best_epoch]["val"]["hm"]

@@ -13,20 +13,20 @@ from pathlib import Path
 
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation.labelled_clips import Problem, Scaling
-from avca_pipeline.evaluation.metrics import GzslScores
-from avca_pipeline.evaluation.scoring import DeviceClips, on_device, trial, validate
+from avca_pipeline.evaluation.accuracy import GzslScores
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
+from avca_pipeline.evaluation.scoring import DeviceClips, evaluation_set, on_device, validate
 from avca_pipeline.models import AnyModel, Batch, Dims, ModelSettings
 from avca_pipeline.nn.optimiser import Adam, Plateau
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.training.resume import Fitted, ResumeFile, State, copy_of
+from avca_pipeline.training.resume import ResumeFile, State, TrainingResult, copy_of
 from avca_pipeline.training.triplets import sampler
 
 
 def fit(
     plugin: AnyModel,
     settings: ModelSettings,
-    problem: Problem,
+    labelled: LabelledClips,
     scaling: Scaling,
     *,
     stage: int,
@@ -37,7 +37,7 @@ def fit(
     resume_every_s: float = 30.0,
     fingerprint: str = "",
     report: Callable[[str], None] = lambda note: None,
-) -> Fitted:
+) -> TrainingResult:
     """Trains a model from scratch.
 
     The result depends on the seed alone, not on interruptions: after an epoch the whole state is
@@ -46,7 +46,7 @@ def fit(
     Args:
         plugin: a module of `avca_pipeline.models`.
         settings: its hyper-parameters.
-        problem: clips, classes and partitions.
+        labelled: clips, classes and partitions.
         scaling: of the features, learned from this stage's training clips.
         stage: 1 trains on ``train``, 2 also on both validation partitions.
         epochs: how many.
@@ -63,10 +63,10 @@ def fit(
     make_repeatable(device, settings)
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed)
-    problem = problem.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
-    clips = on_device(problem, scaling, stage, device)
-    val_set = trial(problem, clips, stage=1)
-    dims = Dims(problem.video.shape[1], problem.audio.shape[1], problem.text.shape[1])
+    labelled = labelled.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
+    clips = on_device(labelled, scaling, stage, device)
+    val_set = evaluation_set(labelled, clips, stage=1)
+    dims = Dims(labelled.video.shape[1], labelled.audio.shape[1], labelled.text.shape[1])
     network = plugin.build(settings, dims).to(device)
     optimiser = Adam(
         plugin.trainable(settings, network),
@@ -75,12 +75,12 @@ def fit(
         settings.beta1,
     )
     schedule = Plateau(settings.lr_patience)
-    fitted = Fitted()
+    fitted = TrainingResult()
     state = State(network, optimiser, schedule, triplets, device)
     kept = ResumeFile(resume, fingerprint, resume_every_s)
     kept.restore(fitted, state)
 
-    draw = sampler(problem.rows(*TRAINING_PARTITIONS[stage]), problem.targets).draw
+    draw = sampler(labelled.rows(*TRAINING_PARTITIONS[stage]), labelled.class_row).draw
     for epoch in range(len(fitted.history), epochs):
         started = time.monotonic()
         positives, negatives = draw(settings.batches_per_epoch, settings.batch_size, triplets)
@@ -166,7 +166,7 @@ def make_repeatable(device: str, settings: ModelSettings) -> None:
         torch.use_deterministic_algorithms(settings.repeatable, warn_only=True)
 
 
-def _is_better(hm: float, fitted: Fitted) -> bool:
+def _is_better(hm: float, fitted: TrainingResult) -> bool:
     if fitted.best_epoch < 0:
         return True
     return bool(hm > fitted.history[fitted.best_epoch]["val"]["hm"])

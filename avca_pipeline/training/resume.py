@@ -22,7 +22,7 @@ KINDS = ("cpu", "cuda")
 
 
 @dataclass
-class Fitted:
+class TrainingResult:
     """What a stage leaves behind.
 
     Attributes:
@@ -83,7 +83,7 @@ class ResumeFile:
     last_saved_s: float = field(default_factory=time.monotonic)
     cost_s: float = 0.0
 
-    def save_if_due(self, fitted: Fitted, state: State) -> None:
+    def save_if_due(self, fitted: TrainingResult, state: State) -> None:
         """Writes the state, unless the time since the last write is too short for that.
 
         Raises:
@@ -97,7 +97,7 @@ class ResumeFile:
         self.last_saved_s = time.monotonic()
         self.cost_s = self.last_saved_s - started_s
 
-    def restore(self, fitted: Fitted, state: State) -> None:
+    def restore(self, fitted: TrainingResult, state: State) -> None:
         """Loads the state of an interrupted training of the same fit; says why if it does not."""
         if self.path is None or not self.path.exists():
             return
@@ -116,7 +116,7 @@ class ResumeFile:
         logger.info(f"{self.path}: training continues after {len(fitted.history)} epochs")
 
 
-def _content(fingerprint: str, fitted: Fitted, state: State) -> dict[str, Any]:
+def _content(fingerprint: str, fitted: TrainingResult, state: State) -> dict[str, Any]:
     return {
         "fingerprint": fingerprint,
         "history": fitted.history,
@@ -133,7 +133,7 @@ def _content(fingerprint: str, fitted: Fitted, state: State) -> dict[str, Any]:
     }
 
 
-def _apply(content: dict[str, Any], fitted: Fitted, state: State) -> None:
+def _apply(content: dict[str, Any], fitted: TrainingResult, state: State) -> None:
     fitted.history = content["history"]
     fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
     fitted.states = content["states"]

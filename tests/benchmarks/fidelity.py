@@ -46,9 +46,9 @@ from scipy import stats
 from torch.utils.data import DataLoader, TensorDataset
 
 from avca_pipeline.artifacts.split import TRAIN, TRAINING_PARTITIONS, VAL_SEEN, VAL_UNSEEN
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
-from avca_pipeline.evaluation.scoring import on_device, trial, validate
+from avca_pipeline.evaluation import calibration
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
+from avca_pipeline.evaluation.scoring import evaluation_set, on_device, validate
 from avca_pipeline.models import Batch, Dims, avca, devise, fvaegan
 from avca_pipeline.nn.dropout import Dropout
 from avca_pipeline.nn.optimiser import Adam
@@ -73,7 +73,7 @@ Epoch = tuple[float, float, float]
 """Validation HM, validation ZSL, mean training loss."""
 
 
-def problem() -> Problem:
+def labelled_clips() -> LabelledClips:
     """Returns the clips of stage 1 with the features of the published trajectories.
 
     A feature is ``relu(relu(M w) + noise)``, where ``w`` is the true vector of the class and ``M``
@@ -102,11 +102,11 @@ def problem() -> Problem:
     kept = [row for row, clip in enumerate(clips) if clip[2] in TRAINING_PARTITIONS[2]]
     group = {clips[row][1]: clips[row][2].replace(VAL_SEEN, TRAIN) for row in kept}
     names = sorted(group)
-    return Problem(
+    return LabelledClips(
         clip_ids=[clips[row][0] for row in kept],
         video=features["video"][kept],
         audio=features["audio"][kept],
-        targets=np.array([names.index(clips[row][1]) for row in kept]),
+        class_row=np.array([names.index(clips[row][1]) for row in kept]),
         partition=np.array([clips[row][2] for row in kept]),
         class_names=names,
         class_group=np.array([group[name] for name in names]),
@@ -130,15 +130,17 @@ class Arm:
     changes: dict[str, Any] = field(default_factory=dict)
     seed_shift: int = 0
     has_bulk_dropout: bool = False
-    draw: Callable[[Problem, int, torch.Generator], tuple[torch.Tensor, torch.Tensor]] | None = None
+    draw: (
+        Callable[[LabelledClips, int, torch.Generator], tuple[torch.Tensor, torch.Tensor]] | None
+    ) = None
 
 
 def multinomial(
-    data: Problem, batch: int, generator: torch.Generator
+    data: LabelledClips, batch: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draws an epoch clip by clip: by weights of the clips, then a class among the others."""
     rows = data.rows(TRAIN)
-    targets = data.targets[rows]
+    targets = data.class_row[rows]
     weights = torch.from_numpy(1 / np.bincount(targets)[targets])
     drawn = torch.multinomial(weights, BATCHES * batch, replacement=True, generator=generator)
     positives = rows[drawn.numpy()]
@@ -146,7 +148,10 @@ def multinomial(
     members = {label: rows[targets == label] for label in np.unique(targets)}
     others = {label: [other for other in members if other != label] for label in members}
     negatives = np.array(
-        [random.choice(members[random.choice(others[label])]) for label in data.targets[positives]]
+        [
+            random.choice(members[random.choice(others[label])])
+            for label in data.class_row[positives]
+        ]
     )
     return tuple(
         torch.from_numpy(drawn.reshape(BATCHES, batch)) for drawn in (positives, negatives)
@@ -173,20 +178,22 @@ def _in_bulk(dropout: Dropout, inputs: torch.Tensor) -> torch.Tensor:
     return dropout.zeroed_in_bulk(inputs) if dropout.training else inputs
 
 
-def train_here(data: Problem, method: ModuleType, arm: Arm, seed: int, device: str) -> list[Epoch]:
+def train_here(
+    data: LabelledClips, method: ModuleType, arm: Arm, seed: int, device: str
+) -> list[Epoch]:
     """Trains from the parts of this package, with what the arm changes."""
     settings = method.Settings(**COMMON, **arm.changes)
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed + arm.seed_shift)
     clips = on_device(data, learn_scaling("none", data, 1), 1, device)
-    val = trial(data, clips, stage=1)
+    val = evaluation_set(data, clips, stage=1)
     network = method.build(settings, Dims(DIM, DIM, data.text.shape[1])).to(device)
     if arm.has_bulk_dropout:
         zero_in_bulk(network)
     optimiser = Adam(
         method.trainable(settings, network), settings.learning_rate, settings.weight_decay
     )
-    balanced = sampler(data.rows(TRAIN), data.targets)
+    balanced = sampler(data.rows(TRAIN), data.class_row)
     epochs = []
     for _ in range(EPOCHS):
         if arm.draw is None:
@@ -200,7 +207,9 @@ def train_here(data: Problem, method: ModuleType, arm: Arm, seed: int, device: s
     return epochs
 
 
-def train_as_shipped(data: Problem, method: ModuleType, seed: int, device: str) -> list[Epoch]:
+def train_as_shipped(
+    data: LabelledClips, method: ModuleType, seed: int, device: str
+) -> list[Epoch]:
     """Trains by `fit` itself."""
     fitted = fit(
         method, method.Settings(**COMMON), data, learn_scaling("none", data, 1),
@@ -209,14 +218,14 @@ def train_as_shipped(data: Problem, method: ModuleType, seed: int, device: str) 
     return [(row["val"]["hm"], row["val"]["zsl"], row["losses"]["total"]) for row in fitted.history]
 
 
-def train_plainly(data: Problem, method: ModuleType, seed: int, device: str) -> list[Epoch]:
+def train_plainly(data: LabelledClips, method: ModuleType, seed: int, device: str) -> list[Epoch]:
     """Trains in the published manner: one clip at a time, torch's own parts, one random state."""
     plain = {"dropout_bits": 53} if method is avca else {}
     settings = method.Settings(**COMMON, **plain)
     torch.manual_seed(seed)
     np.random.seed(seed)
     clips = on_device(data, learn_scaling("none", data, 1), 1, device)
-    val = trial(data, clips, stage=1)
+    val = evaluation_set(data, clips, stage=1)
     network = method.build(settings, Dims(DIM, DIM, data.text.shape[1])).to(device)
     optimiser = torch.optim.Adam(
         method.trainable(settings, network), lr=settings.learning_rate,
@@ -239,7 +248,7 @@ def train_plainly(data: Problem, method: ModuleType, seed: int, device: str) -> 
     return epochs
 
 
-def train_classifier(data: Problem, is_plain: bool, seed: int) -> list[Epoch]:
+def train_classifier(data: LabelledClips, is_plain: bool, seed: int) -> list[Epoch]:
     """Trains the classifier of f-VAEGAN-D2, from the same draws here and plainly.
 
     Every second clip of the unseen classes stands for a made-up one; the others are classified,
@@ -248,7 +257,7 @@ def train_classifier(data: Problem, is_plain: bool, seed: int) -> list[Epoch]:
     settings = fvaegan.Settings()
     torch.manual_seed(seed)
     clips = fvaegan.unit_length(torch.from_numpy(data.video), torch.from_numpy(data.audio))
-    label = torch.from_numpy(data.targets)
+    label = torch.from_numpy(data.class_row)
     unseen, seen = data.rows(VAL_UNSEEN), data.rows(VAL_SEEN)
     rows = np.concatenate([data.rows(TRAIN), unseen[::2]])
     start = torch.randn(len(data.class_names), clips.shape[1])
@@ -266,7 +275,7 @@ def train_classifier(data: Problem, is_plain: bool, seed: int) -> list[Epoch]:
         distances = -trained(clips[tested]).double().log_softmax(dim=1).numpy()
         loss = torch.nn.functional.cross_entropy(trained(clips[rows]), label[rows]).item()
     is_unseen = data.class_group == VAL_UNSEEN
-    scores = metrics.search_bias(distances, data.targets[tested], is_unseen)
+    scores = calibration.search_bias(distances, data.class_row[tested], is_unseen)
     return [(scores.hm, scores.zsl, loss)]
 
 
@@ -294,7 +303,7 @@ def _plain_classifier(
     return classifier
 
 
-def runs(data: Problem, method: str, arm: str, seed: int, device: str) -> list[Epoch]:
+def runs(data: LabelledClips, method: str, arm: str, seed: int, device: str) -> list[Epoch]:
     """Returns the epochs of one training."""
     if method == SOFTMAX:
         return train_classifier(data, arm == "plain", seed)
@@ -319,7 +328,7 @@ def read(path: Path) -> dict[tuple[str, str, int], dict[int, float]]:
 
 def train(options: argparse.Namespace) -> None:
     """Trains what is not in the output yet, and appends it."""
-    data, done = problem(), read(options.out)
+    data, done = labelled_clips(), read(options.out)
     for seed in range(*options.seeds):
         for arm in options.arms:
             if (options.method, arm, seed) in done:

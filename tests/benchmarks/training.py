@@ -19,8 +19,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from avca_pipeline.artifacts.split import TRAIN, VAL_SEEN, VAL_UNSEEN
-from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
-from avca_pipeline.evaluation.scoring import on_device, trial, validate
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
+from avca_pipeline.evaluation.scoring import evaluation_set, on_device, validate
 from avca_pipeline.models import Batch, Dims, avca
 from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.training.fit import train_epoch
@@ -33,7 +33,7 @@ EPOCH = 500
 SCORES = "scores on validation, once an epoch"
 
 
-def problem() -> Problem:
+def labelled_clips() -> LabelledClips:
     """Returns drawn features of as many clips and classes as UCF-GZSL has in stage 1."""
     generator = np.random.default_rng(0)
     partition = np.repeat(list(PARTITIONS), [clips for _, clips in PARTITIONS.values()])
@@ -43,11 +43,11 @@ def problem() -> Problem:
     )
     num_clips, num_classes = len(targets), targets.max() + 1
     text = generator.standard_normal((num_classes, TEXT_DIM)).astype(np.float32)
-    return Problem(
+    return LabelledClips(
         clip_ids=[str(row) for row in range(num_clips)],
         video=generator.random((num_clips, DIM), dtype=np.float32),
         audio=generator.random((num_clips, DIM), dtype=np.float32),
-        targets=targets,
+        class_row=targets,
         partition=partition,
         class_names=[str(label) for label in range(num_classes)],
         class_group=np.array([TRAIN if c < first[VAL_UNSEEN] else VAL_UNSEEN
@@ -64,9 +64,9 @@ class Triplets(Dataset):
     the clip.
     """
 
-    def __init__(self, data: Problem, rows: np.ndarray) -> None:
+    def __init__(self, data: LabelledClips, rows: np.ndarray) -> None:
         self.data, self.rows = data, rows
-        targets = data.targets[rows]
+        targets = data.class_row[rows]
         self.of_class = {label: rows[targets == label] for label in np.unique(targets)}
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Triplets(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
         data, positive = self.data, self.rows[index]
-        label = data.targets[positive]
+        label = data.class_row[positive]
         while np.random.choice(self.of_class[label]) == positive:
             pass
         other = np.random.choice([one for one in self.of_class if one != label])
@@ -82,14 +82,14 @@ class Triplets(Dataset):
         arrays = (
             torch.from_numpy(array)
             for row in (positive, negative)
-            for array in (data.video[row], data.audio[row], data.text[data.targets[row]])
+            for array in (data.video[row], data.audio[row], data.text[data.class_row[row]])
         )
         return *arrays, torch.tensor(positive)
 
 
-def loader(data: Problem, rows: np.ndarray, steps: int, batch: int) -> DataLoader:
+def loader(data: LabelledClips, rows: np.ndarray, steps: int, batch: int) -> DataLoader:
     """Returns class-balanced batches of `Triplets`."""
-    targets = data.targets[rows]
+    targets = data.class_row[rows]
     weights = 1 / np.bincount(targets)[targets]
     drawn = WeightedRandomSampler(weights.tolist(), steps * batch)
     return DataLoader(Triplets(data, rows), batch_size=batch, sampler=drawn)
@@ -100,14 +100,14 @@ class Contest:
 
     def __init__(self, device: str, steps: int) -> None:
         self.device, self.steps, self.settings = device, steps, avca.Settings()
-        self.data = problem()
+        self.data = labelled_clips()
         self.dims = Dims(video=DIM, audio=DIM, text=TEXT_DIM)
         scaling = learn_scaling("none", self.data, 1)
         self.clips = on_device(self.data, scaling, 1, device)
-        self.val = trial(self.data, self.clips, stage=1)
+        self.val = evaluation_set(self.data, self.clips, stage=1)
         self.rows = self.data.rows(TRAIN)
         self.val_rows = self.data.rows(VAL_SEEN, VAL_UNSEEN)
-        self.draw = sampler(self.rows, self.data.targets).draw
+        self.draw = sampler(self.rows, self.data.class_row).draw
         self.triplets = torch.Generator().manual_seed(0)
         self.network = avca.build(self.settings, self.dims).to(device)
         self.optimiser = Adam(avca.trainable(self.settings, self.network), 1e-3, 1e-5)

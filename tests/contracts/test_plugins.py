@@ -18,11 +18,11 @@ from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.media import Limits
-from avca_pipeline.models import Batch, Dims, Known
+from avca_pipeline.models import Batch, ClassKnowledge, Dims
 from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.registry import PluginSettings
 from avca_pipeline.training.fit import fit
-from tests.builders import problem
+from tests.builders import labelled_clips
 from tests.fasttext_model import train
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
@@ -48,8 +48,8 @@ CONTRACTS = {
     "text_embeddings": ("Settings", "inputs", "vectors", "describe"),
     "splits": ("Settings", "inputs", "build"),
     "models": (
-        "Settings", "build", "trainable", "steps", "prepared", "embed_clips", "embed_classes",
-        "distances",
+        "Settings", "build", "trainable", "steps", "adapt_to_classes", "embed_clips",
+        "embed_classes", "distances",
     ),
 }  # fmt: skip
 PLUGINS = [(folder, name) for folder in CONTRACTS for name in registry.names(folder)]
@@ -134,18 +134,18 @@ def batch(shift: int = 1) -> Batch:
     return Batch(video, audio, text, *negatives, text, torch.arange(NUM_CLIPS))
 
 
-def known_of(some: Batch) -> Known:
+def known_of(some: Batch) -> ClassKnowledge:
     """Returns every other class as an unseen one, and the clips of the others."""
     is_unseen = np.arange(NUM_CLIPS) % 2 == 1
     seen = torch.from_numpy(np.flatnonzero(~is_unseen))
-    return Known(some.class_text, is_unseen, some.video, some.audio, rows=seen, label=seen)
+    return ClassKnowledge(some.class_text, is_unseen, some.video, some.audio, rows=seen, label=seen)
 
 
 def ready_of(
     model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
 ) -> torch.nn.Module:
     """Returns the network ready to tell the eight classes apart."""
-    *_, ready = model[0].prepared(model[1], network.eval(), known_of(some))
+    *_, ready = model[0].adapt_to_classes(model[1], network.eval(), known_of(some))
     ready.eval()
     assert isinstance(ready, torch.nn.Module)
     return ready
@@ -183,7 +183,7 @@ def nearest(model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
         classes = module.embed_classes(settings, ready, some.class_text).numpy()
         distance = module.distances(settings, ready, clips, classes)
     assert clips.shape[1] == classes.shape[1]
-    for one in (distance.gzsl, *distance.of_bias):
+    for one in (distance.gzsl, *distance.for_calibration):
         assert one.shape == (NUM_CLIPS, NUM_CLIPS)
         assert np.isfinite(one).all()
     predicted: np.ndarray = distance.gzsl.argmin(axis=1)
@@ -277,7 +277,7 @@ def test_model_gets_ready_from_the_clips_it_may_use_alone(model: tuple[ModuleTyp
     found = []
     for one in (known, poisoned):
         torch.manual_seed(0)
-        *_, ready = module.prepared(settings, network, one)
+        *_, ready = module.adapt_to_classes(settings, network, one)
         with torch.no_grad():
             clips = module.embed_clips(settings, ready.eval(), some.video, some.audio).numpy()
             classes = module.embed_classes(settings, ready, some.class_text).numpy()
@@ -292,7 +292,7 @@ def test_model_does_not_notice_what_it_may_not_see(
 ) -> None:
     """Neither test clips nor the vectors of classes that no stage has seen."""
     module, settings = model
-    data = problem()
+    data = labelled_clips()
     data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
     settings = settings.model_copy(update={"batches_per_epoch": 2})
     rows = np.isin(data.partition, ("test_seen", "test_unseen"))

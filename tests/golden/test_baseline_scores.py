@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from avca_pipeline import registry
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation import accuracy, calibration
+from avca_pipeline.evaluation.distances import Distances
 from tests.conftest import shared_folder
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0}
@@ -40,10 +41,10 @@ class Case:
         self.clips, self.classes = np.concatenate(clips, 1), np.concatenate(classes, 1)
         self.dim, self.module = text.shape[1], registry.load("models", model)
 
-    def distances(self, **more: Any) -> metrics.Distances:
+    def distances(self, **more: Any) -> Distances:
         settings = self.module.Settings(embedding_dim=self.dim, **more)
         found = self.module.distances(settings, torch.nn.Module(), self.clips, self.classes)
-        assert isinstance(found, metrics.Distances)
+        assert isinstance(found, Distances)
         return found
 
 
@@ -59,8 +60,10 @@ def test_scores_and_the_mean_of_three_biases(golden: Golden, model: str) -> None
         if np.isnan(golden[f"{name}/{scored}/{SEARCHED}/hm"]):
             continue  # a class without clips, which ours leaves out
         case = Case(golden, name, model)
-        found = metrics.calibrate(case.distances(), case.targets, case.is_unseen)
-        own = metrics.calibrate(case.distances(averages_biases=False), case.targets, case.is_unseen)
+        found = calibration.calibrate(case.distances(), case.targets, case.is_unseen)
+        own = calibration.calibrate(
+            case.distances(averages_biases=False), case.targets, case.is_unseen
+        )
         for score in ("seen", "unseen", "hm", "zsl"):
             expected = golden[f"{name}/{scored}/{SEARCHED}/{score}"]
             np.testing.assert_allclose(getattr(found, score), expected, err_msg=score, **TOLERANCE)
@@ -74,8 +77,8 @@ def test_avgzslnet_from_validation_to_test(golden: Golden) -> None:
     protocols = sorted({key.split("/")[0] for key in golden if key.startswith("protocol_")})
     for protocol in protocols:
         val, test = (Case(golden, f"{protocol}/{part}", "avgzslnet") for part in ("val", "test"))
-        bias = metrics.calibrate(val.distances(), val.targets, val.is_unseen).bias
-        found = metrics.evaluate(test.distances().gzsl, test.targets, test.is_unseen, bias)
+        bias = calibration.calibrate(val.distances(), val.targets, val.is_unseen).bias
+        found = accuracy.evaluate(test.distances().gzsl, test.targets, test.is_unseen, bias)
         for score in ("seen", "unseen", "hm", "zsl"):
             expected = golden[f"{protocol}/avgzslnet/L2Loss/test/both/{score}"]
             np.testing.assert_allclose(getattr(found, score), expected, err_msg=score, **TOLERANCE)

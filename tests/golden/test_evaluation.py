@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation import accuracy, calibration
+from avca_pipeline.evaluation.distances import chosen_by_attention, euclidean_distances
 from tests.conftest import shared_folder
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0}
@@ -65,18 +66,18 @@ class Case:
         if mode == "cjme_both":
             attention = self.golden[f"{self.case}/cjme_attention"][self.listed]
             modalities = [self.distances(one, loss) for one in MODALITIES]
-            return metrics.chosen_by_attention(*modalities, attention)
+            return chosen_by_attention(*modalities, attention)
         clips = self.golden[f"{self.case}/{MODALITIES[mode]}"] if clips is None else clips
-        distance = metrics.distances(clips[self.listed], self.golden[f"{self.case}/t_p"])
+        distance = euclidean_distances(clips[self.listed], self.golden[f"{self.case}/t_p"])
         return distance ** POWERS[loss]
 
-    def search(self, distance: np.ndarray) -> metrics.GzslScores:
-        return metrics.search_bias(distance, self.targets, self.is_unseen, skip_empty=False)
+    def search(self, distance: np.ndarray) -> accuracy.GzslScores:
+        return calibration.search_bias(distance, self.targets, self.is_unseen, skip_empty=False)
 
-    def evaluate(self, distance: np.ndarray, bias: float) -> metrics.GzslScores:
-        return metrics.evaluate(distance, self.targets, self.is_unseen, bias, skip_empty=False)
+    def evaluate(self, distance: np.ndarray, bias: float) -> accuracy.GzslScores:
+        return accuracy.evaluate(distance, self.targets, self.is_unseen, bias, skip_empty=False)
 
-    def assert_scores(self, prefix: str, found: metrics.GzslScores) -> None:
+    def assert_scores(self, prefix: str, found: accuracy.GzslScores) -> None:
         for name in ("seen", "unseen", "hm", "zsl"):
             stored = self.golden[f"{prefix}/{name}"]
             np.testing.assert_allclose(getattr(found, name), stored, err_msg=name, **TOLERANCE)
@@ -158,7 +159,7 @@ def test_bias_is_chosen_on_validation_and_used_on_test(
         of_val = {mode: val.distances(scored(mode), loss) for mode in modes}
         for mode, distance in of_val.items():
             val.assert_scores(f"{prefix}/val/{mode}", val.search(distance))
-        bias = metrics.search_common_bias(
+        bias = calibration.search_common_bias(
             of_val.values(), val.targets, val.is_unseen, skip_empty=False
         )
         for mode in modes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation import accuracy
 from avca_pipeline.models import Dims, fvaegan
 from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.nn.softmax import fit_softmax
@@ -98,7 +98,7 @@ def test_classifiers(golden: Golden, which: str) -> None:
     ):
         with torch.no_grad():
             distance = -classifier(clips).numpy()
-        reached.append(metrics.evaluate(distance, targets, is_unseen, bias=0.0))
+        reached.append(accuracy.evaluate(distance, targets, is_unseen, bias=0.0))
     np.testing.assert_allclose(
         classifier.weight.detach().numpy(), golden[f"cls/{which}/weight"], atol=1e-9
     )

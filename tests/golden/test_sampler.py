@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avca_pipeline.artifacts.split import TRAIN
-from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.evaluation.scoring import DeviceClips, on_device
 from avca_pipeline.text_embeddings import precomputed
 from avca_pipeline.training.triplets import sampler
@@ -85,18 +85,18 @@ def test_a_clip_has_the_vector_of_its_own_class(golden: Golden, toy: str) -> Non
 def one_vector_each(classes: np.ndarray, targets: np.ndarray) -> DeviceClips:
     """Returns clips of which class number ``n`` has the ``n``-th unit vector."""
     features = np.zeros((len(targets), 1), np.float32)
-    problem = Problem(
+    labelled = LabelledClips(
         clip_ids=[str(row) for row in range(len(targets))],
         video=features,
         audio=features,
-        targets=np.searchsorted(classes, targets),
+        class_row=np.searchsorted(classes, targets),
         partition=np.full(len(targets), TRAIN),
         class_names=[f"{label:03}" for label in classes],
         class_group=np.full(len(classes), TRAIN),
         text=np.eye(len(classes), dtype=np.float32),
         num_missing={},
     )
-    return on_device(problem, learn_scaling("none", problem, 1), 1, "cpu")
+    return on_device(labelled, learn_scaling("none", labelled, 1), 1, "cpu")
 
 
 def official(dataset: str) -> tuple[list[str], dict[str, Path]]:

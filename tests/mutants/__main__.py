@@ -1,6 +1,6 @@
 """Plants small changes in modules one at a time and lists those that no test notices.
 
-``make mutants`` runs it; ``make mutants MODULE=metrics`` for one entry of ``modules.toml``. mutmut
+``make mutants`` runs it; ``make mutants MODULE=accuracy`` for one entry of ``modules.toml``. mutmut
 makes the changes and runs the tests; here stand which tests belong to which module, which share of
 a large module is tried, and which survivors are known to be equivalent to the original.
 """

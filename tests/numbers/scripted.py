@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.models import Batch, Dims, Known, ModelSettings
+from avca_pipeline.evaluation.distances import Distances
+from avca_pipeline.models import Batch, ClassKnowledge, Dims, ModelSettings
 
 FAR = 100.0  # no bias makes up for it
 
@@ -35,7 +35,7 @@ class Scripted:
 
     Attributes:
         script: the classes that are recognised, as digits, each time that distances are asked for.
-        readied: what `prepared` gives for a network; without it, the network itself.
+        readied: what `adapt_to_classes` gives for a network; without it, the network itself.
         unseen: classes that are taken for each other if they are not recognised; so are all
             others.
     """
@@ -46,7 +46,7 @@ class Scripted:
     batches: list[Batch] = field(default_factory=list)
     modes: set[tuple[str, bool]] = field(default_factory=set)
     embedded: list[int] = field(default_factory=list)
-    known: list[Known] = field(default_factory=list)
+    known: list[ClassKnowledge] = field(default_factory=list)
     num_asked: int = 0
 
     def build(self, settings: ModelSettings, dims: Dims) -> Network:
@@ -64,10 +64,10 @@ class Scripted:
         for part in (2.0, 3.0):
             yield {"total": network.weight.sum(), "part": torch.tensor(part)}
 
-    def prepared(
-        self, settings: ModelSettings, network: Network, known: Known
+    def adapt_to_classes(
+        self, settings: ModelSettings, network: Network, known: ClassKnowledge
     ) -> Iterator[Network]:
-        self.modes.add(("prepared", network.training))
+        self.modes.add(("adapt_to_classes", network.training))
         self.known.append(known)
         yield from [network] if self.readied is None else self.readied(network)
 
@@ -87,7 +87,7 @@ class Scripted:
 
     def distances(
         self, settings: ModelSettings, network: Network, clips: np.ndarray, classes: np.ndarray
-    ) -> metrics.Distances:
+    ) -> Distances:
         answers = network.answers
         if answers is None:
             answers = self.script[self.num_asked]
@@ -98,4 +98,4 @@ class Scripted:
             own = str(int(value))
             alike = [n for n in names if n != own and (n in self.unseen) == (own in self.unseen)]
             distance[row, names.index(own if own in answers else alike[0])] = 0.0
-        return metrics.Distances(distance)
+        return Distances(distance)

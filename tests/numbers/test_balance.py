@@ -38,7 +38,13 @@ def extracted(kept: str, **rejected: str) -> Extracted:
 def steps(rows: list[FetchedClip], **of_backbone: Extracted) -> dict[str, tuple[Any, ...]]:
     found = Coverage("mine", LISTED, rows, of_backbone).steps()
     return {
-        step.name: (step.num_in, step.num_kept, step.num_rejected, step.num_astray, step.adds_up)
+        step.name: (
+            step.num_in,
+            step.num_kept,
+            step.num_rejected,
+            step.num_unaccounted,
+            step.adds_up,
+        )
         for step in found
     }
 

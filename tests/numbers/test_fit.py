@@ -10,11 +10,16 @@ import pytest
 import torch
 
 from avca_pipeline.evaluation import scoring
-from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
-from avca_pipeline.evaluation.scoring import best_on_test, on_device, outcome, trial
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
+from avca_pipeline.evaluation.scoring import (
+    choose_epoch_on_test,
+    evaluation_set,
+    on_device,
+    predict,
+)
 from avca_pipeline.models import ModelSettings
-from avca_pipeline.training.fit import Fitted, fit
-from tests.builders import numbered_problem
+from avca_pipeline.training.fit import TrainingResult, fit
+from tests.builders import numbered_clips
 from tests.numbers.scripted import Network, Scripted
 
 # Of the six classes 0, 1 and 2 are trained on in stage 1, 3 and 4 in stage 2, 5 in none.
@@ -25,12 +30,12 @@ TRAINED_ON = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
 
 
 @pytest.fixture
-def data() -> Problem:
+def data() -> LabelledClips:
     """Clips that say who they are, see `Scripted`."""
-    return numbered_problem()
+    return numbered_clips()
 
 
-def fitted(data: Problem, method: Scripted, stage: int = 1, **changes: Any) -> Fitted:
+def fitted(data: LabelledClips, method: Scripted, stage: int = 1, **changes: Any) -> TrainingResult:
     settings = SETTINGS.model_copy(update={"epochs": len(method.script), **changes})
     return fit(
         method, settings, data, learn_scaling("none", data, stage),
@@ -38,12 +43,14 @@ def fitted(data: Problem, method: Scripted, stage: int = 1, **changes: Any) -> F
     )  # type: ignore[arg-type]  # fmt: skip
 
 
-def rows_in(data: Problem, *partitions: str) -> set[int]:
+def rows_in(data: LabelledClips, *partitions: str) -> set[int]:
     return {row for row, name in enumerate(data.partition) if name in partitions}
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-def test_a_stage_trains_on_its_partitions_and_on_nothing_else(data: Problem, stage: int) -> None:
+def test_a_stage_trains_on_its_partitions_and_on_nothing_else(
+    data: LabelledClips, stage: int
+) -> None:
     method = Scripted(["0"])
     fitted(data, method, stage, batches_per_epoch=80, batch_size=8)
     everything = data.only(*TRAINED_ON[2])  # what a row counts in
@@ -66,18 +73,19 @@ def test_a_stage_trains_on_its_partitions_and_on_nothing_else(data: Problem, sta
         assert torch.equal(batch.class_text[batch.label], batch.text)
 
 
-def test_networks_train_in_steps_and_nowhere_else(data: Problem) -> None:
+def test_networks_train_in_steps_and_nowhere_else(data: LabelledClips) -> None:
     method = Scripted(["0", "1"])
     fitted(data, method)
     assert method.modes == {
-        ("steps", True), ("prepared", False), ("embed_clips", False), ("embed_classes", False)
+        ("steps", True), ("adapt_to_classes", False), ("embed_clips", False),
+        ("embed_classes", False),
     }  # fmt: skip
     assert (method.dims.video, method.dims.audio, method.dims.text) == (12, 12, 10)
 
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_validation_is_of_stage_1_in_both_stages(
-    data: Problem, stage: int, monkeypatch: pytest.MonkeyPatch
+    data: LabelledClips, stage: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "EMBED_CLIPS_AT_ONCE", 5)  # parts come in order
     method = Scripted(["0"])
@@ -93,21 +101,21 @@ def test_validation_is_of_stage_1_in_both_stages(
     assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
 
 
-def test_a_test_knows_what_stage_2_has_trained_on(data: Problem) -> None:
+def test_a_test_knows_what_stage_2_has_trained_on(data: LabelledClips) -> None:
     method, network = Scripted(["012345"], unseen="5"), Network()
     clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
-    test = trial(data, clips, stage=2)
-    outcome(method, SETTINGS, network, clips, test)  # type: ignore[arg-type]
+    test = evaluation_set(data, clips, stage=2)
+    predict(method, SETTINGS, network, clips, test)  # type: ignore[arg-type]
     assert method.embedded == sorted(rows_in(data, "test_seen", "test_unseen"))
     (known,) = method.known
     assert known.text[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert known.is_unseen.tolist() == [False] * 5 + [True]
     assert set(known.video[known.rows, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
     assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
-    assert test.targets.tolist() == data.targets[sorted(method.embedded)].tolist()
+    assert test.column.tolist() == data.class_row[sorted(method.embedded)].tolist()
 
 
-def test_the_last_of_what_getting_ready_gives_is_asked(data: Problem) -> None:
+def test_the_last_of_what_getting_ready_gives_is_asked(data: LabelledClips) -> None:
     method = Scripted(readied=lambda network: [Network("5"), Network("0"), Network("034")])
     found = fitted(data, replace(method, script=["never asked"]))
     assert [epoch["val"]["seen"] for epoch in found.history] == pytest.approx([1 / 3])
@@ -123,7 +131,7 @@ def weights(state: dict[str, torch.Tensor]) -> float:
     return state["weight"].item()
 
 
-def test_the_learning_rate_follows_hm(data: Problem) -> None:
+def test_the_learning_rate_follows_hm(data: LabelledClips) -> None:
     found = fitted(data, Scripted(SCRIPT))
     assert [epoch["learning_rate"] for epoch in found.history] == pytest.approx(RATES)
     assert [epoch["val"]["hm"] for epoch in found.history] == pytest.approx(
@@ -135,7 +143,7 @@ def test_the_learning_rate_follows_hm(data: Problem) -> None:
     assert [epoch["epoch"] for epoch in found.history] == [0, 1, 2, 3, 4]
 
 
-def test_the_first_of_equal_epochs_is_the_best_and_its_state_is_kept(data: Problem) -> None:
+def test_the_first_of_equal_epochs_is_the_best_and_its_state_is_kept(data: LabelledClips) -> None:
     """Three batches with two optimiser steps each are an epoch."""
     found = fitted(data, Scripted(SCRIPT))
     assert found.best_epoch == 2
@@ -144,14 +152,14 @@ def test_the_first_of_equal_epochs_is_the_best_and_its_state_is_kept(data: Probl
     assert found.states == []
 
 
-def test_of_epochs_that_are_all_wrong_the_first_is_the_best(data: Problem) -> None:
+def test_of_epochs_that_are_all_wrong_the_first_is_the_best(data: LabelledClips) -> None:
     found = fitted(data, Scripted(["", "", ""]))
     assert found.best_epoch == 0
     # An HM of 0 is no rise above 0.
     assert [epoch["learning_rate"] for epoch in found.history] == pytest.approx([0.1, 0.1, 0.01])
 
 
-def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: Problem) -> None:
+def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: LabelledClips) -> None:
     found = fitted(data, Scripted(SCRIPT), stage=2, chosen_on_test=True)
     assert [weights(state) for state in found.states] == pytest.approx(
         [-6 * sum(RATES[: epoch + 1]) for epoch in range(5)], abs=1e-5
@@ -160,7 +168,7 @@ def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: Problem) -> N
 
 @pytest.mark.parametrize(("decay", "beta1"), [(0.0, 0.9), (8.0, 0.9), (8.0, 0.5), (0.5, 0.0)])
 def test_steps_are_adam_s_with_decay_and_momentum(
-    data: Problem, decay: float, beta1: float
+    data: LabelledClips, decay: float, beta1: float
 ) -> None:
     """Kingma and Ba's rule, worked out for the one parameter; its loss has the gradient 1."""
     weight = mean = square = 0.0
@@ -174,7 +182,7 @@ def test_steps_are_adam_s_with_decay_and_momentum(
     assert weights(found.last_state) == pytest.approx(weight, abs=1e-5)
 
 
-def test_losses_are_means_over_batches_of_sums_over_steps(data: Problem) -> None:
+def test_losses_are_means_over_batches_of_sums_over_steps(data: LabelledClips) -> None:
     found = fitted(data, Scripted(["0"]))
     before_each_step = [-0.1 * step for step in range(6)]
     assert found.history[0]["losses"] == pytest.approx(
@@ -182,7 +190,7 @@ def test_losses_are_means_over_batches_of_sums_over_steps(data: Problem) -> None
     )
 
 
-def chosen(data: Problem, readied: list[list[str]]) -> tuple[int, Any, Any]:
+def chosen(data: LabelledClips, readied: list[list[str]]) -> tuple[int, Any, Any]:
     """Returns the choice among states whose getting ready gives these answers."""
     method = Scripted(
         readied=lambda network: [Network(answers) for answers in readied[int(network.weight)]],
@@ -190,40 +198,40 @@ def chosen(data: Problem, readied: list[list[str]]) -> tuple[int, Any, Any]:
     )
     groups = np.array(["train"] * 4 + ["test_unseen"] * 2)
     partition = np.where(data.partition == "val_unseen", "val_seen", data.partition)
-    partition = np.where(data.targets >= 4, "test_unseen", partition)
+    partition = np.where(data.class_row >= 4, "test_unseen", partition)
     data = replace(data, class_group=groups, partition=partition)
     clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
     states = [Network(weight=float(number)).state_dict() for number in range(len(readied))]
-    test = trial(data, clips, stage=2)
-    found = best_on_test(method, SETTINGS, Network(), states, clips, test)  # type: ignore[arg-type]
+    test = evaluation_set(data, clips, stage=2)
+    found = choose_epoch_on_test(method, SETTINGS, Network(), states, clips, test)  # type: ignore[arg-type]
     assert ("embed_clips", True) not in method.modes  # whatever getting ready leaves behind
     return found
 
 
-def test_of_epochs_chosen_on_the_test_the_first_best_hm_wins(data: Problem) -> None:
+def test_of_epochs_chosen_on_the_test_the_first_best_hm_wins(data: LabelledClips) -> None:
     epoch, _, reached = chosen(data, [["04"], ["0145"], ["01234"], ["0145"]])
     assert (epoch, reached.seen, reached.unseen) == (1, 1 / 2, 1.0)
     assert reached.hm == pytest.approx(2 / 3)
     assert reached.bias == 0.0
 
 
-def test_while_getting_ready_hm_and_zsl_have_epochs_of_their_own(data: Problem) -> None:
+def test_while_getting_ready_hm_and_zsl_have_epochs_of_their_own(data: LabelledClips) -> None:
     """Of equal ones HM has the last and ZSL the first."""
     epoch, found, reached = chosen(data, [["0", "0145", "01234", "5"]])
     assert (epoch, reached.seen, reached.unseen) == (0, 1.0, 1 / 2)
     assert reached.zsl == 1.0
     assert reached.zsl_per_class[4:].tolist() == [1.0, 1.0]
     assert found.distances.gzsl.argmin(axis=1).tolist() == [
-        label if str(label) in "01234" else 4 for label in data.targets[found_rows(data)]
+        label if str(label) in "01234" else 4 for label in data.class_row[found_rows(data)]
     ]
     _, _, reached = chosen(data, [["04", "05"]])
     assert reached.zsl_per_class[4:].tolist() == [1.0, 0.0]
 
 
-def found_rows(data: Problem) -> list[int]:
+def found_rows(data: LabelledClips) -> list[int]:
     """Returns the test clips of `chosen`: all of the last two classes are in it."""
     return [
         row
-        for row, (partition, label) in enumerate(zip(data.partition, data.targets, strict=True))
+        for row, (partition, label) in enumerate(zip(data.partition, data.class_row, strict=True))
         if label >= 4 or partition == "test_seen"
     ]

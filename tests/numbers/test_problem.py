@@ -9,7 +9,7 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation.labelled_clips import Problem, assemble, learn_scaling
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, join_clips, learn_scaling
 
 SPLIT = [
     SplitClip(*line.split())
@@ -30,12 +30,12 @@ def table(clips: str, sign: float) -> Features:
 
 def test_clips_and_classes_are_joined_by_name() -> None:
     """Features of no clip of the split, and vectors of no class of it, are left out."""
-    found = assemble(SPLIT, table("865431209", 1.0), table("123456790", -1.0), VECTORS)
+    found = join_clips(SPLIT, table("865431209", 1.0), table("123456790", -1.0), VECTORS)
     assert found.clip_ids == ["c1", "c2", "c3", "c4", "c5", "c6"]
     assert found.video[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
     assert found.audio[:, 0].tolist() == [-1, -2, -3, -4, -5, -6]
     assert list(found.class_names) == ["a", "b", "c", "d", "e"]
-    assert found.targets.tolist() == [1, 1, 0, 3, 3, 2]
+    assert found.class_row.tolist() == [1, 1, 0, 3, 3, 2]
     assert found.partition.tolist() == [
         "train", "val_seen", "train", "val_unseen", "test_seen", "test_unseen"
     ]  # fmt: skip
@@ -58,18 +58,18 @@ def test_a_partition_that_lost_all_its_clips_is_named(
     whole = "12345678"
     kept = "".join(digit for digit in whole if digit not in without)
     pair = [table(whole, 1.0), table(whole, -1.0)]
-    assemble(SPLIT, *pair, VECTORS)
+    join_clips(SPLIT, *pair, VECTORS)
     pair[modality] = table(kept, 1.0)
     with pytest.raises(PipelineError, match=rf"partition {partition}: none of its clips has both"):
-        assemble(SPLIT, *pair, VECTORS)
+        join_clips(SPLIT, *pair, VECTORS)
 
 
-def many(num_clips: int) -> Problem:
+def many(num_clips: int) -> LabelledClips:
     generator = np.random.default_rng(0)
-    return Problem(
+    return LabelledClips(
         clip_ids=[], video=generator.normal(5, 3, (num_clips, 3)).astype(np.float32),
         audio=generator.normal(-1, 0.1, (num_clips, 2)).astype(np.float32),
-        targets=np.zeros(num_clips, int),
+        class_row=np.zeros(num_clips, int),
         partition=np.where(np.arange(num_clips) % 2, "test_seen", "train"),
         class_names=[], class_group=np.array([]), text=np.zeros((0, 1)), num_missing={},
     )  # fmt: skip

@@ -11,9 +11,9 @@ import torch
 
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation import metrics
-from avca_pipeline.evaluation.labelled_clips import assemble, learn_scaling
-from avca_pipeline.evaluation.scoring import on_device, outcome, trial
+from avca_pipeline.evaluation import accuracy
+from avca_pipeline.evaluation.labelled_clips import join_clips, learn_scaling
+from avca_pipeline.evaluation.scoring import evaluation_set, on_device, predict
 from avca_pipeline.models import Batch, Dims, fvaegan
 from avca_pipeline.stages import evaluate, report, select, train
 from tests.builders import World
@@ -73,22 +73,22 @@ def test_every_epoch_is_kept_and_the_scores_say_how_they_were_chosen(folder: Pat
 
 
 def test_no_epoch_does_better(folder: Path) -> None:
-    problem = assemble(
+    labelled = join_clips(
         split.read(folder / "split"),
         features.read(folder / "video"),
         features.read(folder / "audio"),
         labels.read(folder / "labels"),
     )
-    clips = on_device(problem, learn_scaling("none", problem, 2), 2, "cpu")
-    test = trial(problem, clips, stage=2)
+    clips = on_device(labelled, learn_scaling("none", labelled, 2), 2, "cpu")
+    test = evaluation_set(labelled, clips, stage=2)
     found = scores.read(folder / "scores.json")
-    network = fvaegan.build(SETTINGS, Dims(World.dim, World.dim, problem.text.shape[1]))
+    network = fvaegan.build(SETTINGS, Dims(World.dim, World.dim, labelled.text.shape[1]))
     reached = []
     for state in checkpoint.read(folder / "stage2.pt")["states"]:
         network.load_state_dict(state)
-        distances = outcome(fvaegan, SETTINGS, network, clips, test).distances
-        one = metrics.evaluate(
-            distances.gzsl, test.targets, test.known.is_unseen, 0.0, zsl=distances.zsl
+        distances = predict(fvaegan, SETTINGS, network, clips, test).distances
+        one = accuracy.evaluate(
+            distances.gzsl, test.column, test.known.is_unseen, 0.0, zsl=distances.zsl
         )
         reached.append((one.hm, one.zsl))
     assert found["scores"]["hm"] >= np.max([hm for hm, _ in reached])

@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import FormatError
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation import accuracy
 from avca_pipeline.leakage.checks import Audited, audit
 from avca_pipeline.reporting.figures import embedding_plot
 from avca_pipeline.splits import Built
@@ -343,7 +343,7 @@ def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
     content = {
         "run": identity,
         "scores": {"seen": seen, "unseen": 0.4, "hm": 0.5, "zsl": 0.8},
-        "chance": vars(metrics.chance(2, 2)),
+        "chance": vars(accuracy.chance(2, 2)),
         "bias": 0.6,
         "selection": chosen,
         "per_class": [_class(name) for name in classes],

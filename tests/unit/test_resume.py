@@ -18,8 +18,8 @@ from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.stages import VERSIONS, train
 from avca_pipeline.training import fit as fitting
-from avca_pipeline.training.fit import Fitted, fit
-from tests.builders import World, problem
+from avca_pipeline.training.fit import TrainingResult, fit
+from tests.builders import World, labelled_clips
 
 EPOCHS = 4
 SMALL: dict[str, Any] = {
@@ -69,9 +69,9 @@ def settings_of(plugin: ModuleType, **more: Any) -> Any:
 
 def fitted(
     name: str, resume: Path | None = None, fingerprint: str = "the same", **more: Any
-) -> Fitted:
+) -> TrainingResult:
     """Trains a model on data without negative numbers, which f-VAEGAN cannot make."""
-    plugin, data = registry.load("models", name), problem()
+    plugin, data = registry.load("models", name), labelled_clips()
     data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
     settings = settings_of(plugin, **more)
     return fit(
@@ -81,7 +81,7 @@ def fitted(
     )  # fmt: skip
 
 
-def assert_same(first: Fitted, second: Fitted) -> None:
+def assert_same(first: TrainingResult, second: TrainingResult) -> None:
     for one, other in zip(first.history, second.history, strict=True):
         assert {**one, "duration_s": 0} == {**other, "duration_s": 0}
     assert first.best_epoch == second.best_epoch

@@ -12,13 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation.labelled_clips import Problem, learn_scaling
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.evaluation.scoring import on_device
 from avca_pipeline.models import Dims, avca
 from avca_pipeline.nn.optimiser import Adam, Plateau
-from avca_pipeline.training.fit import Fitted, fit, train_epoch
+from avca_pipeline.training.fit import TrainingResult, fit, train_epoch
 from avca_pipeline.training.triplets import sampler
-from tests.builders import problem
+from tests.builders import labelled_clips
 
 SETTINGS = avca.Settings(
     epochs=4,
@@ -34,8 +34,8 @@ SETTINGS = avca.Settings(
 
 
 def trained(
-    data: Problem, stage: int = 1, epochs: int = 4, resume: Path | None = None, seed: int = 3
-) -> Fitted:
+    data: LabelledClips, stage: int = 1, epochs: int = 4, resume: Path | None = None, seed: int = 3
+) -> TrainingResult:
     scaling = learn_scaling("standard", data, stage)
     return fit(
         avca, SETTINGS, data, scaling, stage=stage, epochs=epochs, seed=seed, device="cpu",
@@ -43,7 +43,7 @@ def trained(
     )  # fmt: skip
 
 
-def same(first: Fitted, second: Fitted) -> bool:
+def same(first: TrainingResult, second: TrainingResult) -> bool:
     strip = [[{**e, "duration_s": 0} for e in fitted.history] for fitted in (first, second)]
     return strip[0] == strip[1] and all(
         torch.equal(first.last_state[name], second.last_state[name])
@@ -103,10 +103,10 @@ def test_adam_is_torch_s() -> None:
 
 
 def test_the_seed_decides_every_bit() -> None:
-    first = trained(problem(), epochs=2)
+    first = trained(labelled_clips(), epochs=2)
     torch.rand(7)  # whatever was drawn before
-    assert same(first, trained(problem(), epochs=2))
-    assert not same(first, trained(problem(), epochs=2, seed=4))
+    assert same(first, trained(labelled_clips(), epochs=2))
+    assert not same(first, trained(labelled_clips(), epochs=2, seed=4))
 
 
 class HostReads(TorchDispatchMode):
@@ -127,7 +127,7 @@ class HostReads(TorchDispatchMode):
 
 
 def test_an_epoch_does_not_wait_for_the_device() -> None:
-    data = problem()
+    data = labelled_clips()
     clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
     network = avca.build(SETTINGS, Dims(video=12, audio=12, text=10))
     optimiser = Adam(avca.trainable(SETTINGS, network), 0.01, 0.1)
@@ -141,7 +141,7 @@ def test_an_epoch_does_not_wait_for_the_device() -> None:
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
-    data, resume = problem(), tmp_path / "resume.pt"
+    data, resume = labelled_clips(), tmp_path / "resume.pt"
     whole = trained(data)
     half = trained(data, epochs=2, resume=resume)
     assert len(half.history) == 2
@@ -152,11 +152,11 @@ def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
 
 
 def test_scaling_is_learned_from_training_clips() -> None:
-    data = problem()
+    data = labelled_clips()
     scaling = learn_scaling("standard", data, stage=1)
     training = scaling.video(data.video[data.partition == TRAIN])
     np.testing.assert_allclose(training.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(training.std(axis=0), 1, atol=1e-4)
-    constant = Problem(**{**vars(data), "audio": np.ones_like(data.audio)})
+    constant = LabelledClips(**{**vars(data), "audio": np.ones_like(data.audio)})
     assert not learn_scaling("standard", constant, 1).audio(constant.audio).any()
     np.testing.assert_array_equal(learn_scaling("none", data, 1).video(data.video), data.video)

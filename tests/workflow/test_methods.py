@@ -21,7 +21,7 @@ METHODS = [*registry.names("models"), "ninth"]
 NINTH = '''"""A ninth method: mean squared error."""
 
 from avca_pipeline.models._compatibility import ConcatenatingSettings, concatenated, embed_clips
-from avca_pipeline.models.defaults import distances, embed_classes, prepared, trainable
+from avca_pipeline.models.defaults import distances, embed_classes, adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation import accuracy
 
 
 @settings(max_examples=100, deadline=None)
@@ -18,7 +18,7 @@ def test_scores_are_the_definition_s(seed: int, num_classes: int, num_clips: int
     targets = generator.integers(0, num_classes, num_clips)
     is_unseen = generator.random(num_classes) < 0.5
     for bias in (-0.5, 0.0, 0.25, 1.0):
-        found = metrics.evaluate(distance, targets, is_unseen, bias)
+        found = accuracy.evaluate(distance, targets, is_unseen, bias)
         predicted = (distance + bias * ~is_unseen).argmin(axis=1)
         among_unseen = np.where(is_unseen, distance, np.inf).argmin(axis=1)
         for label in range(num_classes):

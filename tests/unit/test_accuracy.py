@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avca_pipeline.evaluation import metrics
+from avca_pipeline.evaluation import accuracy, calibration
+from avca_pipeline.evaluation.distances import Distances, chosen_by_attention, euclidean_distances
 
 # Two seen classes (0, 1), two unseen ones (2, 3); clips 0 and 1 of class 0, then one of each.
 TARGETS = np.array([0, 0, 1, 2, 3])
@@ -22,7 +23,7 @@ DISTANCE = np.array(
 
 
 def test_scores_without_bias() -> None:
-    found = metrics.evaluate(DISTANCE, TARGETS, IS_UNSEEN, bias=0.0)
+    found = accuracy.evaluate(DISTANCE, TARGETS, IS_UNSEEN, bias=0.0)
     assert found.seen == pytest.approx((1 / 2 + 1) / 2)
     assert found.unseen == 0.0
     assert found.hm == 0.0
@@ -32,41 +33,41 @@ def test_scores_without_bias() -> None:
 
 
 def test_bias_pushes_seen_classes_away() -> None:
-    found = metrics.evaluate(DISTANCE, TARGETS, IS_UNSEEN, bias=0.6)
+    found = accuracy.evaluate(DISTANCE, TARGETS, IS_UNSEEN, bias=0.6)
     assert found.unseen == pytest.approx(0.5)
     assert found.seen == pytest.approx(0.75)
     assert found.zsl == pytest.approx(0.5)
 
 
 def test_search_takes_the_first_of_equal_biases() -> None:
-    found = metrics.search_bias(DISTANCE, TARGETS, IS_UNSEEN, biases=[0.0, 0.6, 0.7])
+    found = calibration.search_bias(DISTANCE, TARGETS, IS_UNSEEN, biases=[0.0, 0.6, 0.7])
     assert found.bias == 0.6
 
 
 def test_ties_go_to_the_first_class() -> None:
-    found = metrics.evaluate(np.zeros((2, 2)), np.array([0, 1]), np.array([False, True]), 0.0)
+    found = accuracy.evaluate(np.zeros((2, 2)), np.array([0, 1]), np.array([False, True]), 0.0)
     assert (found.seen, found.unseen) == (1.0, 0.0)
 
 
 def test_class_without_clips_is_left_out_or_poisons() -> None:
     targets = np.array([0, 0, 1, 2, 2])
-    kept = metrics.evaluate(DISTANCE, targets, IS_UNSEEN, 0.0)
+    kept = accuracy.evaluate(DISTANCE, targets, IS_UNSEEN, 0.0)
     assert np.isfinite([kept.seen, kept.unseen, kept.hm, kept.zsl]).all()
-    published = metrics.evaluate(DISTANCE, targets, IS_UNSEEN, 0.0, skip_empty=False)
+    published = accuracy.evaluate(DISTANCE, targets, IS_UNSEEN, 0.0, skip_empty=False)
     assert np.isnan([published.unseen, published.hm, published.zsl]).all()
 
 
 def test_attention_chooses_the_modality_of_each_clip() -> None:
     audio, video = np.zeros((3, 2)), np.ones((3, 2))
-    found = metrics.chosen_by_attention(audio, video, np.array([[0.4], [0.5], [1.0]]))
+    found = chosen_by_attention(audio, video, np.array([[0.4], [0.5], [1.0]]))
     np.testing.assert_array_equal(found, [[0, 0], [1, 1], [1, 1]])
 
 
 def test_common_bias_is_the_mean() -> None:
     several = [DISTANCE, 2 * DISTANCE]
-    alone = [metrics.search_bias(one, TARGETS, IS_UNSEEN).bias for one in several]
+    alone = [calibration.search_bias(one, TARGETS, IS_UNSEEN).bias for one in several]
     assert len(set(alone)) == 2
-    found = metrics.search_common_bias(several, TARGETS, IS_UNSEEN)
+    found = calibration.search_common_bias(several, TARGETS, IS_UNSEEN)
     assert found == pytest.approx(np.mean(alone))
 
 
@@ -75,23 +76,23 @@ def test_chance_of_hm_is_the_best_that_guessing_reaches() -> None:
     share = np.linspace(0.0, 1.0, 100_001)
     seen, unseen = share / num_seen, (1 - share) / num_unseen
     best = (2 * seen * unseen / (seen + unseen)).max()
-    assert metrics.chance(num_seen, num_unseen).hm == pytest.approx(best, rel=1e-6)
-    assert metrics.chance(num_seen, num_unseen).zsl == 0.25
+    assert accuracy.chance(num_seen, num_unseen).hm == pytest.approx(best, rel=1e-6)
+    assert accuracy.chance(num_seen, num_unseen).zsl == 0.25
 
 
 def test_distances_are_exact_for_nearly_equal_rows() -> None:
     clips = np.array([[1e4, 1.0]], np.float32)
     classes = np.array([[1e4, 1.0], [1e4, 1.0 + 2**-20]], np.float32)
-    np.testing.assert_array_equal(metrics.distances(clips, classes), [[0.0, 2**-20]])
+    np.testing.assert_array_equal(euclidean_distances(clips, classes), [[0.0, 2**-20]])
 
 
 def test_other_distances_among_unseen_classes_decide_zsl_alone() -> None:
     generator = np.random.default_rng(0)
     gzsl, zsl = generator.random((2, 40, 6))
     targets, is_unseen = np.arange(40) % 6, np.arange(6) >= 3
-    plain = metrics.evaluate(gzsl, targets, is_unseen, 0.1)
-    both = metrics.evaluate(gzsl, targets, is_unseen, 0.1, zsl=zsl)
-    alone = metrics.evaluate(zsl, targets, is_unseen, 0.1)
+    plain = accuracy.evaluate(gzsl, targets, is_unseen, 0.1)
+    both = accuracy.evaluate(gzsl, targets, is_unseen, 0.1, zsl=zsl)
+    alone = accuracy.evaluate(zsl, targets, is_unseen, 0.1)
     assert (both.seen, both.unseen, both.hm) == (plain.seen, plain.unseen, plain.hm)
     assert both.zsl == alone.zsl != plain.zsl
     np.testing.assert_array_equal(both.zsl_per_class, alone.zsl_per_class)
@@ -102,8 +103,10 @@ def test_several_distances_give_their_mean_bias_and_no_other_scores() -> None:
     targets, is_unseen = np.arange(60) % 6, np.arange(6) >= 3
     first = generator.random((60, 6)) + 0.3 * is_unseen  # needs a bias
     second = 4 * first  # needs four times the bias
-    alone = [metrics.search_bias(way, targets, is_unseen) for way in (first, second)]
-    found = metrics.calibrate(metrics.Distances(first, of_bias=(first, second)), targets, is_unseen)
+    alone = [calibration.search_bias(way, targets, is_unseen) for way in (first, second)]
+    found = calibration.calibrate(
+        Distances(first, for_calibration=(first, second)), targets, is_unseen
+    )
     assert found.bias == np.mean([one.bias for one in alone])
     assert found.bias != alone[0].bias
     assert (found.hm, found.zsl) == (alone[0].hm, alone[0].zsl)
