@@ -6,7 +6,7 @@ derived (`TRAINING_PARTITIONS`), never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,21 @@ class SplitClip:
     class_name: str
     source_id: str
     partition: str
+
+
+@dataclass(frozen=True)
+class BuiltSplit:
+    """A split, and what could not be part of it.
+
+    Attributes:
+        clips: every clip of a partition, sorted by id.
+        excluded: clip id to reason, for clips of the manifest that are in no partition.
+        listed_but_missing: clips that the split's lists name and the manifest does not have.
+    """
+
+    clips: Sequence[SplitClip]
+    excluded: Mapping[str, str]
+    listed_but_missing: Sequence[str] = ()
 
 
 def write(path: Path, rows: Iterable[SplitClip]) -> None:

@@ -16,11 +16,12 @@ from avca_pipeline.artifacts.split import (
     TRAIN,
     VAL_SEEN,
     VAL_UNSEEN,
+    BuiltSplit,
     SplitClip,
 )
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.registry import Seed
-from avca_pipeline.splits import Built, SplitSettings
+from avca_pipeline.splits import SplitSettings
 
 # Of a class seen from stage 1 on, from stage 2 on, and never.
 PARTITIONS_OF_GROUP = {
@@ -73,7 +74,9 @@ def inputs(settings: Settings) -> list[Path]:
     return []
 
 
-def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:
+def build(
+    clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()
+) -> BuiltSplit:
     """Returns the split of a manifest.
 
     Classes are ranked by a hash of seed and name, and the shares are cut off that ranking; those
@@ -86,7 +89,7 @@ def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str]
     return arrange(clips, groups, settings)
 
 
-def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceShares) -> Built:
+def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceShares) -> BuiltSplit:
     """Returns the split of clips whose classes are grouped.
 
     Sources get a number between 0 and 1 from a hash of seed and id, which decides their partition
@@ -123,7 +126,7 @@ def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceSh
         SplitClip(clip.clip_id, clip.class_name, clip.source_id, partition_of[clip.source_id])
         for clip in kept
     ]
-    return Built(sorted(rows, key=lambda row: row.clip_id), excluded)
+    return BuiltSplit(sorted(rows, key=lambda row: row.clip_id), excluded)
 
 
 def _group_classes(
@@ -184,7 +187,9 @@ def _partition_sources(
         TEST_UNSEEN: {TEST_UNSEEN: (0.0, 1.0)},
     }
     position = {
-        source: _share(settings.seed, "source", source) for of in sources.values() for source in of
+        source: _share(settings.seed, "source", source)
+        for sources_of_class in sources.values()
+        for source in sources_of_class
     }
     partition_of: dict[str, str] = {}
     for class_name, group in groups.items():

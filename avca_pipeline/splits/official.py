@@ -11,20 +11,24 @@ from pathlib import Path
 from typing import Literal
 
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.artifacts.split import SplitClip
+from avca_pipeline.artifacts.split import BuiltSplit, SplitClip
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.leakage import data_checks, split_checks
+from avca_pipeline.leakage.levels import only_warnings_for
 from avca_pipeline.published import lists
 from avca_pipeline.published.lists import class_key
-from avca_pipeline.splits import AuditLevels, Built, Level, SplitSettings
+from avca_pipeline.splits import SplitSettings
+
+KNOWN_LEAKS = (
+    split_checks.sources_in_one_partition,
+    split_checks.sources_not_trained_on,
+    split_checks.unseen_classes_not_pretrained_on,
+    data_checks.media_not_trained_on,
+)
 
 
-class OfficialLevels(AuditLevels):
+class OfficialLevels(only_warnings_for(*KNOWN_LEAKS)):  # type: ignore[misc]
     """The levels for a published split, whose leaks are known and cannot be mended."""
-
-    sources_in_one_partition: Level = "warning"
-    sources_not_trained_on: Level = "warning"
-    unseen_classes_not_pretrained_on: Level = "warning"
-    media_not_trained_on: Level = "warning"
 
 
 class PublishedLists(SplitSettings):
@@ -56,7 +60,9 @@ def inputs(settings: PublishedLists) -> list[Path]:
     return lists.files(settings.path, settings.benchmark, settings.lists)
 
 
-def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:
+def build(
+    clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()
+) -> BuiltSplit:
     """Returns the clips of the manifest in the partitions that the lists say.
 
     Clips are joined by id. Class and source are those of the manifest; a class must be the list's
@@ -68,52 +74,63 @@ def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str]
             in the manifest.
     """
     listed = lists.read(settings.path, settings.benchmark, settings.lists)
-    found, absent = join(clips, listed, settings.benchmark)
+    members_of, missing = join(clips, listed, settings.benchmark)
     rows = [
         SplitClip(clip.clip_id, clip.class_name, clip.source_id, partition)
-        for partition, members in found.items()
+        for partition, members in members_of.items()
         for clip in members
     ]
-    return Built(sorted(rows, key=lambda row: row.clip_id), excluded(clips, found, listed), absent)
+    rows.sort(key=lambda row: row.clip_id)
+    return BuiltSplit(rows, excluded(clips, members_of, listed), missing)
 
 
 def join(
     clips: Sequence[Clip], listed: lists.Lists, benchmark: str
 ) -> tuple[dict[str, list[Clip]], list[str]]:
-    """Returns the manifest's clips of each partition, and the listed clips that it does not have.
+    """Joins the clips of the manifest and of the lists by their ids.
+
+    Returns:
+        The manifest's clips of each partition, and the ids of listed clips that the manifest does
+        not have.
 
     Raises:
-        PipelineError: no listed clip, or one of another class, is in the manifest.
+        PipelineError: no listed clip is in the manifest, or one is there with another class.
     """
-    known = {clip.clip_id: clip for clip in clips}
-    found: dict[str, list[Clip]] = {}
-    absent = []
-    for partition, members in listed.partitions.items():
-        found[partition] = []
-        for member in members:
-            clip = known.get(member.clip_id)
+    clip_of = {clip.clip_id: clip for clip in clips}
+    members_of: dict[str, list[Clip]] = {}
+    missing = []
+    for partition, listed_clips in listed.partitions.items():
+        members_of[partition] = []
+        for listed_clip in listed_clips:
+            clip = clip_of.get(listed_clip.clip_id)
             if clip is None:
-                absent.append(member.clip_id)
+                missing.append(listed_clip.clip_id)
                 continue
-            if class_key(clip.class_name) != class_key(member.class_name):
+            if class_key(clip.class_name) != class_key(listed_clip.class_name):
                 raise PipelineError(
                     f"clip {clip.clip_id!r} is of class {clip.class_name!r} in the manifest but "
-                    f"of {member.class_name!r} in the lists of {benchmark}"
+                    f"of {listed_clip.class_name!r} in the lists of {benchmark}"
                 )
-            found[partition].append(clip)
-    if not any(found.values()):
+            members_of[partition].append(clip)
+    if not any(members_of.values()):
         raise PipelineError(
-            f"none of the {len(absent)} clips in the lists of {benchmark} is in the manifest; "
+            f"none of the {len(missing)} clips in the lists of {benchmark} is in the manifest; "
             "splits.*.benchmark must name the dataset's own benchmark"
         )
-    return found, sorted(absent)
+    return members_of, sorted(missing)
 
 
 def excluded(
-    clips: Sequence[Clip], found: Mapping[str, Sequence[Clip]], listed: lists.Lists
+    clips: Sequence[Clip], members_of: Mapping[str, Sequence[Clip]], listed: lists.Lists
 ) -> dict[str, str]:
-    """Returns why a clip of the manifest is in no partition."""
-    placed = {clip.clip_id for members in found.values() for clip in members}
+    """Returns why clips of the manifest are in no partition: clip id to reason.
+
+    Args:
+        clips: the manifest.
+        members_of: partition to its clips, as `join` returns them.
+        listed: what the lists say.
+    """
+    placed = {clip.clip_id for members in members_of.values() for clip in members}
     return {
         clip.clip_id: listed.dropped.get(clip.clip_id, "not in the published lists")
         for clip in clips

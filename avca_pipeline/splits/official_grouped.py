@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.artifacts.split import TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN, BuiltSplit
+from avca_pipeline.leakage import split_checks
+from avca_pipeline.leakage.levels import only_warnings_for
 from avca_pipeline.published import lists
-from avca_pipeline.splits import AuditLevels, Built, Level, official
+from avca_pipeline.splits import official
 from avca_pipeline.splits.built import SourceShares, arrange
 
 
-class GroupedLevels(AuditLevels):
-    """The levels for published classes."""
-
-    unseen_classes_not_pretrained_on: Level = "warning"
+class GroupedLevels(only_warnings_for(split_checks.unseen_classes_not_pretrained_on)):  # type: ignore[misc]
+    """The levels for published classes, some of which the published backbones were trained on."""
 
 
 class Settings(SourceShares, official.PublishedLists):
@@ -33,23 +33,28 @@ class Settings(SourceShares, official.PublishedLists):
 inputs = official.inputs
 
 
-def build(clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()) -> Built:
+def build(
+    clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()
+) -> BuiltSplit:
     """Returns the listed clips of the manifest, their classes grouped as published.
 
     Raises:
         PipelineError: as `official.build`, or a class has too few sources.
     """
     listed = lists.read(settings.path, settings.benchmark, settings.lists)
-    found, absent = official.join(clips, listed, settings.benchmark)
-    groups = {clip.class_name: TRAIN for part in (TRAIN, VAL_SEEN) for clip in found[part]}
-    groups |= {clip.class_name: part for part in (VAL_UNSEEN, TEST_UNSEEN) for clip in found[part]}
-    members = [clip for part in found.values() for clip in part if clip.class_name in groups]
-    arranged = arrange(members, groups, settings)
-    excluded = official.excluded(clips, found, listed) | dict(arranged.excluded)
+    members_of, missing = official.join(clips, listed, settings.benchmark)
+    groups = {clip.class_name: TRAIN for name in (TRAIN, VAL_SEEN) for clip in members_of[name]}
+    groups |= {
+        clip.class_name: name for name in (VAL_UNSEEN, TEST_UNSEEN) for clip in members_of[name]
+    }
+    listed_clips = [clip for members in members_of.values() for clip in members]
+    arranged = arrange(
+        [clip for clip in listed_clips if clip.class_name in groups], groups, settings
+    )
+    excluded = official.excluded(clips, members_of, listed) | dict(arranged.excluded)
     excluded |= {
         clip.clip_id: "its class has no clips but test_seen ones"
-        for part in found.values()
-        for clip in part
+        for clip in listed_clips
         if clip.class_name not in groups
     }
-    return Built(arranged.clips, excluded, absent)
+    return BuiltSplit(arranged.clips, excluded, missing)

@@ -15,7 +15,8 @@ from avca_pipeline.artifacts import labels as labels_files
 from avca_pipeline.artifacts import split
 from avca_pipeline.config import checked
 from avca_pipeline.leakage.checks import stop_on_errors
-from avca_pipeline.leakage.data import Data, audit_data, see
+from avca_pipeline.leakage.data_checks import SplitData, audit_data
+from avca_pipeline.leakage.feature_digests import digest_features
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +47,17 @@ def run(
     shards: dict[str, list[Path]] = defaultdict(list)
     for path in features:
         shards[features_files.backbone_of(path)].append(path)
-    data = Data(
+    data = SplitData(
         rows=split.read(rows),
         fetched=[row for path in fetched for row in fetched_tables.read(path)],
-        seen={backbone: see(sorted(paths)) for backbone, paths in sorted(shards.items())},
+        digests={
+            backbone: digest_features(sorted(paths)) for backbone, paths in sorted(shards.items())
+        },
         labels={path.stem: labels_files.read(path) for path in labels},
         like_features=typed.like_features,
         max_missing=settings["max_missing"],
     )
-    result = audit_data(data, typed.audit)
+    result = audit_data(data, typed.audit.by_check())
     split.write_audit(out, result)
     for name, part in result["coverage"]["partitions"].items():
         logger.info(f"audit: {name}: {part['usable']} of {part['clips']} clips usable")

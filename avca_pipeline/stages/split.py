@@ -11,7 +11,8 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest, split
 from avca_pipeline.config import checked
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.leakage.checks import Audited, audit, stop_on_errors
+from avca_pipeline.leakage.checks import stop_on_errors
+from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
 from avca_pipeline.splits import pretrained_on
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
     module = registry.load("splits", settings["plugin"])
     typed = checked(module.Settings, settings["settings"], f"splits ({settings['plugin']})")
     listed = manifest.read(clips)
-    known, unknown = _pretraining(settings["backbones"])
+    classes_of, unknown = _pretraining(settings["backbones"])
     forbidden = getattr(typed, "exclude_pretraining_of", ())
     for name in forbidden:
         if name in unknown:
@@ -41,13 +42,14 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
                 "trained on; leave it out, or use weights that are known"
             )
     class_names = {clip.class_name for clip in listed}
-    overlaps = pretrained_on(class_names, known, typed.aliases)
-    built = module.build(
-        listed, typed, [name for name, seen_by in overlaps.items() if set(seen_by) & set(forbidden)]
-    )
+    overlaps = pretrained_on(class_names, classes_of, typed.aliases)
+    must_be_seen = [
+        name for name, backbones in overlaps.items() if not set(backbones).isdisjoint(forbidden)
+    ]
+    built = module.build(listed, typed, must_be_seen)
     result = {
         "split": {"plugin": settings["plugin"], "settings": typed.model_dump(mode="json")},
-        **audit(Audited(listed, built, overlaps), typed.audit),
+        **audit_split(SplitUnderAudit(listed, built, overlaps), typed.audit.by_check()),
         "unknown_pretraining": unknown,
     }
     split.write_audit(audit_out, result)
@@ -60,11 +62,11 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
 def _pretraining(
     backbones: Mapping[str, dict[str, Any] | None],
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Returns the classes that backbones saw with labels, and those that nothing is known of.
+    """Returns backbone to the classes it was trained on with labels, and the unknown backbones.
 
-    Backbones with random weights are not among ``backbones``: they saw nothing.
+    Backbones with random weights are not among ``backbones``: they were trained on nothing.
     """
-    known, unknown = {}, []
+    classes_of, unknown = {}, []
     for name, part in sorted(backbones.items()):
         classes = None
         if part is not None:
@@ -74,5 +76,5 @@ def _pretraining(
         if classes is None:
             unknown.append(name)
         else:
-            known[name] = tuple(classes)
-    return known, unknown
+            classes_of[name] = tuple(classes)
+    return classes_of, unknown

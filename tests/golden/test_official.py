@@ -19,7 +19,7 @@ from avca_pipeline.artifacts import features, manifest, split
 from avca_pipeline.artifacts.split import PARTITIONS, TRAINING_PARTITIONS
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.leakage.checks import Audited, audit
+from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
 from avca_pipeline.published.lists import STAGES, class_key
 from avca_pipeline.splits import official, official_grouped
 from avca_pipeline.stages import import_
@@ -43,7 +43,9 @@ def built(benchmark: str, which: str) -> tuple[official.Settings, dict[str, Any]
         lists=which,  # type: ignore[arg-type]
     )
     clips = clips_of(benchmark)
-    return settings, audit(Audited(clips, official.build(clips, settings)), settings.audit)
+    return settings, audit_split(
+        SplitUnderAudit(clips, official.build(clips, settings)), settings.audit.by_check()
+    )
 
 
 def facts(benchmark: str) -> list[list[int]]:
@@ -135,7 +137,7 @@ def test_grouped_clips_are_the_published_ones_without_their_leak(benchmark: str)
     published, _ = built(benchmark, "main")
     settings = official_grouped.Settings(path=published.path, benchmark=benchmark, seed=3)
     grouped = official_grouped.build(clips, settings)
-    result = audit(Audited(clips, grouped), settings.audit)
+    result = audit_split(SplitUnderAudit(clips, grouped), settings.audit.by_check())
     assert result["passed"], [check for check in result["checks"] if not check["passed"]]
     before = {row.clip_id: row for row in official.build(clips, published).clips}
     assert {row.clip_id for row in grouped.clips} | set(grouped.excluded) == set(before)

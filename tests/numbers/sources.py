@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.splits import Built
+from avca_pipeline.artifacts.split import BuiltSplit
 
 
 def number(seed: int, kind: str, name: str) -> float:
@@ -23,7 +23,7 @@ def clips_of(sources: dict[str, list[str]], per_source: int = 1) -> list[Clip]:
     ]
 
 
-def partitions(built: Built) -> dict[str, str]:
+def partitions(built: BuiltSplit) -> dict[str, str]:
     """Returns the partition of each source."""
     found: dict[str, str] = {}
     for row in built.clips:

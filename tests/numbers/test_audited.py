@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.artifacts.split import SplitClip
+from avca_pipeline.artifacts.split import BuiltSplit, SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.leakage.checks import Audited, audit, stop_on_errors
-from avca_pipeline.splits import AuditLevels, Built
+from avca_pipeline.leakage import levels
+from avca_pipeline.leakage.checks import stop_on_errors
+from avca_pipeline.leakage.levels import AuditLevels
+from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
+from avca_pipeline.splits import official
 
 # Clip, class, recording, partition.
 GOOD = """
@@ -31,10 +35,12 @@ def audited(text: str, **more: Any) -> dict[str, Any]:
         for some in (more.pop("of", GOOD), text)
     )
     manifest = [Clip(clip, source, name, "file.mp4") for clip, name, source, _ in clips]
-    built = Built(
-        [SplitClip(*row) for row in rows], more.pop("excluded", {}), more.pop("absent", ())
+    built = BuiltSplit(
+        [SplitClip(*row) for row in rows],
+        more.pop("excluded", {}),
+        more.pop("listed_but_missing", ()),
     )
-    return audit(Audited(manifest, built, **more))
+    return audit_split(SplitUnderAudit(manifest, built, **more))
 
 
 def failed(result: dict[str, Any]) -> dict[str, list[str]]:
@@ -91,8 +97,10 @@ def test_a_clip_is_in_one_partition_or_excluded() -> None:
     assert stranger == {name: ["c9"], "clips_keep_class_and_source": ["c9"]}
 
 
-def test_a_listed_clip_that_is_absent_is_found() -> None:
-    assert failed(audited(GOOD, absent=["x", "y"])) == {"every_listed_clip_known": ["x", "y"]}
+def test_a_listed_clip_that_is_missing_is_found() -> None:
+    assert failed(audited(GOOD, listed_but_missing=["x", "y"])) == {
+        "every_listed_clip_known": ["x", "y"]
+    }
 
 
 def test_class_and_source_are_the_manifest_s() -> None:
@@ -156,10 +164,33 @@ def test_an_unseen_class_of_a_pretraining_is_found() -> None:
 
 
 def test_levels_decide_what_stops() -> None:
-    result = audited(GOOD, absent=[f"x{n:02d}" for n in range(12)])
+    result = audited(GOOD, listed_but_missing=[f"x{n:02d}" for n in range(12)])
     (check,) = [check for check in result["checks"] if not check["passed"]]
     assert (check["level"], check["found"], len(check["examples"])) == ("warning", 12, 10)
     stop_on_errors("mine", result["checks"])
     with pytest.raises(PipelineError, match=r"'mine': 1 check\(s\) .* every_clip_accounted_for"):
         stop_on_errors("mine", audited(changed("c2"))["checks"])
     assert AuditLevels().no_partition_empty == "error"
+
+
+def test_a_check_stands_once_and_its_settings_follow() -> None:
+    """Name, level and rule of each check are those of the keys in the config."""
+    fields = AuditLevels.model_fields
+    assert list(fields) == [check.name for check in levels.CHECKS]
+    for check in levels.CHECKS:
+        assert (fields[check.name].default, fields[check.name].description) == (
+            check.default,
+            check.rule,
+        )
+        assert check.rule.endswith(".")
+    default = AuditLevels()
+    known_leak = official.KNOWN_LEAKS[0]
+    published = official.OfficialLevels()
+    assert published.by_check() == default.by_check() | {
+        leak.name: "warning" for leak in official.KNOWN_LEAKS
+    }
+    assert default.by_check()[known_leak.name] == "error"
+    with pytest.raises(ValidationError):
+        AuditLevels(**{known_leak.name: "eror"})
+    with pytest.raises(ValidationError):
+        AuditLevels(no_such_check="error")

@@ -16,8 +16,8 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.leakage.data import Data, Seen, audit_data, see
-from avca_pipeline.splits import AuditLevels
+from avca_pipeline.leakage.data_checks import SplitData, audit_data
+from avca_pipeline.leakage.feature_digests import FeatureDigest, digest_features
 
 PARTITIONS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 # Two clips of each partition, each of a recording of its own: "train 0" and so on.
@@ -44,9 +44,11 @@ def prints(**changed: np.ndarray | None) -> dict[str, np.ndarray]:
     return found
 
 
-def data(**changes: Any) -> Data:
+def data(**changes: Any) -> SplitData:
     fetched = [FetchedClip(clip, OK, sha256=f"sum of {clip}") for clip in CLIPS]
-    good = Data(ROWS, fetched, {"one": Seen(prints())}, {"words": LABELS}, 0.9999, 0.25)
+    good = SplitData(
+        ROWS, fetched, {"one": FeatureDigest(prints())}, {"words": LABELS}, 0.9999, 0.25
+    )
     return replace(good, **changes)
 
 
@@ -56,8 +58,8 @@ def fetched_but(**changed: dict[str, Any]) -> list[FetchedClip]:
     return [replace(row, **by_clip.get(row.clip_id, {})) for row in data().fetched]
 
 
-def failed(of: Data) -> dict[str, list[str]]:
-    checks = audit_data(of, AuditLevels())["checks"]
+def failed(of: SplitData) -> dict[str, list[str]]:
+    checks = audit_data(of)["checks"]
     return {check["name"]: check["examples"] for check in checks if not check["passed"]}
 
 
@@ -66,19 +68,21 @@ LOST = {"status": REJECTED, "reason": "download failed: HTTP 404", "sha256": ""}
 
 def test_good_data_pass() -> None:
     assert failed(data()) == {}
-    assert len(audit_data(data(), AuditLevels())["checks"]) == 6
+    assert len(audit_data(data())["checks"]) == 6
 
 
 def test_the_first_reason_is_why_a_clip_is_missing() -> None:
     """Fetching comes first, then the backbones by name; other datasets' clips do not count."""
     of = data(
         fetched=[*fetched_but(train__0=LOST), FetchedClip("stranger", REJECTED, "gone")],
-        seen={
-            "b": Seen(
+        digests={
+            "b": FeatureDigest(
                 {}, {"train 0": "late", "train 1": "b", "test_seen 0": "b", "val_seen 0": "b"}
             ),
-            "a": Seen({}, {"train 1": "a", "elsewhere": "a"}),
-            "imported": Seen({}, {"val_seen 1": "not there", "train 1": "c"}, is_imported=True),
+            "a": FeatureDigest({}, {"train 1": "a", "elsewhere": "a"}),
+            "imported": FeatureDigest(
+                {}, {"val_seen 1": "not there", "train 1": "c"}, is_imported=True
+            ),
         },
     )
     expected = {
@@ -87,7 +91,7 @@ def test_the_first_reason_is_why_a_clip_is_missing() -> None:
     }  # fmt: skip
     assert of.missing(with_imports=False) == expected
     assert of.missing() == {**expected, "val_seen 1": "not there"}
-    coverage = audit_data(of, AuditLevels())["coverage"]
+    coverage = audit_data(of)["coverage"]
     assert coverage["partitions"]["train"] == {
         "clips": 2, "usable": 0, "reasons": {"a": 1, "download failed": 1}
     }  # fmt: skip
@@ -115,17 +119,17 @@ def test_a_file_or_a_feature_seen_before_is_a_leak(
     expected: dict[str, list[str]] = {"media_not_trained_on": [evaluated]} if is_leak else {}
     assert failed(data(fetched=same_file)) == expected
     alike = prints()[trained] + np.float32(1e-4)
-    copied = Seen(prints(**{key: alike}))
+    copied = FeatureDigest(prints(**{key: alike}))
     expected = {"features_not_trained_on": [f"{evaluated} (like {trained})"]} if is_leak else {}
-    assert failed(data(seen={"one": copied})) == expected
+    assert failed(data(digests={"one": copied})) == expected
 
 
 def test_clips_of_one_recording_are_not_compared() -> None:
     """That a recording is in two partitions another check counts."""
     rows = [replace(row, source_id="shared") if row.clip_id.endswith("0") else row for row in ROWS]
     same_file = fetched_but(test_seen__0={"sha256": "sum of train 0"})
-    copied = Seen(prints(test_seen__0=prints()["train 0"]))
-    assert failed(data(rows=rows, fetched=same_file, seen={"one": copied})) == {}
+    copied = FeatureDigest(prints(test_seen__0=prints()["train 0"]))
+    assert failed(data(rows=rows, fetched=same_file, digests={"one": copied})) == {}
     # A third recording with the same file makes both of them leaks of it.
     more = [
         replace(row, sha256="sum of train 0") if row.clip_id in ("train 1", "test_seen 0") else row
@@ -135,42 +139,42 @@ def test_clips_of_one_recording_are_not_compared() -> None:
 
 
 def test_features_are_alike_only_in_all_backbones() -> None:
-    copied = Seen(prints(test_seen__0=prints()["train 0"]))
-    assert failed(data(seen={"one": copied, "two": Seen(prints())})) == {}
+    copied = FeatureDigest(prints(test_seen__0=prints()["train 0"]))
+    assert failed(data(digests={"one": copied, "two": FeatureDigest(prints())})) == {}
     both = {"one": copied, "two": copied}
-    assert failed(data(seen=both)) == {"features_not_trained_on": ["test_seen 0 (like train 0)"]}
+    assert failed(data(digests=both)) == {"features_not_trained_on": ["test_seen 0 (like train 0)"]}
     # What lacks one of them cannot be compared.
-    less = Seen(prints(test_seen__0=None), {"test_seen 0": "no sound"})
-    assert failed(data(seen={"one": copied, "two": less})) == {}
+    less = FeatureDigest(prints(test_seen__0=None), {"test_seen 0": "no sound"})
+    assert failed(data(digests={"one": copied, "two": less})) == {}
 
 
 def test_how_much_alike_is_alike() -> None:
     """The cosine is about the mean of all, not about the origin, from which all look alike."""
     drawn = np.random.default_rng(5).standard_normal(64).astype(np.float32)
     near = prints()["train 0"] + 0.2 * drawn
-    seen = {"one": Seen(prints(test_seen__0=near))}
-    assert failed(data(seen=seen)) == {}
-    assert failed(data(seen=seen, like_features=0.9)) == {
+    digests = {"one": FeatureDigest(prints(test_seen__0=near))}
+    assert failed(data(digests=digests)) == {}
+    assert failed(data(digests=digests, like_features=0.9)) == {
         "features_not_trained_on": ["test_seen 0 (like train 0)"]
     }
 
 
 def test_every_clip_has_a_feature_or_a_reason() -> None:
     name = "features_accounted_for"
-    without = Seen(prints(train__0=None))
-    assert failed(data(seen={"one": without})) == {name: ["train 0 (one)"]}
-    excused = Seen(prints(train__0=None), {"train 0": "no sound"})
-    assert failed(data(seen={"one": excused})) == {}
-    both = Seen(prints(), {"train 0": "no sound"})
-    assert failed(data(seen={"one": both})) == {name: ["train 0 (one)"]}
+    without = FeatureDigest(prints(train__0=None))
+    assert failed(data(digests={"one": without})) == {name: ["train 0 (one)"]}
+    excused = FeatureDigest(prints(train__0=None), {"train 0": "no sound"})
+    assert failed(data(digests={"one": excused})) == {}
+    both = FeatureDigest(prints(), {"train 0": "no sound"})
+    assert failed(data(digests={"one": both})) == {name: ["train 0 (one)"]}
     lost = fetched_but(train__0=LOST)
-    assert failed(data(fetched=lost, seen={"one": without})) == {}
+    assert failed(data(fetched=lost, digests={"one": without})) == {}
     # Imported features are of clips that nobody fetched.
     imported = replace(without, is_imported=True)
-    assert failed(data(fetched=lost, seen={"one": imported})) == {name: ["train 0 (one)"]}
-    assert failed(data(fetched=[], seen={"one": replace(both, rejected={})})) == {}
-    stranger = Seen({**prints(), "stranger": prints()["train 0"] + 99})
-    assert failed(data(seen={"one": stranger})) == {name: ["stranger (one)"]}
+    assert failed(data(fetched=lost, digests={"one": imported})) == {name: ["train 0 (one)"]}
+    assert failed(data(fetched=[], digests={"one": replace(both, rejected={})})) == {}
+    stranger = FeatureDigest({**prints(), "stranger": prints()["train 0"] + 99})
+    assert failed(data(digests={"one": stranger})) == {name: ["stranger (one)"]}
 
 
 def test_as_many_clips_may_be_missing_as_the_config_says() -> None:
@@ -183,7 +187,9 @@ def test_as_many_clips_may_be_missing_as_the_config_says() -> None:
         lost = dict.fromkeys([row.clip_id for row in rows][-num:], reason)
         kept = {row.clip_id: prints().get(row.clip_id, np.arange(64.0)) for row in rows}
         own = {clip: value for clip, value in kept.items() if clip not in lost}
-        audit_of = Data(rows, fetched, {"one": Seen(own, lost, **more)}, {}, 0.9999, 0.25)
+        audit_of = SplitData(
+            rows, fetched, {"one": FeatureDigest(own, lost, **more)}, {}, 0.9999, 0.25
+        )
         found = failed(audit_of)
         found.pop("features_not_trained_on", None)
         return found
@@ -209,11 +215,11 @@ def test_all_shards_are_seen(tmp_path: Path) -> None:
             ),
         )  # fmt: skip
         paths.append(path)
-    seen = see(paths)
+    seen = digest_features(paths)
     assert seen.rejected == {"lost 0": "no sound", "lost 1": "no sound"}
     assert sorted(seen.fingerprints) == ["clip 00", "clip 01", "clip 10", "clip 11"]
-    assert see(paths[:1]).is_imported is False
-    assert see(paths[1:]).is_imported is True
+    assert digest_features(paths[:1]).is_imported is False
+    assert digest_features(paths[1:]).is_imported is True
 
 
 def test_the_command_reads_all_it_is_given(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from avca_pipeline.artifacts.split import (
     TRAIN,
     VAL_SEEN,
     VAL_UNSEEN,
+    BuiltSplit,
 )
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.leakage.checks import Audited, audit
-from avca_pipeline.splits import Built
-from avca_pipeline.splits.built import Settings as BuiltSplit
+from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
+from avca_pipeline.splits.built import Settings as BuiltSettings
 from avca_pipeline.splits.built import build
 
 
@@ -41,9 +41,9 @@ def manifests(draw: st.DrawFn) -> list[Clip]:
 
 
 @st.composite
-def choices(draw: st.DrawFn) -> BuiltSplit:
+def choices(draw: st.DrawFn) -> BuiltSettings:
     share = st.floats(0.05, 0.45)
-    return BuiltSplit(
+    return BuiltSettings(
         seed=draw(st.integers(0, 99)),
         val_unseen_classes=draw(share),
         test_unseen_classes=draw(share),
@@ -58,13 +58,13 @@ COMMON = settings(max_examples=150, deadline=None, suppress_health_check=[Health
 @COMMON
 @given(manifests(), choices(), st.randoms(use_true_random=False))
 def test_nothing_leaks_in_any_order(
-    clips: list[Clip], chosen: BuiltSplit, shuffler: random.Random
+    clips: list[Clip], chosen: BuiltSettings, shuffler: random.Random
 ) -> None:
     try:
         built = build(clips, chosen)
     except PipelineError:
         return  # refused in words; what is not refused must hold
-    result = audit(Audited(clips, built))
+    result = audit_split(SplitUnderAudit(clips, built))
     assert result["passed"], [check for check in result["checks"] if not check["passed"]]
 
     partitions: dict[str, set[str]] = {}
@@ -89,7 +89,7 @@ def test_nothing_leaks_in_any_order(
 @COMMON
 @given(manifests(), choices(), st.sets(st.integers(0, 8)))
 def test_a_class_of_a_pretraining_is_never_unseen(
-    clips: list[Clip], chosen: BuiltSplit, labels: set[int]
+    clips: list[Clip], chosen: BuiltSettings, labels: set[int]
 ) -> None:
     pretrained = {f"class {label}" for label in labels}
     try:
@@ -98,7 +98,7 @@ def test_a_class_of_a_pretraining_is_never_unseen(
         return
     unseen = {row.class_name for row in built.clips if row.partition in (VAL_UNSEEN, TEST_UNSEEN)}
     assert not unseen & pretrained
-    assert audit(Audited(clips, built, dict.fromkeys(pretrained, ("c3d",))))["passed"]
+    assert audit_split(SplitUnderAudit(clips, built, dict.fromkeys(pretrained, ("c3d",))))["passed"]
     if not pretrained:
         assert built == build(clips, chosen)
 
@@ -109,11 +109,11 @@ def test_the_audit_sees_unseen_classes_of_a_pretraining() -> None:
         for label in range(6)
         for source in range(8)
     ]
-    built = build(clips, BuiltSplit())
+    built = build(clips, BuiltSettings())
     classes = {row.partition: row.class_name for row in built.clips}
     for partition, is_found in ((TEST_UNSEEN, True), (VAL_UNSEEN, True), (TRAIN, False)):
         pretrained = {classes[partition]: ["c3d"]}
-        checks = audit(Audited(clips, built, pretrained))["checks"]
+        checks = audit_split(SplitUnderAudit(clips, built, pretrained))["checks"]
         failed = {check["name"]: check["examples"] for check in checks if not check["passed"]}
         expected = {"unseen_classes_not_pretrained_on": [f"{classes[partition]} (c3d)"]}
         assert failed == (expected if is_found else {})
@@ -123,13 +123,13 @@ def test_the_audit_sees_unseen_classes_of_a_pretraining() -> None:
 @given(st.integers(4, 9), st.integers(3, 40), choices())
 @example(  # the new clip fills test_seen, so that what was there alone may go to val_seen
     4, 20,
-    BuiltSplit(
+    BuiltSettings(
         seed=6, val_unseen_classes=0.25, test_unseen_classes=0.25,
         val_seen_sources=0.0625, test_seen_sources=0.09375,
     ),
 )  # fmt: skip
 def test_a_new_clip_moves_no_other_where_shares_fill_every_partition(
-    num_classes: int, num_sources: int, chosen: BuiltSplit
+    num_classes: int, num_sources: int, chosen: BuiltSettings
 ) -> None:
     """Where they do not, sources were put there by hand: at most two of the clip's class move."""
     clips = [
@@ -153,7 +153,7 @@ def test_a_new_clip_moves_no_other_where_shares_fill_every_partition(
         assert after["new"] == by_share("new source", chosen, of_class)
 
 
-def by_share(source_id: str, chosen: BuiltSplit, of_class: set[str]) -> str:
+def by_share(source_id: str, chosen: BuiltSettings, of_class: set[str]) -> str:
     """Returns the partition that a source's own number puts it in, in a class with these."""
     digest = hashlib.sha256(f"{chosen.seed}:source:{source_id}".encode()).digest()
     position = int.from_bytes(digest[:6], "big") / 2**48
@@ -173,9 +173,9 @@ def test_too_few_sources_are_refused_by_name() -> None:
         for source in range(1)
     ]
     with pytest.raises(PipelineError, match=r"class 'class \d' has 1 source\(s\) but needs"):
-        build(clips, BuiltSplit())
+        build(clips, BuiltSettings())
     with pytest.raises(PipelineError, match="too few to split"):
-        build(clips[:2], BuiltSplit())
+        build(clips[:2], BuiltSettings())
 
 
 def test_the_audit_sees_leaks() -> None:
@@ -185,10 +185,10 @@ def test_the_audit_sees_leaks() -> None:
         for label in range(6)
         for source in range(8)
     ]
-    rows = build(clips, BuiltSplit()).clips
+    rows = build(clips, BuiltSettings()).clips
 
     def failed(changed: list) -> set[str]:
-        result = audit(Audited(clips, Built(changed, {})))
+        result = audit_split(SplitUnderAudit(clips, BuiltSplit(changed, {})))
         return {check["name"] for check in result["checks"] if not check["passed"]}
 
     def moved(partition: str, to: str) -> list:

@@ -15,8 +15,10 @@ from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import PARTITIONS, SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.leakage.data import Data, Seen, audit_data, see
-from avca_pipeline.splits import AuditLevels, pretrained_on
+from avca_pipeline.leakage.data_checks import SplitData, audit_data
+from avca_pipeline.leakage.feature_digests import FeatureDigest, digest_features
+from avca_pipeline.leakage.levels import AuditLevels
+from avca_pipeline.splits import pretrained_on
 from avca_pipeline.stages import audit as stage
 
 DIM = 40
@@ -49,28 +51,28 @@ def shard(path: Path, changed: dict[str, np.ndarray], rejected: tuple[str, ...] 
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Data:
-    seen = see([shard(tmp_path / "good.h5", {})])
-    return Data(ROWS, FETCHED, {"one": seen}, {"words": LABELS}, 0.9999, 0.1)
+def data(tmp_path: Path) -> SplitData:
+    seen = digest_features([shard(tmp_path / "good.h5", {})])
+    return SplitData(ROWS, FETCHED, {"one": seen}, {"words": LABELS}, 0.9999, 0.1)
 
 
-def failed(data: Data) -> dict[str, dict]:
-    checks = audit_data(data, AuditLevels())["checks"]
+def failed(data: SplitData) -> dict[str, dict]:
+    checks = audit_data(data)["checks"]
     return {check["name"]: check for check in checks if not check["passed"]}
 
 
-def test_nothing_is_found_where_nothing_is(data: Data) -> None:
+def test_nothing_is_found_where_nothing_is(data: SplitData) -> None:
     assert failed(data) == {}
     off = AuditLevels(media_not_trained_on="off")
-    names = {check["name"] for check in audit_data(data, off)["checks"]}
+    names = {check["name"] for check in audit_data(data, off.by_check())["checks"]}
     assert "media_not_trained_on" not in names
     assert len(names) == 5
 
 
-def test_the_same_file_under_two_names(data: Data) -> None:
+def test_the_same_file_under_two_names(data: SplitData) -> None:
     """Only where one of the two is trained on before the other is evaluated."""
 
-    def copied(clip: str, original: str) -> Data:
+    def copied(clip: str, original: str) -> SplitData:
         sha256 = f"sum of {original}"
         rows = [replace(r, sha256=sha256) if r.clip_id == clip else r for r in FETCHED]
         return replace(data, fetched=rows)
@@ -85,22 +87,22 @@ def test_the_same_file_under_two_names(data: Data) -> None:
     assert not failed(copied("test_seen-1", "test_unseen-2"))
 
 
-def test_features_that_are_almost_the_same(data: Data, tmp_path: Path) -> None:
-    original = next(iter(data.seen.values()))
+def test_features_that_are_almost_the_same(data: SplitData, tmp_path: Path) -> None:
+    original = next(iter(data.digests.values()))
     rng = np.random.default_rng(1)
     own = {row.clip_id: 5 + rng.standard_normal(DIM, np.float32) for row in ROWS}
     noise = np.random.default_rng(2).standard_normal(DIM, np.float32)
     copy = {"test_unseen-4": own["train-9"] + 1e-3 * noise}
-    leaking = see([shard(tmp_path / "copy.h5", copy)])
-    found = failed(replace(data, seen={"one": leaking}))
+    leaking = digest_features([shard(tmp_path / "copy.h5", copy)])
+    found = failed(replace(data, digests={"one": leaking}))
     assert set(found) == {"features_not_trained_on"}
     assert found["features_not_trained_on"]["examples"] == ["test_unseen-4 (like train-9)"]
     assert found["features_not_trained_on"]["level"] == "warning"
     # Alike in one modality alone is no sign: many clips are silent.
-    assert not failed(replace(data, seen={"one": leaking, "two": original}))
+    assert not failed(replace(data, digests={"one": leaking, "two": original}))
     silence = dict.fromkeys(own, np.zeros(DIM, np.float32))
-    silent = see([shard(tmp_path / "silent.h5", silence)])
-    assert set(failed(replace(data, seen={"one": silent}))) == {"features_differ"}
+    silent = digest_features([shard(tmp_path / "silent.h5", silence)])
+    assert set(failed(replace(data, digests={"one": silent}))) == {"features_differ"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_features_that_are_almost_the_same(data: Data, tmp_path: Path) -> None:
     ids=["zero", "constant", "flat"],
 )
 def test_features_that_say_nothing(
-    data: Data, tmp_path: Path, value: Callable[[np.ndarray], np.ndarray], says: str
+    data: SplitData, tmp_path: Path, value: Callable[[np.ndarray], np.ndarray], says: str
 ) -> None:
     rng = np.random.default_rng(3)
     own = {row.clip_id: rng.standard_normal(DIM, np.float32) for row in ROWS}
@@ -122,7 +124,9 @@ def test_features_that_say_nothing(
     def found(num_that_differ: int) -> dict[str, dict]:
         some = dict(list(own.items())[:num_that_differ])
         path = shard(tmp_path / "nothing.h5", nothing | some)
-        return failed(replace(data, seen={"one": data.seen["one"], "two": see([path])}))
+        return failed(
+            replace(data, digests={"one": data.digests["one"], "two": digest_features([path])})
+        )
 
     check = found(0)["features_differ"]
     assert check["examples"] == [f"two ({says})"]
@@ -131,30 +135,40 @@ def test_features_that_say_nothing(
     assert "features_differ" not in found(10)
 
 
-def test_few_clips_or_nearly_equal_features_are_no_sign(data: Data, tmp_path: Path) -> None:
+def test_few_clips_or_nearly_equal_features_are_no_sign(data: SplitData, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     near = {row.clip_id: 1 + 1e-3 * rng.standard_normal(DIM, np.float32) for row in ROWS}
     assert "features_differ" not in failed(
-        replace(data, seen={"one": see([shard(tmp_path / "near.h5", near)])})
+        replace(data, digests={"one": digest_features([shard(tmp_path / "near.h5", near)])})
     )
     assert "features_differ" not in failed(
-        replace(data, seen={"one": Seen({"train-0": np.zeros(64, np.float32)}), "two": Seen()})
+        replace(
+            data,
+            digests={
+                "one": FeatureDigest({"train-0": np.zeros(64, np.float32)}),
+                "two": FeatureDigest(),
+            },
+        )
     )
 
 
-def test_a_class_whose_vector_is_zero_has_none(data: Data) -> None:
+def test_a_class_whose_vector_is_zero_has_none(data: SplitData) -> None:
     vectors = np.eye(3, dtype=np.float32)
     vectors[1] = 0
     found = failed(replace(data, labels={"words": replace(LABELS, vectors=vectors)}))
     assert found["classes_have_own_vectors"]["examples"] == ["near (words: only zeros)"]
 
 
-def test_clips_and_classes_without_what_they_need(data: Data, tmp_path: Path) -> None:
-    one = data.seen["one"]
+def test_clips_and_classes_without_what_they_need(data: SplitData, tmp_path: Path) -> None:
+    one = data.digests["one"]
     less = {clip: row for clip, row in one.fingerprints.items() if clip != "train-5"}
-    assert set(failed(replace(data, seen={"one": Seen(less)}))) == {"features_accounted_for"}
+    assert set(failed(replace(data, digests={"one": FeatureDigest(less)}))) == {
+        "features_accounted_for"
+    }
     more = one.fingerprints | {"stranger": one.fingerprints["train-5"]}
-    assert set(failed(replace(data, seen={"one": Seen(more)}))) == {"features_accounted_for"}
+    assert set(failed(replace(data, digests={"one": FeatureDigest(more)}))) == {
+        "features_accounted_for"
+    }
     same = replace(LABELS, vectors=np.ones((3, 2), np.float32))
     missing = Labels(["far", "seen"], np.eye(2, dtype=np.float32), "made up")
     for labels, num in ((same, 2), (missing, 1)):
@@ -162,7 +176,7 @@ def test_clips_and_classes_without_what_they_need(data: Data, tmp_path: Path) ->
         assert found["classes_have_own_vectors"]["found"] == num
 
 
-def test_missing_clips_are_counted_and_too_many_stop(data: Data, tmp_path: Path) -> None:
+def test_missing_clips_are_counted_and_too_many_stop(data: SplitData, tmp_path: Path) -> None:
     lost = [f"train-{n}" for n in range(10)] + ["test_seen-1"]
     fetched = [
         replace(row, status=REJECTED, reason="download failed: HTTP 404", sha256="")
@@ -170,10 +184,10 @@ def test_missing_clips_are_counted_and_too_many_stop(data: Data, tmp_path: Path)
         else row
         for row in FETCHED
     ]
-    seen = see([shard(tmp_path / "less.h5", {}, rejected=("test_seen-2",))])
+    seen = digest_features([shard(tmp_path / "less.h5", {}, rejected=("test_seen-2",))])
     left = {clip: row for clip, row in seen.fingerprints.items() if clip not in lost}
-    some = replace(data, fetched=fetched, seen={"one": Seen(left, seen.rejected)})
-    coverage = audit_data(some, AuditLevels())["coverage"]
+    some = replace(data, fetched=fetched, digests={"one": FeatureDigest(left, seen.rejected)})
+    coverage = audit_data(some)["coverage"]
     assert coverage["partitions"]["train"] == {
         "clips": 30, "usable": 20, "reasons": {"download failed": 10}
     }  # fmt: skip

@@ -12,8 +12,8 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
-from avca_pipeline.leakage.data import Data, Seen, audit_data, see
-from avca_pipeline.splits import AuditLevels
+from avca_pipeline.leakage.data_checks import SplitData, audit_data
+from avca_pipeline.leakage.feature_digests import FeatureDigest, digest_features
 
 DIM = 200
 NAMES = {"train": "a", "val_seen": "a", "test_seen": "a", "val_unseen": "b", "test_unseen": "c"}
@@ -40,19 +40,19 @@ def shard(path: Path, of: dict[str, np.ndarray], rejected: dict[str, str], backb
     return path
 
 
-def data(**changes: Any) -> Data:
+def data(**changes: Any) -> SplitData:
     """Returns an audit's data without a fault."""
     labels = Labels(["a", "b", "c"], np.eye(3, dtype=np.float32), "drawn")
     fetched = [FetchedClip(row.clip_id, OK, sha256=f"of {row.clip_id}") for row in ROWS]
     given = {
-        "rows": ROWS, "fetched": fetched, "seen": {"one": Seen(table())},
+        "rows": ROWS, "fetched": fetched, "digests": {"one": FeatureDigest(table())},
         "labels": {"words": labels}, "like_features": 0.999, "max_missing": 0.1,
     } | changes  # fmt: skip
-    return Data(**given)
+    return SplitData(**given)
 
 
-def failed(of: Data) -> dict[str, dict[str, Any]]:
-    checks = audit_data(of, AuditLevels())["checks"]
+def failed(of: SplitData) -> dict[str, dict[str, Any]]:
+    checks = audit_data(of)["checks"]
     return {check["name"]: check for check in checks if not check["passed"]}
 
 
@@ -68,16 +68,18 @@ def test_all_shards_are_seen_and_each_time_alike(tmp_path: Path) -> None:
         shard(tmp_path / "2.h5", {}, {}, "some"),
         shard(tmp_path / "3.h5", dict(clips[7:]), {"lost 1": "no video stream"}, "some"),
     ]
-    first, again = see(paths), see(paths)
+    first, again = digest_features(paths), digest_features(paths)
     assert first.rejected == {"lost 0": "no video stream", "lost 1": "no video stream"}
     assert list(first.fingerprints) == [row.clip_id for row in ROWS]
     for clip, fingerprint in first.fingerprints.items():
         np.testing.assert_array_equal(fingerprint, again.fingerprints[clip])
     assert not first.is_imported
-    whole = see([shard(tmp_path / "whole.h5", table(), {}, "some")])
+    whole = digest_features([shard(tmp_path / "whole.h5", table(), {}, "some")])
     for clip, fingerprint in first.fingerprints.items():
         np.testing.assert_allclose(fingerprint, whole.fingerprints[clip], rtol=1e-4, atol=1e-4)
-    assert see([shard(tmp_path / "imported.h5", table(), {}, features.IMPORTED)]).is_imported
+    assert digest_features(
+        [shard(tmp_path / "imported.h5", table(), {}, features.IMPORTED)]
+    ).is_imported
 
 
 def test_a_fingerprint_keeps_what_is_alike_and_what_is_not(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_a_fingerprint_keeps_what_is_alike_and_what_is_not(tmp_path: Path) -> No
     clips["test_seen 2"] = clips["train 3"] + 1e-3 * noise
     halves = [dict(list(clips.items())[:10]), dict(list(clips.items())[10:])]
     paths = [shard(tmp_path / f"{n}.h5", half, {}, "some") for n, half in enumerate(halves)]
-    found = failed(data(seen={"one": see(paths)}))
+    found = failed(data(digests={"one": digest_features(paths)}))
     assert set(found) == {"features_not_trained_on"}
     assert found["features_not_trained_on"]["examples"] == ["test_seen 2 (like train 3)"]
 
@@ -114,18 +116,23 @@ def test_lost_clips_are_counted_with_their_first_reason() -> None:
     ]
     rejected = {"train 1": "no video stream", "train 2": "damaged : at 3 s", "train 0": "damaged"}
     kept = {clip: v for clip, v in table().items() if clip not in lost | rejected}
-    found = data(fetched=fetched, seen={"one": Seen(kept, rejected)}, max_missing=0.2)
+    digests = {"one": FeatureDigest(kept, rejected)}
+    found = data(fetched=fetched, digests=digests, max_missing=0.2)
     assert failed(found) == {}  # 4 of 20
-    too_many = failed(data(fetched=fetched, seen={"one": Seen(kept, rejected)}, max_missing=0.19))
+    too_many = failed(
+        data(fetched=fetched, digests={"one": FeatureDigest(kept, rejected)}, max_missing=0.19)
+    )
     assert set(too_many) == {"enough_clips_usable"}
     assert too_many["enough_clips_usable"]["examples"] == [
         "train 0 (removed: by its owner)", "train 1 (no video stream)",
         "train 2 (damaged : at 3 s)", "test_seen 1 (private: video)",
     ]  # fmt: skip
     absent = rejected | {"test_seen 1": "not imported"}
-    imported = Seen(kept, absent, is_imported=True)
-    assert failed(data(fetched=fetched, seen={"one": imported}, max_missing=0.1)) == {}  # 2 of 20
-    audited = audit_data(found, AuditLevels())
+    imported = FeatureDigest(kept, absent, is_imported=True)
+    assert (
+        failed(data(fetched=fetched, digests={"one": imported}, max_missing=0.1)) == {}
+    )  # 2 of 20
+    audited = audit_data(found)
     assert audited["passed"]
     partitions = audited["coverage"]["partitions"]
     assert list(partitions) == ["train", "val_seen", "val_unseen", "test_seen", "test_unseen"]

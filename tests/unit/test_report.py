@@ -18,12 +18,11 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.scores import Embeddings
-from avca_pipeline.artifacts.split import SplitClip
+from avca_pipeline.artifacts.split import BuiltSplit, SplitClip
 from avca_pipeline.errors import FormatError
 from avca_pipeline.evaluation import accuracy
-from avca_pipeline.leakage.checks import Audited, audit
+from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
 from avca_pipeline.reporting.figures import embedding_plot
-from avca_pipeline.splits import Built
 from avca_pipeline.stages import report
 
 HOSTILE = '<script>alert(1)</script> & "x" $\\alpha_'
@@ -312,7 +311,10 @@ def _dataset(folder: Path) -> None:
         )
         for c in clips
     ]
-    split.write_audit(folder / "splits/built.audit.json", audit(Audited(clips, Built(rows, {}))))
+    split.write_audit(
+        folder / "splits/built.audit.json",
+        audit_split(SplitUnderAudit(clips, BuiltSplit(rows, {}))),
+    )
 
 
 def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
