@@ -22,8 +22,8 @@ from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings, fill, rea
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, frame_windows
-from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.settings import nearest
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
-from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.settings import nearest
 
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}

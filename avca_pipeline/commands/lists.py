@@ -14,8 +14,8 @@ from avca_pipeline import published
 from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.web_files import download
-from avca_pipeline.registry import nearest
 from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.settings import nearest
 
 logger = logging.getLogger(__name__)
 

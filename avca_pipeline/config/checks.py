@@ -8,7 +8,7 @@ from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import youtube
 from avca_pipeline.published import layout
-from avca_pipeline.registry import nearest
+from avca_pipeline.settings import nearest
 
 
 def check_references(config: Config) -> None:

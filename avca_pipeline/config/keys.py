@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from avca_pipeline.config.typed import Config, Entry
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:

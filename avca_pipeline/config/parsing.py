@@ -28,7 +28,8 @@ from avca_pipeline.config.typed import (
 from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.fetching.youtube import DownloadSettings
 from avca_pipeline.models import ModelSettings
-from avca_pipeline.registry import Kind, PluginSettings, nearest, whole_path
+from avca_pipeline.registry import Kind
+from avca_pipeline.settings import PluginSettings, nearest, whole_path
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 MAX_NAME = 100

@@ -16,7 +16,7 @@ from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.fetching.youtube import DownloadSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.models import AnyModel, ModelSettings
-from avca_pipeline.registry import PluginSettings, Seed
+from avca_pipeline.settings import PluginSettings, Seed
 from avca_pipeline.text_embeddings import AnyTextEmbedding
 
 PluginT = TypeVar("PluginT")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 if TYPE_CHECKING:
     from avca_pipeline.artifacts.manifest import Clip

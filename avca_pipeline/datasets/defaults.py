@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.media import MediaError
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 if TYPE_CHECKING:
     from avca_pipeline.fetching.youtube import Network

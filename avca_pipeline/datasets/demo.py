@@ -29,7 +29,7 @@ from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.datasets import defaults
 from avca_pipeline.fetching.archive_members import MAX_BYTES
-from avca_pipeline.registry import PluginSettings, Seed
+from avca_pipeline.settings import PluginSettings, Seed
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]

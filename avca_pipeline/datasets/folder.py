@@ -11,7 +11,7 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.datasets import defaults
 from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.fetching.archive_members import MAX_BYTES
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 class Settings(PluginSettings):

@@ -10,7 +10,7 @@ from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
 from avca_pipeline.published import lists
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 class Settings(PluginSettings):

@@ -14,8 +14,8 @@ from avca_pipeline.fetching import web_files
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.fetching.youtube import Network
 from avca_pipeline.media import MediaError
-from avca_pipeline.registry import PluginSettings
 from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.settings import PluginSettings
 
 
 class Settings(PluginSettings):

@@ -16,7 +16,7 @@ from avca_pipeline.fetching import archives, youtube
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.fetching.youtube import Network
 from avca_pipeline.media import MediaError
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 CLIP_S = 10
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

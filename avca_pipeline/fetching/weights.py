@@ -19,9 +19,9 @@ from avca_pipeline.artifacts.checkpoint import check_size
 from avca_pipeline.artifacts.pickled_arrays import MEANINGS, PickledArray, PickledType
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.web_files import download
-from avca_pipeline.registry import PluginSettings, Seed
 from avca_pipeline.runtime.addresses import shown
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.settings import PluginSettings, Seed
 
 logger = logging.getLogger(__name__)
 

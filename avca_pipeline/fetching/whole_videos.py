@@ -17,7 +17,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.connections import least_bytes_per_s
 from avca_pipeline.fetching.web_files import version_of
 from avca_pipeline.media import MediaError
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 class DownloadSettings(PluginSettings):

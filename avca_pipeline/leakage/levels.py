@@ -9,7 +9,7 @@ from pydantic import Field, create_model
 
 from avca_pipeline.leakage import data_checks, split_checks
 from avca_pipeline.leakage.checks import Check, Level
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 CHECKS: tuple[Check[Any], ...] = (*split_checks.CHECKS, *data_checks.CHECKS)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator
 
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 if TYPE_CHECKING:
     import numpy as np

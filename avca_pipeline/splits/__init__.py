@@ -19,7 +19,7 @@ from pydantic import Field
 
 from avca_pipeline.leakage.levels import AuditLevels
 from avca_pipeline.published.lists import class_key
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 class SplitSettings(PluginSettings):

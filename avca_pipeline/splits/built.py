@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.registry import Seed
+from avca_pipeline.settings import Seed
 from avca_pipeline.splits import SplitSettings
 
 # Of a class seen from stage 1 on, from stage 2 on, and never.

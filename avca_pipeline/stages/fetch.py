@@ -33,9 +33,9 @@ from avca_pipeline.fetching.youtube import check as check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober
-from avca_pipeline.registry import PluginSettings
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.progress import Progress
+from avca_pipeline.settings import PluginSettings
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 SettingsT = TypeVar("SettingsT", bound=PluginSettings)
 

@@ -17,7 +17,7 @@ import numpy as np
 from avca_pipeline.artifacts import in_child
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.published.lists import class_key, read_names
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 class Settings(PluginSettings):

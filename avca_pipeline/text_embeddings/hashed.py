@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.published.lists import words
-from avca_pipeline.registry import PluginSettings, Seed
+from avca_pipeline.settings import PluginSettings, Seed
 
 
 class Settings(PluginSettings):

@@ -13,7 +13,7 @@ from avca_pipeline.artifacts import in_child, pickled_arrays
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.published.lists import class_key, read_names
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 
 
 class Settings(PluginSettings):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 from avca_pipeline.text_embeddings._names import spellings
 
 PACKAGE = "wordllama"

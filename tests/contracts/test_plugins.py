@@ -20,7 +20,7 @@ from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.media import Limits
 from avca_pipeline.models import Batch, ClassKnowledge, Dims
 from avca_pipeline.nn.optimiser import Adam
-from avca_pipeline.registry import PluginSettings
+from avca_pipeline.settings import PluginSettings
 from avca_pipeline.training.fit import fit
 from tests.builders import labelled_clips
 from tests.fasttext_model import train

@@ -1,0 +1,149 @@
+"""The base of all settings: what a user may write, and what is said about a wrong key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import (
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticKnownError,
+    core_schema,
+)
+
+from avca_pipeline.errors import abbreviated
+
+REFUSED = "refused"
+"""Type of the errors whose message is complete: it says what was found and what to do."""
+_KNOWN_TO_PYDANTIC = frozenset(get_args(core_schema.ErrorType))
+
+
+def _no_truth_value(value: Any) -> Any:
+    """Keeps pydantic from reading ``true`` as the number 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+Seed = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, lt=2**32)]
+"""What every generator of random numbers takes: torch's, NumPy's and Python's."""
+
+
+class PluginSettings(BaseModel):
+    """Base of every plugin's ``Settings``: unknown keys are errors, values never change.
+
+    The text below a field is its description: in the documentation, in the schema of the config,
+    and in what is said where the key is missing. A path may begin with ``~``, the home folder.
+    Nothing (``null``, an empty value in YAML) stands for settings that all have their defaults.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _say_which_keys_there_are(
+        cls, value: Any, handler: ModelWrapValidatorHandler[PluginSettings]
+    ) -> PluginSettings:
+        try:
+            return handler({} if value is None else value)
+        except ValidationError as error:
+            errors = [cls._about_a_key(details) for details in error.errors(include_url=False)]
+            raise ValidationError.from_exception_data(cls.__name__, errors) from None
+
+    @classmethod
+    def _about_a_key(cls, error: ErrorDetails) -> InitErrorDetails:
+        """Returns an error that says which keys there are, or what a missing one is for."""
+        *outer, key = error["loc"] or ("",)
+        if not outer and error["type"] in ("extra_forbidden", "invalid_key"):
+            hint = nearest(str(key), cls.model_fields)
+            unknown = refusal(f"unknown key {abbreviated(key)}; {hint}")
+            return InitErrorDetails(type=unknown, loc=(), input=error["input"])
+        if not outer and error["type"] == "missing":
+            missing = refusal(f"is missing; add it: {_first_sentence(cls, str(key))}")
+            return InitErrorDetails(type=missing, loc=(key,), input=error["input"])
+        return error_within((), error)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        types = get_args(annotation) or (annotation,)
+        is_number = (int in types or float in types) and bool not in types
+        return _no_truth_value(value) if is_number else value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _whole_paths(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(whole_path(item) if isinstance(item, Path) else item for item in value)
+        return whole_path(value) if isinstance(value, Path) else value
+
+
+def refusal(message: str) -> PydanticCustomError:
+    """Returns an error for a validator to raise; its message stands behind the key as it is."""
+    return PydanticCustomError(REFUSED, message)
+
+
+def error_within(location: tuple[int | str, ...], error: ErrorDetails) -> InitErrorDetails:
+    """Returns an error of a value as an error of the section that the value stands in.
+
+    Args:
+        location: keys that lead from the section to the value.
+        error: one of ``ValidationError.errors()`` of the value.
+    """
+    is_known = error["type"] in _KNOWN_TO_PYDANTIC
+    kind: Any = error["type"] if is_known else refusal(error["msg"])
+    location = (*location, *error["loc"])
+    context = error.get("ctx", {}) if is_known else {}
+    return InitErrorDetails(type=kind, loc=location, input=error["input"], ctx=context)
+
+
+def whole_path(path: Path) -> Path:
+    """Returns a user's path with the home folder in the place of ``~``.
+
+    Raises:
+        ValueError: it has a NUL in it, or there is no such home folder.
+    """
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character in it")
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such home folder; write the whole path") from error
+    try:
+        parts = [len(part.encode()) for part in path.parts]
+    except UnicodeEncodeError as error:
+        raise ValueError("a path is written in UTF-8; rename what is not") from error
+    if max(parts, default=0) > 255 or sum(parts) + len(parts) > 4000:
+        raise ValueError("no file system has names or paths as long as that")
+    return path
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Returns "did you mean …?", or the list of the choices, to end an error message with."""
+    choices = sorted(choices)
+    name = name[:100]  # Comparing takes time with the square of the length.
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices) or 'none'}"
+
+
+def _first_sentence(settings: type[BaseModel], key: str) -> str:
+    description = settings.model_fields[key].description or "see the documentation"
+    return description.partition(". ")[0].replace("``", "").removesuffix(".")
