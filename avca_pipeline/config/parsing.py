@@ -71,12 +71,12 @@ def parse(raw: Any) -> Config:
         "imported",
         "experiment",
         "feature_sets",
-        *registry.FOLDERS,
+        *registry.KINDS,
     )
     raw = _mapping(raw, "config", known)
     optional = "backbones" if "imported" in raw else "imported"
     raw = {optional: None} | raw
-    for key in ("experiment", "feature_sets", *registry.FOLDERS):
+    for key in ("experiment", "feature_sets", *registry.KINDS):
         if key not in raw:
             raise PipelineError(f"config: {key!r} is missing")
     datasets, num_shards, max_missing = _datasets(raw["datasets"])

@@ -421,10 +421,10 @@ from avca_pipeline import cli, config, registry
 cli.main(["check", "config.yaml"])
 for path in sys.argv[1:]:
     config.parse(yaml.safe_load(Path(path).read_text()))
-for folder in registry.FOLDERS:
-    assert registry.names(folder)
-    for name in registry.names(folder):
-        registry.load(folder, name).Settings.model_json_schema()
+for kind in registry.KINDS:
+    assert registry.names(kind)
+    for name in registry.names(kind):
+        registry.load(kind, name).Settings.model_json_schema()
 heavy = "torch torchvision torchaudio timm av librosa gensim h5py sklearn scipy yt_dlp".split()
 print([name for name in heavy if name in sys.modules])
 """
