@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from avca_pipeline.backbones import AnyBackbone
     from avca_pipeline.datasets import AnyDataset
     from avca_pipeline.models import AnyModel
+    from avca_pipeline.splits import AnySplit
     from avca_pipeline.text_embeddings import AnyTextEmbedding
 
 Kind: TypeAlias = Literal["datasets", "backbones", "text_embeddings", "splits", "models"]
@@ -66,7 +67,7 @@ def load(kind: Literal["text_embeddings"], name: str) -> AnyTextEmbedding: ...
 
 
 @overload
-def load(kind: Literal["splits"], name: str) -> Any: ...
+def load(kind: Literal["splits"], name: str) -> AnySplit: ...
 
 
 @overload

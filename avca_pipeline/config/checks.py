@@ -25,7 +25,7 @@ def check_references(config: Config) -> None:
                     f"experiment.{key}: {name!r} is not under {key}; {nearest(name, known)}"
                 )
     for name, split in config.splits.items():
-        for backbone in getattr(split.settings, "exclude_pretraining_of", ()):
+        for backbone in split.settings.backbones_to_exclude():
             if backbone not in config.backbones:
                 raise PipelineError(
                     f"splits.{name}.exclude_pretraining_of: {backbone!r} is not under backbones; "

@@ -43,10 +43,8 @@ def settings_of(config: Config, stage: str, name: str = "", **more: Any) -> str:
         part |= _plugin_part(config.splits[name])
         part["max_missing"] = config.max_missing[part.pop("dataset")]
     elif stage == "export":
-        chosen: Any = config.splits[name].settings
         dataset = part.pop("dataset")
-        part["benchmark"] = getattr(chosen, "benchmark", dataset)
-        part["lists"] = getattr(chosen, "lists", "main")
+        part["benchmark"], part["lists"] = config.splits[name].settings.published_lists(dataset)
     elif stage == "import":
         part["settings"] = config.imported[name].model_dump(mode="json")
     elif stage == "train":

@@ -17,6 +17,7 @@ from avca_pipeline.fetching.youtube import DownloadSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.models import AnyModel, ModelSettings
 from avca_pipeline.settings import PluginSettings, Seed
+from avca_pipeline.splits import AnySplit, SplitSettings
 from avca_pipeline.text_embeddings import AnyTextEmbedding
 
 PluginT = TypeVar("PluginT")
@@ -112,7 +113,7 @@ class Entry(Generic[PluginT, SettingsT]):
 DatasetEntry: TypeAlias = "Entry[AnyDataset, PluginSettings]"
 BackboneEntry: TypeAlias = "Entry[AnyBackbone, WeightsSettings]"
 TextEmbeddingEntry: TypeAlias = "Entry[AnyTextEmbedding, PluginSettings]"
-SplitEntry: TypeAlias = "Entry[Any, Any]"
+SplitEntry: TypeAlias = "Entry[AnySplit, SplitSettings]"
 ModelEntry: TypeAlias = "Entry[AnyModel, ModelSettings]"
 
 
@@ -197,7 +198,7 @@ class Config:
 
     def pretrained(self, split: str) -> list[str]:
         """Returns the backbones that may have seen classes of a split, and imported features."""
-        excluded = getattr(self.splits[split].settings, "exclude_pretraining_of", ())
+        excluded = self.splits[split].settings.backbones_to_exclude()
         return [
             name
             for name in sorted({*excluded, *self.used_with(split)})

@@ -1,25 +1,23 @@
 """Plugins: which clip is in which of the five partitions.
 
-A split is one file here with
-
-``Settings``
-    a `SplitSettings` with whatever decides the split;
-``inputs(settings) -> list[Path]``
-    the files it reads besides the manifest;
-``build(clips, settings, pretrained) -> BuiltSplit``
-    the split of a manifest, which does not depend on the order of the clips; ``pretrained`` are
-    the classes that must not be unseen, because backbones saw them with labels.
+A split is one file here, or a module that another package registers. `Split` says what it must
+have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from pydantic import Field
 
 from avca_pipeline.leakage.levels import AuditLevels
-from avca_pipeline.published.lists import class_key
 from avca_pipeline.settings import PluginSettings
+
+if TYPE_CHECKING:
+    from avca_pipeline.artifacts.manifest import Clip
+    from avca_pipeline.artifacts.split import BuiltSplit
 
 
 class SplitSettings(PluginSettings):
@@ -36,29 +34,54 @@ class SplitSettings(PluginSettings):
     like_features: float = Field(default=0.9999, gt=0, lt=1)
     """Cosine, about the mean of the features, from which on two features count as alike."""
 
+    def backbones_to_exclude(self) -> tuple[str, ...]:
+        """Returns the backbones whose pretraining classes may not be unseen, by their names."""
+        return ()
 
-def pretrained_on(
-    class_names: Iterable[str],
-    pretraining_classes: Mapping[str, Sequence[str]],
-    aliases: Mapping[str, Sequence[str]],
-) -> dict[str, list[str]]:
-    """Returns for each class the backbones that were trained on it with labels, if there are any.
+    def published_lists(self, dataset: str) -> tuple[str, str]:
+        """Returns the benchmark and the kind of lists that an export of the split is called.
 
-    Args:
-        class_names: of the dataset.
-        pretraining_classes: backbone to the classes that it was trained on.
-        aliases: class to other names of it.
-    """
-    keys_of = {
-        backbone: {class_key(name) for name in names}
-        for backbone, names in pretraining_classes.items()
-    }
-    aliases_of = {class_key(name): others for name, others in aliases.items()}
-    overlaps: dict[str, list[str]] = {}
-    for class_name in sorted(set(class_names)):
-        key = class_key(class_name)
-        spellings = {key, *map(class_key, aliases_of.get(key, ()))}
-        backbones = sorted(backbone for backbone, keys in keys_of.items() if keys & spellings)
-        if backbones:
-            overlaps[class_name] = backbones
-    return overlaps
+        Args:
+            dataset: name of the dataset, which names the benchmark of a split of one's own.
+        """
+        return dataset, "main"
+
+
+SettingsT = TypeVar("SettingsT", bound=SplitSettings)
+
+
+class Split(Protocol[SettingsT]):
+    """What the module of a split must have."""
+
+    @property
+    def Settings(self) -> type[SettingsT]:
+        """The class of whatever decides the split."""
+
+    def inputs(self, settings: SettingsT) -> list[Path]:
+        """Returns the files that the split reads besides the manifest.
+
+        Args:
+            settings: settings of the split.
+
+        Raises:
+            PipelineError: one of them is not there.
+        """
+
+    def build(
+        self, settings: SettingsT, clips: Sequence[Clip], pretrained: Collection[str]
+    ) -> BuiltSplit:
+        """Returns the split of a manifest, which does not depend on the order of the clips.
+
+        Args:
+            settings: settings of the split.
+            clips: all clips of the manifest.
+            pretrained: the classes that must not be unseen, because backbones of
+                `SplitSettings.backbones_to_exclude` were trained on them with labels.
+
+        Raises:
+            PipelineError: the clips cannot be split like this.
+        """
+
+
+AnySplit: TypeAlias = Split[SplitSettings]
+"""A split whose settings are known to itself alone."""

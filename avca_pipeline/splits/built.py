@@ -68,6 +68,10 @@ class Settings(SourceShares):
             )
         return self
 
+    def backbones_to_exclude(self) -> tuple[str, ...]:
+        """Returns what the user names."""
+        return self.exclude_pretraining_of
+
 
 def inputs(settings: Settings) -> list[Path]:
     """Returns nothing: the split follows from the manifest and the settings."""
@@ -75,7 +79,7 @@ def inputs(settings: Settings) -> list[Path]:
 
 
 def build(
-    clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()
+    settings: Settings, clips: Sequence[Clip], pretrained: Collection[str] = ()
 ) -> BuiltSplit:
     """Returns the split of a manifest.
 

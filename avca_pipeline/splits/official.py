@@ -45,6 +45,10 @@ class PublishedLists(SplitSettings):
     classes that the supervised C3D and VGGish have seen.
     """
 
+    def published_lists(self, dataset: str) -> tuple[str, str]:
+        """Returns the benchmark whose lists these are, and which of them."""
+        return self.benchmark, self.lists
+
 
 class Settings(PublishedLists):
     """A published split."""
@@ -61,7 +65,7 @@ def inputs(settings: PublishedLists) -> list[Path]:
 
 
 def build(
-    clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()
+    settings: Settings, clips: Sequence[Clip], pretrained: Collection[str] = ()
 ) -> BuiltSplit:
     """Returns the clips of the manifest in the partitions that the lists say.
 

@@ -34,7 +34,7 @@ inputs = official.inputs
 
 
 def build(
-    clips: Sequence[Clip], settings: Settings, pretrained: Collection[str] = ()
+    settings: Settings, clips: Sequence[Clip], pretrained: Collection[str] = ()
 ) -> BuiltSplit:
     """Returns the listed clips of the manifest, their classes grouped as published.
 

@@ -12,8 +12,8 @@ from avca_pipeline.artifacts import manifest, split
 from avca_pipeline.config import checked
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.checks import stop_on_errors
+from avca_pipeline.leakage.pretraining import pretrained_on
 from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
-from avca_pipeline.splits import pretrained_on
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
     typed = checked(module.Settings, settings["settings"], f"splits ({settings['plugin']})")
     listed = manifest.read(clips)
     classes_of, unknown = _pretraining(settings["backbones"])
-    forbidden = getattr(typed, "exclude_pretraining_of", ())
+    forbidden = typed.backbones_to_exclude()
     for name in forbidden:
         if name in unknown:
             raise PipelineError(
@@ -46,7 +46,7 @@ def run(settings: dict[str, Any], clips: Path, out: Path, audit_out: Path) -> No
     must_be_seen = [
         name for name, backbones in overlaps.items() if not set(backbones).isdisjoint(forbidden)
     ]
-    built = module.build(listed, typed, must_be_seen)
+    built = module.build(typed, listed, must_be_seen)
     result = {
         "split": {"plugin": settings["plugin"], "settings": typed.model_dump(mode="json")},
         **audit_split(SplitUnderAudit(listed, built, overlaps), typed.audit.by_check()),

@@ -44,7 +44,7 @@ def built(benchmark: str, which: str) -> tuple[official.Settings, dict[str, Any]
     )
     clips = clips_of(benchmark)
     return settings, audit_split(
-        SplitUnderAudit(clips, official.build(clips, settings)), settings.audit.by_check()
+        SplitUnderAudit(clips, official.build(settings, clips)), settings.audit.by_check()
     )
 
 
@@ -136,10 +136,10 @@ def test_grouped_clips_are_the_published_ones_without_their_leak(benchmark: str)
     clips = clips_of(benchmark)
     published, _ = built(benchmark, "main")
     settings = official_grouped.Settings(path=published.path, benchmark=benchmark, seed=3)
-    grouped = official_grouped.build(clips, settings)
+    grouped = official_grouped.build(settings, clips)
     result = audit_split(SplitUnderAudit(clips, grouped), settings.audit.by_check())
     assert result["passed"], [check for check in result["checks"] if not check["passed"]]
-    before = {row.clip_id: row for row in official.build(clips, published).clips}
+    before = {row.clip_id: row for row in official.build(published, clips).clips}
     assert {row.clip_id for row in grouped.clips} | set(grouped.excluded) == set(before)
     assert len(grouped.excluded) <= 0.001 * len(before)
     for partition in ("val_unseen", "test_unseen"):

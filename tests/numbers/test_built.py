@@ -47,7 +47,7 @@ def test_every_source_is_where_its_number_says(
                 expected[source] = "val_seen" if at < 0.4 else "train"
     clips = clips_of(sources, per_source=2)
     random.Random(seed).shuffle(clips)
-    built = build(clips, chosen)
+    built = build(chosen, clips)
     assert partitions(built) == expected
     assert [row.clip_id for row in built.clips] == sorted(clip.clip_id for clip in clips)
     of = {clip.clip_id: (clip.class_name, clip.source_id) for clip in clips}
@@ -58,7 +58,7 @@ def test_every_source_is_where_its_number_says(
 def test_the_seed_decides_classes_and_sources() -> None:
     sources = many(12, 30)
     first, same, other = (
-        partitions(build(clips_of(sources), Settings(seed=seed))) for seed in (0, 0, 1)
+        partitions(build(Settings(seed=seed), clips_of(sources))) for seed in (0, 0, 1)
     )
     assert first == same
     unseen = [{s.split("-")[0] for s, p in one.items() if "unseen" in p} for one in (first, other)]
@@ -80,11 +80,11 @@ def test_classes_of_a_pretraining_come_last_and_keep_their_order() -> None:
         (ranked[:3], ranked[3:5], ranked[5:7]),
         ([ranked[1], ranked[2]], [ranked[0], ranked[3]], ranked[4:6]),
     ):
-        built = build(clips_of(sources), chosen, known)
+        built = build(chosen, clips_of(sources), known)
         of = {p: {r.class_name for r in built.clips if r.partition == p} for p in PARTS}
         assert (of["test_unseen"], of["val_unseen"]) == (set(test), set(val))
     with pytest.raises(PipelineError, match=r"4 classes must be unseen, but only 3 of 10"):
-        build(clips_of(sources), chosen, ranked[:7])
+        build(chosen, clips_of(sources), ranked[:7])
 
 
 PARTS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
@@ -196,9 +196,9 @@ def test_a_class_needs_a_source_for_each_of_its_partitions(
 
 def test_at_least_two_classes_are_left_to_train_on() -> None:
     chosen = Settings(val_unseen_classes=0.25, test_unseen_classes=0.25)
-    build(clips_of(many(4, 5)), chosen)
+    build(chosen, clips_of(many(4, 5)))
     with pytest.raises(PipelineError, match=r"3 class\(es\) are too few to split: 1 .* 1 "):
-        build(clips_of(many(3, 5)), chosen)
+        build(chosen, clips_of(many(3, 5)))
     with pytest.raises(ValueError, match="together must be less than 1"):
         Settings(val_unseen_classes=0.5, test_unseen_classes=0.5)
     with pytest.raises(ValueError, match="together must be less than 1"):

@@ -61,7 +61,7 @@ def test_nothing_leaks_in_any_order(
     clips: list[Clip], chosen: BuiltSettings, shuffler: random.Random
 ) -> None:
     try:
-        built = build(clips, chosen)
+        built = build(chosen, clips)
     except PipelineError:
         return  # refused in words; what is not refused must hold
     result = audit_split(SplitUnderAudit(clips, built))
@@ -83,7 +83,7 @@ def test_nothing_leaks_in_any_order(
 
     shuffled = list(clips)
     shuffler.shuffle(shuffled)
-    assert build(shuffled, chosen) == built
+    assert build(chosen, shuffled) == built
 
 
 @COMMON
@@ -93,14 +93,14 @@ def test_a_class_of_a_pretraining_is_never_unseen(
 ) -> None:
     pretrained = {f"class {label}" for label in labels}
     try:
-        built = build(clips, chosen, pretrained)
+        built = build(chosen, clips, pretrained)
     except PipelineError:
         return
     unseen = {row.class_name for row in built.clips if row.partition in (VAL_UNSEEN, TEST_UNSEEN)}
     assert not unseen & pretrained
     assert audit_split(SplitUnderAudit(clips, built, dict.fromkeys(pretrained, ("c3d",))))["passed"]
     if not pretrained:
-        assert built == build(clips, chosen)
+        assert built == build(chosen, clips)
 
 
 def test_the_audit_sees_unseen_classes_of_a_pretraining() -> None:
@@ -109,7 +109,7 @@ def test_the_audit_sees_unseen_classes_of_a_pretraining() -> None:
         for label in range(6)
         for source in range(8)
     ]
-    built = build(clips, BuiltSettings())
+    built = build(BuiltSettings(), clips)
     classes = {row.partition: row.class_name for row in built.clips}
     for partition, is_found in ((TEST_UNSEEN, True), (VAL_UNSEEN, True), (TRAIN, False)):
         pretrained = {classes[partition]: ["c3d"]}
@@ -138,11 +138,11 @@ def test_a_new_clip_moves_no_other_where_shares_fill_every_partition(
         for source in range(num_sources)
     ]
     try:
-        before = {row.clip_id: row.partition for row in build(clips, chosen).clips}
+        before = {row.clip_id: row.partition for row in build(chosen, clips).clips}
     except PipelineError:
         return
     added = [*clips, Clip("new", "new source", "class 0", "file.mp4")]
-    after = {row.clip_id: row.partition for row in build(added, chosen).clips}
+    after = {row.clip_id: row.partition for row in build(chosen, added).clips}
     moved = [clip for clip, partition in before.items() if after[clip] != partition]
     assert len(moved) <= 2
     assert all(clip.startswith("0-") for clip in moved)
@@ -173,9 +173,9 @@ def test_too_few_sources_are_refused_by_name() -> None:
         for source in range(1)
     ]
     with pytest.raises(PipelineError, match=r"class 'class \d' has 1 source\(s\) but needs"):
-        build(clips, BuiltSettings())
+        build(BuiltSettings(), clips)
     with pytest.raises(PipelineError, match="too few to split"):
-        build(clips[:2], BuiltSettings())
+        build(BuiltSettings(), clips[:2])
 
 
 def test_the_audit_sees_leaks() -> None:
@@ -185,7 +185,7 @@ def test_the_audit_sees_leaks() -> None:
         for label in range(6)
         for source in range(8)
     ]
-    rows = build(clips, BuiltSettings()).clips
+    rows = build(BuiltSettings(), clips).clips
 
     def failed(changed: list) -> set[str]:
         result = audit_split(SplitUnderAudit(clips, BuiltSplit(changed, {})))

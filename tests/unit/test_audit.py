@@ -18,7 +18,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.data_checks import SplitData, audit_data
 from avca_pipeline.leakage.feature_digests import FeatureDigest, digest_features
 from avca_pipeline.leakage.levels import AuditLevels
-from avca_pipeline.splits import pretrained_on
+from avca_pipeline.leakage.pretraining import pretrained_on
 from avca_pipeline.stages import audit as stage
 
 DIM = 40

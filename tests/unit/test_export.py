@@ -43,7 +43,7 @@ def ours(tmp_path: Path) -> dict[str, Any]:
         features.write(tmp_path / f"our-{modality}.h5", value)
     vectors = Labels(sorted(CLASSES), rng.standard_normal((8, 4), np.float32), "made up")
     labels.write(tmp_path / "labels.h5", vectors)
-    split.write(tmp_path / "split.csv", built.build(CLIPS, built.Settings()).clips)
+    split.write(tmp_path / "split.csv", built.build(built.Settings(), CLIPS).clips)
     return {
         "rows": tmp_path / "split.csv",
         "video": tmp_path / "our-video.h5",
@@ -62,10 +62,10 @@ def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
     clips = sorted(official_dataset.clips(chosen), key=lambda clip: clip.clip_id)
     manifest.write(tmp_path / "manifest.csv", clips)
     as_published = official.Settings(path=out, benchmark="Mine", lists=which)  # type: ignore[arg-type]
-    again = official.build(clips, as_published)
+    again = official.build(as_published, clips)
     assert again.clips == split.read(ours["rows"])
     assert not again.excluded
-    assert not again.absent
+    assert not again.listed_but_missing
 
     for modality in ("video", "audio"):
         path = out / "avgzsl_benchmark_datasets/Mine/features" / f"{which}_features"

@@ -175,14 +175,14 @@ def test_lists_and_manifest_need_not_agree_but_it_is_said(published: Path) -> No
         for stage in STAGES[:-1]
         for name in MEMBERS[stage]
     ]
-    built = official.build([*clips[1:], Clip("stranger", "s", "z", "x")], settings)
-    assert built.absent == [clips[0].clip_id]
+    built = official.build(settings, [*clips[1:], Clip("stranger", "s", "z", "x")])
+    assert built.listed_but_missing == [clips[0].clip_id]
     assert built.excluded == {"stranger": "not in the published lists"}
     assert {row.class_name for row in built.clips} == {"A!", "B!", "C!"}
     with pytest.raises(PipelineError, match="of class 'z' in the manifest but of 'a'"):
-        official.build([Clip(clips[0].clip_id, "s", "z", "x")], settings)
+        official.build(settings, [Clip(clips[0].clip_id, "s", "z", "x")])
     with pytest.raises(PipelineError, match=r"none of the .* clips in the lists of Mine"):
-        official.build([Clip("stranger", "s", "z", "x")], settings)
+        official.build(settings, [Clip("stranger", "s", "z", "x")])
 
 
 def test_without_its_own_list_train_is_what_is_left_of_stage_2(published: Path) -> None:
@@ -193,6 +193,6 @@ def test_without_its_own_list_train_is_what_is_left_of_stage_2(published: Path) 
         for stage in STAGES[:-1]
         for name in MEMBERS[stage]
     ]
-    whole = official.build(clips, settings)
+    whole = official.build(settings, clips)
     (folder / "stage_1_train.csv").unlink()
-    assert official.build(clips, settings) == whole
+    assert official.build(settings, clips) == whole

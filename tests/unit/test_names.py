@@ -18,9 +18,9 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.cli import main
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.leakage.pretraining import pretrained_on
 from avca_pipeline.published import export, lists
 from avca_pipeline.published.lists import class_key
-from avca_pipeline.splits import pretrained_on
 from avca_pipeline.text_embeddings import hashed, precomputed
 from tests.unit.test_media import write_video
 

@@ -9,8 +9,9 @@ import pytest
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.leakage.pretraining import pretrained_on
 from avca_pipeline.published import lists
-from avca_pipeline.splits import official, official_grouped, pretrained_on
+from avca_pipeline.splits import official, official_grouped
 from avca_pipeline.splits.built import Settings, SourceShares, arrange, build
 from tests.numbers.sources import clips_of, number, partitions, sources_at
 
@@ -65,21 +66,21 @@ def in_manifest(clips: list[SplitClip]) -> list[Clip]:
 def test_published_clips_keep_their_own_class_and_source(published: Path) -> None:
     settings = official.Settings(path=published, benchmark="Mine")
     clips = in_manifest(listed())
-    built = official.build(list(reversed(clips)), settings)
+    built = official.build(settings, list(reversed(clips)))
     expected = [
         SplitClip(ours.clip_id, ours.class_name, ours.source_id, theirs.partition)
         for ours, theirs in zip(clips, listed(), strict=True)
     ]
     assert built.clips == sorted(expected, key=lambda row: row.clip_id)
-    assert (built.excluded, list(built.absent)) == ({}, [])
+    assert (built.excluded, list(built.listed_but_missing)) == ({}, [])
 
 
 def test_every_absent_clip_is_named_and_the_others_stay(published: Path) -> None:
     settings = official.Settings(path=published, benchmark="Mine", lists="cls")
     gone = {"trained 0", "tuned on 2", "never 1", "dropped 0"}
     clips = in_manifest([clip for clip in listed() if clip.clip_id not in gone])
-    built = official.build([*clips, Clip("stranger", "s", "z", "file")], settings)
-    assert built.absent == ["never 1", "trained 0", "tuned on 2"]
+    built = official.build(settings, [*clips, Clip("stranger", "s", "z", "file")])
+    assert built.listed_but_missing == ["never 1", "trained 0", "tuned on 2"]
     assert built.excluded == {
         "stranger": "not in the published lists",
         "dropped 1": "its class is not in cls_split/stage_2_test_unseen.txt",
@@ -112,8 +113,8 @@ def test_grouped_keeps_published_classes_and_deals_recordings_anew(
     shared = next(clip for clip in clips if clip.clip_id == "trained 3")
     never = clips.index(next(clip for clip in clips if clip.clip_id == "never 1"))
     clips[never] = Clip("never 1", shared.source_id, "NEVER", "file")
-    built = official_grouped.build([*clips, Clip("stranger", "s", "z", "file")], settings)
-    assert built.absent == [gone]
+    built = official_grouped.build(settings, [*clips, Clip("stranger", "s", "z", "file")])
+    assert built.listed_but_missing == [gone]
     assert built.excluded == {
         "stranger": "not in the published lists",
         "late 0": "its class has no clips but test_seen ones",
@@ -144,7 +145,7 @@ def test_as_many_classes_as_must_be_unseen_are_enough() -> None:
     sources = {f"class {label}": [f"{label}-{n}" for n in range(6)] for label in range(10)}
     chosen = Settings(val_unseen_classes=0.2, test_unseen_classes=0.2)
     known = [f"class {label}" for label in range(6)]
-    built = build(clips_of(sources), chosen, known)
+    built = build(chosen, clips_of(sources), known)
     unseen = {row.class_name for row in built.clips if "unseen" in row.partition}
     assert unseen == {f"class {label}" for label in range(6, 10)}
 
@@ -191,7 +192,7 @@ def test_nothing_in_common_with_the_lists(published: Path) -> None:
     for plugin in (official, official_grouped):
         settings = plugin.Settings(path=published, benchmark="Mine")
         with pytest.raises(PipelineError, match="none of the 22 clips in the lists of Mine"):
-            plugin.build([Clip("stranger", "s", "z", "file")], settings)
+            plugin.build(settings, [Clip("stranger", "s", "z", "file")])
     found = lists.read(published, "Mine", "main")
     first = next(iter(found.partitions["train"]))
     with pytest.raises(PipelineError, match="is of class 'other' in the manifest but of 'trained'"):

@@ -27,7 +27,7 @@ def publish(folder: Path) -> Path:
         for label, name in enumerate(names)
         for source in range(8)
     ]
-    rows = built.build(clips, built.Settings()).clips
+    rows = built.build(built.Settings(), clips).clips
     features = {}
     for modality, dim in (("video", 9), ("audio", 7)):
         means = vectors @ rng.standard_normal((12, dim))
