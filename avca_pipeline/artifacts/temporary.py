@@ -104,21 +104,14 @@ def _created(target: Path, *, is_folder: bool) -> tuple[Path, int]:
         else:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         # Another job that saw it before it was locked has the lock or has removed it.
-        if locks.try_lock(descriptor) is not False and _is_same(path, descriptor):
+        if locks.try_lock(descriptor) is not False and locks.is_same_file(path, descriptor):
             return path, descriptor
         os.close(descriptor)
 
 
-def _is_same(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _name(of: str) -> str:
+def _name(target_name: str) -> str:
     owner = _owner(os.getpid())
-    begin = of.encode("utf-8", "surrogateescape")[:KEPT_OF_NAME].decode("utf-8", "ignore")
+    begin = target_name.encode("utf-8", "surrogateescape")[:KEPT_OF_NAME].decode("utf-8", "ignore")
     return (
         f".{begin}.{owner.boot}-{owner.namespace}-{owner.process}-{owner.started}"
         f"-{next(_numbers)}.tmp"

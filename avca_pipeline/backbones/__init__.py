@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 if TYPE_CHECKING:
     import torch
 
-    from avca_pipeline.fetching.weights import Published, WeightsSettings
+    from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
     from avca_pipeline.media import Limits
     from avca_pipeline.media.windows import Window
 
@@ -72,7 +72,7 @@ class Backbone(Protocol[SettingsT, NetworkT]):
             PipelineError: there is no such network.
         """
 
-    def published(self, settings: SettingsT) -> Published | None:
+    def published(self, settings: SettingsT) -> PublishedWeights | None:
         """Returns the weights that ``weights: published`` stands for, if there are any.
 
         Args:

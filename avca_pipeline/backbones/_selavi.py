@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings, fill
+from avca_pipeline.fetching.network_weights import load_weights
+from avca_pipeline.fetching.weights import PUBLISHED, PublishedWeights, WeightsSettings
 from avca_pipeline.runtime.lazy import torch
 
 
@@ -25,9 +26,9 @@ class Settings(WeightsSettings):
     """
 
 
-def published(settings: Settings) -> Published:
+def published(settings: Settings) -> PublishedWeights:
     """Returns the weights of SeLaVi's authors."""
-    return Published(
+    return PublishedWeights(
         "https://dl.fbaipublicfiles.com/selavi/selavi_vgg_sound.pth",
         "CC BY-NC 4.0: not for commercial use",
     )
@@ -52,7 +53,7 @@ def fill_part(network: torch.nn.Module, settings: Settings, cache: Path, modalit
     """Fills one of the two networks from a checkpoint of both, their heads left aside."""
     own = f"{modality}_network.base."
     others = re.compile(r"(video|audio)_network\.base\..*|mlp_[av]\d*\..*")
-    return fill(
+    return load_weights(
         network,
         settings,
         cache,

@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
-from avca_pipeline.fetching.weights import Published, WeightsSettings, fill
+from avca_pipeline.fetching.network_weights import load_weights
+from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import claimed_count, frames
 from avca_pipeline.media.windows import Window, frame_windows
@@ -61,9 +62,9 @@ def spec(settings: Settings) -> Spec:
     return Spec((WINDOW_FRAMES, CROP, CROP, 3), "uint8")
 
 
-def published(settings: Settings) -> Published:
+def published(settings: Settings) -> PublishedWeights:
     """Returns the Caffe weights of the paper's authors, converted to PyTorch."""
-    return Published(
+    return PublishedWeights(
         "http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",
         "not stated by its publisher; Sports-1M C3D of Tran et al.",
     )
@@ -91,7 +92,7 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
     with torch.device("meta"):  # the default initialisation of 78 M parameters would be overwritten
         network = torch.nn.Sequential(OrderedDict(_layers()))
     network = network.to_empty(device="cpu")
-    weights = fill(
+    weights = load_weights(
         network,
         settings,
         cache,

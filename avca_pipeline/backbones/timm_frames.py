@@ -18,7 +18,8 @@ from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings, fill, ready, state_sha256
+from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
+from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, frame_windows
@@ -88,7 +89,7 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
     with torch.device("meta"):
         full = timm.create_model(settings.model, pretrained=False)
     classifier = set(full.state_dict()) - set(network.state_dict())
-    return network, fill(network, settings, cache, unused=classifier.__contains__)
+    return network, load_weights(network, settings, cache, unused=classifier.__contains__)
 
 
 def encode(
@@ -120,7 +121,7 @@ def _pretrained(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
             f"({type(error).__name__}); give weights: a local file, or try again"
         ) from error
     weights = state_sha256(network)
-    return ready(network, settings), weights
+    return freeze(network, settings), weights
 
 
 def _pretrained_config(model: str) -> Any:

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.fetching.weights import PUBLISHED, Published, WeightsSettings, fill
+from avca_pipeline.fetching.network_weights import load_weights
+from avca_pipeline.fetching.weights import PUBLISHED, PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
@@ -50,11 +51,13 @@ def spec(settings: Settings) -> Spec:
     return Spec((settings.window_frames, crop[0], crop[-1], 3), "uint8")
 
 
-def published(settings: Settings) -> Published:
+def published(settings: Settings) -> PublishedWeights:
     """Returns the library's weights, whose file names hold the beginning of their SHA-256."""
     url = _enum(settings).url
     prefix = url.rsplit("-", 1)[-1].removesuffix(".pth")
-    return Published(url, "BSD 3-clause, of torchvision; that of the training data apart", prefix)
+    return PublishedWeights(
+        url, "BSD 3-clause, of torchvision; that of the training data apart", prefix
+    )
 
 
 def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
@@ -80,7 +83,7 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
     name = [name for name, _ in network.named_children()][-1]
     assert name in ("fc", "head", "classifier"), name
     setattr(network, name, torch.nn.Identity())
-    weights = fill(
+    weights = load_weights(
         network,
         settings,
         cache,

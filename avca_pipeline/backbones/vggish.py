@@ -18,15 +18,14 @@ from pydantic import Field, model_validator
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching.network_weights import load_weights, read_state_dict
 from avca_pipeline.fetching.weights import (
     PUBLISHED,
     FileOrAddress,
-    Published,
+    PublishedWeights,
     WeightsSettings,
-    fill,
     is_local,
-    load_state,
-    locate,
+    obtain_weights,
 )
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
@@ -48,7 +47,7 @@ LOG_OFFSET = 0.01
 PCA_CLIP = 2.0
 
 RELEASE = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
-PCA = Published(f"{RELEASE}/vggish_pca_params-970ea276.pth", "Apache 2.0")
+PCA = PublishedWeights(f"{RELEASE}/vggish_pca_params-970ea276.pth", "Apache 2.0")
 
 
 class Settings(WeightsSettings):
@@ -85,9 +84,9 @@ def spec(settings: Settings) -> Spec:
     return Spec((EXAMPLE_SAMPLES,), "float64")
 
 
-def published(settings: Settings) -> Published:
+def published(settings: Settings) -> PublishedWeights:
     """Returns the TensorFlow release converted to PyTorch."""
-    return Published(
+    return PublishedWeights(
         f"{RELEASE}/vggish-10086976.pth", "Apache 2.0, of the original TensorFlow release"
     )
 
@@ -129,7 +128,7 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
         nn.Linear(4096, 128), nn.ReLU(inplace=True),
     )  # fmt: skip
     network = nn.ModuleDict({"features": nn.Sequential(*layers), "embeddings": embeddings})
-    weights = fill(
+    weights = load_weights(
         network,
         settings,
         cache,
@@ -143,8 +142,10 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
 
 def _add_pca(network: torch.nn.Module, settings: Settings, cache: Path) -> str:
     """Gives a network the buffers that `quantised` needs; returns the SHA-256 of their file."""
-    path, sha256 = locate(settings.pca_weights or PUBLISHED, settings.pca_sha256, cache, PCA)
-    state = load_state(path)
+    path, sha256 = obtain_weights(
+        settings.pca_weights or PUBLISHED, settings.pca_sha256, cache, PCA
+    )
+    state = read_state_dict(path)
     for name, shape in (("pca_eigen_vectors", (128, 128)), ("pca_means", (128,))):
         value = state.get(name)
         if value is None or value.numel() != math.prod(shape):

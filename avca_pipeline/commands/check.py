@@ -10,7 +10,8 @@ from typing import Any
 
 from avca_pipeline.artifacts import features
 from avca_pipeline.config import Config, check_inputs
-from avca_pipeline.fetching.weights import is_local, verify
+from avca_pipeline.fetching.pinned import verify
+from avca_pipeline.fetching.weights import KIND, is_local
 
 
 def run(config: Config) -> None:
@@ -24,7 +25,7 @@ def run(config: Config) -> None:
         if name in config.backbones:
             settings: Any = config.backbones[name].settings
             if settings.sha256 and is_local(settings.weights):
-                verify(Path(settings.weights).expanduser(), settings.sha256)
+                verify(Path(settings.weights).expanduser(), settings.sha256, KIND)
     for dataset, name in config.used_features():
         folder = Path(config.results, dataset, "features")
         for path in [*sorted((folder / name).glob("*.h5")), folder / f"{name}.h5"]:

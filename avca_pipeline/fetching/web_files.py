@@ -40,6 +40,7 @@ MAX_S = 6 * 3600.0
 MAX_BYTES = 64 << 30
 # The longest pause that a server may ask for; one that wants more is asked by the next run.
 MAX_PAUSE_S = 3600.0
+RISK = "two jobs may download the same file twice"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def download(
     """
     bounds = bounds or Bounds()
     address, authorization = _parsed(url)
-    with alone(path) as is_alone:
+    with download_lock(path) as is_alone:
         if path.is_file():
             return
         # Without a lock nobody else may know the partial file.
@@ -149,21 +150,21 @@ def _attempt_all(
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[bool]:
-    """Holds the lock of a download; yields false where there are no locks."""
+def download_lock(path: Path) -> Iterator[bool]:
+    """Lets one job at a time download to a path; yields false where there are no locks.
+
+    Raises:
+        PipelineError: the folder cannot be written to.
+    """
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = path.with_name(path.name + ".lock")
-            is_alone = stack.enter_context(locks.one_at_a_time(lock))
+            lock = locks.one_at_a_time(path.with_name(path.name + ".lock"), RISK)
+            is_alone = stack.enter_context(lock)
         except OSError as error:
             raise PipelineError(
                 f"{path.parent}: cannot be written ({error.strerror}); name another folder"
             ) from error
-        if not is_alone:
-            logger.warning(
-                f"{path.parent}: knows no locks; two jobs may download the same file twice"
-            )
         yield is_alone
 
 

@@ -96,7 +96,7 @@ def segment(url: str, path: Path, start_s: float, end_s: float, network: Network
         PipelineError: the disk is full, or the host takes no more requests at all.
     """
     note = path.with_name(path.name + ".failed")
-    with web_files.alone(path):
+    with web_files.download_lock(path):
         if path.is_file():
             return
         if note.is_file():

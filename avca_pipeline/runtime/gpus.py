@@ -219,7 +219,7 @@ def _place(names: Sequence[str], jobs_per_gpu: int, folder: Path) -> str:
     """Waits for a free place and keeps it."""
     has_waited = False
     # Without locks every place looks free: then the jobs begin at different GPUs.
-    begin = 0 if locks.are_known(folder / "test") else os.getpid() % len(names)
+    begin = 0 if locks.are_supported(folder / "test") else os.getpid() % len(names)
     ordered = [*names[begin:], *names[:begin]]
     while True:
         for place in range(jobs_per_gpu):

@@ -7,35 +7,26 @@ work goes on, and a line says what nothing protects any more.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 logger = logging.getLogger(__name__)
-
 
 _held: list[int] = []
 _warned: set[str] = set()
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Locks an open file or folder for as long as it is open.
+    """Locks an open file or folder for as long as it is open, if nobody else has the lock.
 
     Returns:
-        False if another has the lock, None if the file system has no locks.
+        Whether the lock is ours now, or ``None`` if the file system has no locks.
     """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+    return _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def hold(path: Path, risk: str) -> bool:
@@ -48,7 +39,7 @@ def hold(path: Path, risk: str) -> bool:
     Raises:
         OSError: the file cannot be written.
     """
-    descriptor = _opened(path)
+    descriptor = _open(path)
     is_ours = try_lock(descriptor)
     if is_ours is False:
         os.close(descriptor)
@@ -59,13 +50,13 @@ def hold(path: Path, risk: str) -> bool:
     return True
 
 
-def are_known(path: Path) -> bool:
+def are_supported(path: Path) -> bool:
     """Returns whether the file system has locks, by trying one on a file that is made for it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    descriptor = _opened(path)
+    descriptor = _open(path)
     try:
         return try_lock(descriptor) is not None
     finally:
@@ -96,11 +87,9 @@ def join(path: Path, risk: str) -> Share:
     Raises:
         OSError: the file cannot be written.
     """
-    share = Share(_opened(path), _opened(path.with_name(path.name + ".gate")))
+    share = Share(_open(path), _open(path.with_name(path.name + ".gate")))
     with _waiting_for(share.gate):
-        try:
-            fcntl.flock(share.descriptor, fcntl.LOCK_SH)
-        except OSError:
+        if _lock(share.descriptor, fcntl.LOCK_SH) is None:
             _warn(path, risk)
     _held.extend((share.descriptor, share.gate))
     return share
@@ -117,22 +106,77 @@ def alone(share: Share) -> Iterator[bool]:
             yield bool(try_lock(share.descriptor))
         finally:
             # Nobody else can have more than a share now, so that this one comes at once.
-            with contextlib.suppress(OSError):
-                fcntl.flock(share.descriptor, fcntl.LOCK_SH)
+            _lock(share.descriptor, fcntl.LOCK_SH)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path, risk: str) -> Iterator[bool]:
+    """Waits until no other process or thread is inside this block with the same lock file.
+
+    Yields whether that is so; false where the file system has no locks. The file is gone
+    afterwards.
+
+    Args:
+        path: of the lock's file.
+        risk: what may happen where there are no locks.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    while True:
+        descriptor = _open(path)
+        is_locked = bool(_lock(descriptor, fcntl.LOCK_EX))
+        if not is_locked or is_same_file(path, descriptor):
+            break
+        # The process before has removed the file; others may wait for a new one already.
+        os.close(descriptor)
+    if not is_locked:
+        _warn(path, risk)
+    try:
+        yield is_locked
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def is_same_file(path: Path, descriptor: int) -> bool:
+    """Returns whether an open file or folder is still the one that a path leads to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
 def _waiting_for(descriptor: int) -> Iterator[None]:
-    with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    _lock(descriptor, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        _lock(descriptor, fcntl.LOCK_UN)
 
 
-def _opened(path: Path) -> int:
+def _lock(descriptor: int, operation: int) -> bool | None:
+    """Changes the lock of an open file or folder; every lock of this project goes through here.
+
+    Args:
+        descriptor: of the file.
+        operation: of `fcntl.flock`.
+
+    Returns:
+        False if another has the lock, ``None`` if the file system has no locks: Lustre, NFS
+        without its lock daemon and DVS each have an error of their own for that.
+    """
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
@@ -140,47 +184,3 @@ def _warn(path: Path, risk: str) -> None:
     if risk not in _warned:
         _warned.add(risk)
         logger.warning(f"{path.parent}: its file system has no locks: {risk}")
-
-
-# What `flock` says on file systems that know no locks: Lustre, NFS without its lock daemon, DVS.
-_NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, 524))
-
-
-@contextlib.contextmanager
-def one_at_a_time(path: Path) -> Iterator[bool]:
-    """Waits until no other process or thread is inside this block with the same lock file.
-
-    Yields whether that is so; false where the file system knows no locks. The file is gone
-    afterwards.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    is_locked = False
-    while True:
-        file = open(path, "w")  # noqa: SIM115 - closed below, and before another try
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            is_locked = True
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                file.close()
-                raise
-            break
-        if _is_at(path, file):
-            break
-        file.close()  # The one before has removed it; others may wait for a new one already.
-    try:
-        yield is_locked
-    finally:
-        path.unlink(missing_ok=True)
-        file.close()
-
-
-def _is_at(path: Path, file: TextIO) -> bool:
-    """Returns whether an open file is still the one that a path leads to."""
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(there, os.fstat(file.fileno()))

@@ -31,7 +31,7 @@ import torch
 from avca_pipeline.artifacts import checkpoint, features, fetched, in_child, labels
 from avca_pipeline.cli import main
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.fetching import weights
+from avca_pipeline.fetching import network_weights
 from tests import fasttext_model
 from tests.process_memory import peak_mib as peak_mib_of
 
@@ -202,8 +202,8 @@ FILES: dict[str, list[tuple[str, Callable[[Path], None], Reader]]] = {
         ("one.h5", write_layout, imported),
         ("v.bin", fasttext_model.train,
          lambda folder, path: embedded(folder, "fasttext", path=path)),
-        ("new.pt", write_pt, lambda folder, path: read(weights.load_state, path)),
-        ("old.pt", write_pt, lambda folder, path: read(weights.load_state, path)),
+        ("new.pt", write_pt, lambda folder, path: read(network_weights.read_state_dict, path)),
+        ("old.pt", write_pt, lambda folder, path: read(network_weights.read_state_dict, path)),
         ("c.pt", write_checkpoint, lambda folder, path: read(checkpoint.read, path)),
         ("f.h5", write_features, lambda folder, path: read(features.read, path)),
         ("l.h5", write_labels, lambda folder, path: read(labels.read, path)),

@@ -14,7 +14,7 @@ import torch
 from avca_pipeline.artifacts import atomic, checkpoint, features
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.fetching import weights
+from avca_pipeline.fetching import network_weights
 
 KILLED = """
 import os, signal, sys
@@ -112,7 +112,7 @@ def test_damaged_weights_are_refused_in_one_line(tmp_path: Path, seed: int, is_n
         damaged[int(drawn.integers(len(damaged)))] ^= 1 << int(drawn.integers(8))
         path.write_bytes(damaged)
         try:
-            weights.load_state(path)
+            network_weights.read_state_dict(path)
         except PipelineError as error:
             assert str(error).startswith(f"weights {path}: ")  # noqa: PT017 - as above
             refused += 1

@@ -23,7 +23,7 @@ from numpy._core.numeric import _frombuffer
 
 from avca_pipeline.artifacts import checkpoint, features, hdf5, in_child, labels
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.fetching import weights
+from avca_pipeline.fetching import network_weights
 from avca_pipeline.published import layout
 from avca_pipeline.text_embeddings import precomputed
 
@@ -156,7 +156,7 @@ def test_npy_leaves_this_process_as_it_is(tmp_path: Path) -> None:
     path = npy(tmp_path / "v.npy", pickle.dumps({"k": array(own, (1,), b"\0" * 8)}, 2))
     precomputed.vectors(precomputed.Settings(path=path), ["k"])
     torch.save({"k": array(own, (1,), b"\0" * 8)}, tmp_path / "w.pt", pickle_protocol=2)
-    weights.load_state(tmp_path / "w.pt")
+    network_weights.read_state_dict(tmp_path / "w.pt")
     assert np.dtype("f8").isnative
     assert np.array([1.0]).tobytes() == struct.pack("=d", 1.0)
 
@@ -175,7 +175,7 @@ def test_weights_admit_no_other_arrays_than_of_numbers(tmp_path: Path, name: str
         torch.save({"w": torch.ones(2), "k": ARRAYS[name]}, tmp_path / "w.pt", pickle_protocol=2,
                    _use_new_zipfile_serialization=is_zip)  # fmt: skip
         with pytest.raises(PipelineError, match=r"^weights .*w\.pt: ") as caught:
-            weights.load_state(tmp_path / "w.pt")
+            network_weights.read_state_dict(tmp_path / "w.pt")
         assert "\n" not in str(caught.value)
 
 
@@ -188,7 +188,7 @@ def test_weights_that_grow_are_refused(tmp_path: Path) -> None:
         for member in source.infolist():
             small.writestr(member.filename, source.read(member))
     with pytest.raises(PipelineError, match=r"weights .*small\.pt: "):
-        weights.load_state(tmp_path / "small.pt")
+        network_weights.read_state_dict(tmp_path / "small.pt")
     with pytest.raises(FormatError, match=r"small\.pt: "):
         checkpoint.read(tmp_path / "small.pt")
 

@@ -12,6 +12,8 @@ import pytest
 
 from avca_pipeline.runtime import locks
 
+RISK = "two may work at once"
+
 
 def test_one_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     """Each of eight threads is inside alone."""
@@ -22,7 +24,7 @@ def test_one_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
         nonlocal inside, most, entered
         start.wait()
         for _ in range(50):
-            with locks.one_at_a_time(tmp_path / "a.lock") as is_alone:
+            with locks.one_at_a_time(tmp_path / "a.lock", RISK) as is_alone:
                 assert is_alone
                 with counting:
                     inside, entered = inside + 1, entered + 1
@@ -48,16 +50,16 @@ def test_who_waited_for_a_file_since_removed_keeps_others_out(
         flock(*arguments)
 
     def second() -> None:
-        with locks.one_at_a_time(path):
+        with locks.one_at_a_time(path, RISK):
             second_is_in.set()
             second_may_go.wait(30)
 
     def third() -> None:
-        with locks.one_at_a_time(path):
+        with locks.one_at_a_time(path, RISK):
             third_is_in.set()
 
     with ThreadPoolExecutor(2) as pool:
-        with locks.one_at_a_time(path):
+        with locks.one_at_a_time(path, RISK):
             monkeypatch.setattr(fcntl, "flock", announced)
             pool.submit(second)
             asks.wait(30)
@@ -73,19 +75,28 @@ def test_who_waited_for_a_file_since_removed_keeps_others_out(
 
 @pytest.mark.parametrize("number", [37, 38, 95, 524])
 def test_without_locks_it_goes_on_and_says_so(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    risk = f"{RISK} (error {number})"  # each risk is said once in a process
+
     def flock(*_: object) -> None:
         raise OSError(number, "not here")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with locks.one_at_a_time(tmp_path / "a.lock") as is_alone:
+    with locks.one_at_a_time(tmp_path / "a.lock", risk) as is_alone:
         assert not is_alone
+    with locks.one_at_a_time(tmp_path / "b.lock", risk):
+        pass
+    assert caplog.messages == [f"{tmp_path}: its file system has no locks: {risk}"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(FileNotFoundError),
-        locks.one_at_a_time(tmp_path / "none" / "a.lock"),
+        locks.one_at_a_time(tmp_path / "none" / "a.lock", RISK),
     ):
         pass

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.fetching import web_files, weights
-from avca_pipeline.fetching.weights import Published, WeightsSettings
+from avca_pipeline.fetching import network_weights, pinned, web_files, weights
+from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
 
 CONTENT = np.random.default_rng(0).bytes(3 * web_files.CHUNK_BYTES + 17)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -78,7 +78,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def located(address: str, cache: Path, sha256: str | None = None) -> tuple[Path, str]:
-    return weights.locate(address, sha256, cache)
+    return weights.obtain_weights(address, sha256, cache)
 
 
 @pytest.mark.parametrize("path", ["/whole", "/busy", "/claims-more", "/claims-less", *BREAKING])
@@ -120,17 +120,17 @@ def test_wrong_content_is_not_kept(server: str, path: str, tmp_path: Path) -> No
 def test_what_is_published_is_told_with_its_licence(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    published = Published(server + "/whole", "not for sale", SHA256[:8])
-    path, sha256 = weights.locate("published", None, tmp_path, published)
+    published = PublishedWeights(server + "/whole", "not for sale", SHA256[:8])
+    path, sha256 = weights.obtain_weights("published", None, tmp_path, published)
     assert sha256 == SHA256
     assert "not for sale" in capsys.readouterr().err
     path.unlink()
-    weights.pin_of(path).unlink()
-    wrong = Published(server + "/whole", "not for sale", "0" * 8)
+    pinned.pin_of(path).unlink()
+    wrong = PublishedWeights(server + "/whole", "not for sale", "0" * 8)
     with pytest.raises(PipelineError, match=f"expected {'0' * 8}"):
-        weights.locate("published", None, tmp_path, wrong)
+        weights.obtain_weights("published", None, tmp_path, wrong)
     with pytest.raises(PipelineError, match="none are known"):
-        weights.locate("published", None, tmp_path)
+        weights.obtain_weights("published", None, tmp_path)
 
 
 def test_first_use_is_pinned(server: str, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_download_that_is_no_weights_is_neither_kept_nor_pinned(
 ) -> None:
     settings = WeightsSettings(weights=server + "/whole")
     with pytest.raises(PipelineError, match=r"damaged|more than tensors"):
-        weights.fill(torch.nn.Linear(2, 2), settings, tmp_path)
+        network_weights.load_weights(torch.nn.Linear(2, 2), settings, tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
 
 
@@ -159,7 +159,7 @@ def test_numpy_arrays_are_weights_too(tmp_path: Path) -> None:
     state = {"means": np.arange(3.0), "scale": np.float32(2)}
     for is_new in (False, True):
         torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=is_new)
-        found = weights.load_state(tmp_path / "a.pth")
+        found = network_weights.read_state_dict(tmp_path / "a.pth")
         assert found["means"].tolist() == [0, 1, 2]
         assert float(found["scale"]) == 2
 
@@ -179,7 +179,7 @@ def test_state_dicts_of_any_wrapping(tmp_path: Path) -> None:
     wrapped = {"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3}
     for content in (state, wrapped, {"model": state}):
         torch.save(content, tmp_path / "weights.pth")
-        found = weights.load_state(tmp_path / "weights.pth")
+        found = network_weights.read_state_dict(tmp_path / "weights.pth")
         assert all(torch.equal(found[name], state[name]) for name in state)
 
 
@@ -196,10 +196,10 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     ):
         write()
         with pytest.raises(PipelineError, match=r"weights .*weights\.pth: "):
-            weights.load_state(path)
+            network_weights.read_state_dict(path)
     path.write_bytes(b"\x00" * 100)
     with pytest.raises(PipelineError, match=r"damaged|more than tensors"):
-        weights.load_state(path)
+        network_weights.read_state_dict(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(buffer.getvalue())
     settings = WeightsSettings(weights=str(tmp_path / "weights.pth"))
     with pytest.raises(PipelineError, match="not the weights of this network"):
-        weights.fill(torch.nn.Linear(2, 2), settings, tmp_path)
+        network_weights.load_weights(torch.nn.Linear(2, 2), settings, tmp_path)
 
 
 def local(tmp_path: Path) -> tuple[Path, str]:
@@ -221,12 +221,12 @@ def test_local_weights_are_what_the_config_says(tmp_path: Path) -> None:
     path, sha256 = local(tmp_path)
     for right in (sha256, None):
         settings = WeightsSettings(weights=str(path), sha256=right)
-        assert weights.fill(torch.nn.Linear(2, 3), settings, tmp_path) == sha256
+        assert network_weights.load_weights(torch.nn.Linear(2, 3), settings, tmp_path) == sha256
     wrong = ("0" if sha256[0] != "0" else "1") + sha256[1:]
     for other in (wrong, sha256[:-1] + ("0" if sha256[-1] != "0" else "1")):
         settings = WeightsSettings(weights=str(path), sha256=other)
         with pytest.raises(PipelineError, match=f"SHA-256 is {sha256}, expected {other}"):
-            weights.fill(torch.nn.Linear(2, 3), settings, tmp_path)
+            network_weights.load_weights(torch.nn.Linear(2, 3), settings, tmp_path)
     assert not (tmp_path / "mine.pth.sha256").exists()  # it is the user's own
     with pytest.raises(PipelineError, match=r"weights .*none\.pth: cannot be read"):
         located(str(tmp_path / "none.pth"), tmp_path)
@@ -240,22 +240,22 @@ def test_a_home_is_written_as_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_of_what_is_known_about_a_checksum_all_counts(server: str, tmp_path: Path) -> None:
     """The config before the pin, the pin before the beginning that the authors publish."""
-    published = Published(server + "/whole", "free", SHA256[:8])
-    path, _ = weights.locate("published", SHA256, tmp_path, published)
-    assert not weights.pin_of(path).exists()  # the config says it all
-    weights.locate("published", None, tmp_path, published)
-    assert weights.pin_of(path).read_text() == SHA256 + "\n"
-    longer = Published(published.url, "free", SHA256[:7] + "x")
-    assert weights.locate("published", None, tmp_path, longer) == (path, SHA256)  # pinned
-    weights.pin_of(path).unlink()
+    published = PublishedWeights(server + "/whole", "free", SHA256[:8])
+    path, _ = weights.obtain_weights("published", SHA256, tmp_path, published)
+    assert not pinned.pin_of(path).exists()  # the config says it all
+    weights.obtain_weights("published", None, tmp_path, published)
+    assert pinned.pin_of(path).read_text() == SHA256 + "\n"
+    longer = PublishedWeights(published.url, "free", SHA256[:7] + "x")
+    assert weights.obtain_weights("published", None, tmp_path, longer) == (path, SHA256)  # pinned
+    pinned.pin_of(path).unlink()
     with pytest.raises(PipelineError, match=f"expected {SHA256[:7]}x"):
-        weights.locate("published", None, tmp_path, longer)
+        weights.obtain_weights("published", None, tmp_path, longer)
     with pytest.raises(PipelineError, match=f"expected {'0' * 64}"):
-        weights.locate("published", "0" * 64, tmp_path, published)
+        weights.obtain_weights("published", "0" * 64, tmp_path, published)
     # A checksum that is whole must be equal, not only begin alike.
-    weights.pin_of(path).write_text(SHA256 + "0\n")
+    pinned.pin_of(path).write_text(SHA256 + "0\n")
     with pytest.raises(PipelineError, match=f"expected {SHA256}0"):
-        weights.locate("published", None, tmp_path, published)
+        weights.obtain_weights("published", None, tmp_path, published)
 
 
 def test_two_addresses_are_two_files(server: str, tmp_path: Path) -> None:
@@ -269,8 +269,8 @@ def test_no_address_of_weights_is_shown_with_its_password(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = server.replace("://", "://me:hunter2@") + "/{}?token=hunter2"
-    published = Published(address.format("whole"), "free", SHA256[:8])
-    weights.locate("published", None, tmp_path, published)
+    published = PublishedWeights(address.format("whole"), "free", SHA256[:8])
+    weights.obtain_weights("published", None, tmp_path, published)
     for path, sha256 in (("absent", None), ("wrong", "0" * 64)):
         with pytest.raises(PipelineError) as caught:
             located(address.format(path), tmp_path, sha256)
@@ -299,7 +299,7 @@ def network() -> torch.nn.Module:
 def random(seed: int) -> dict[str, torch.Tensor]:
     built = network()
     settings = WeightsSettings(seed=seed)
-    assert weights.fill(built, settings, Path("nowhere")) == f"random:{seed}"
+    assert network_weights.load_weights(built, settings, Path("nowhere")) == f"random:{seed}"
     assert not built.training
     assert not any(parameter.requires_grad for parameter in built.parameters())
     return built.state_dict()
@@ -327,11 +327,13 @@ def test_what_a_file_puts_around_the_parameters(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "a.pth")
     settings = WeightsSettings(weights=str(tmp_path / "a.pth"))
     built = torch.nn.Linear(2, 3)
-    weights.fill(built, settings, tmp_path, prefix="base.", unused=lambda name: name == "fc.weight")
+    network_weights.load_weights(
+        built, settings, tmp_path, prefix="base.", unused=lambda name: name == "fc.weight"
+    )
     assert torch.equal(built.weight, torch.ones(3, 2))
     for more in ({"prefix": "base."}, {"unused": lambda name: name == "fc.weight"}):
         with pytest.raises(PipelineError, match="not the weights of this network"):
-            weights.fill(torch.nn.Linear(2, 3), settings, tmp_path, **more)
+            network_weights.load_weights(torch.nn.Linear(2, 3), settings, tmp_path, **more)
 
 
 def test_the_precision_of_the_settings() -> None:
@@ -341,16 +343,16 @@ def test_the_precision_of_the_settings() -> None:
         ("bf16", torch.bfloat16),
     ):
         built = torch.nn.Linear(2, 3)
-        weights.fill(built, WeightsSettings(precision=precision), Path("nowhere"))
+        network_weights.load_weights(built, WeightsSettings(precision=precision), Path("nowhere"))
         assert built.weight.dtype == kind
 
 
 def test_the_checksum_of_a_network_is_of_its_names_and_numbers() -> None:
     built = torch.nn.Linear(2, 3)
-    before = weights.state_sha256(built)
-    assert weights.state_sha256(torch.nn.Sequential(built)) != before
+    before = network_weights.state_sha256(built)
+    assert network_weights.state_sha256(torch.nn.Sequential(built)) != before
     built.weight.data[0, 0] += 1
-    assert weights.state_sha256(built) != before
+    assert network_weights.state_sha256(built) != before
 
 
 def test_a_checksum_of_random_weights_is_a_mistake() -> None:
