@@ -40,6 +40,7 @@ def search_common_bias(
     ways: Iterable[np.ndarray],
     targets: np.ndarray,
     is_unseen: np.ndarray,
+    biases: Sequence[float] | np.ndarray = BIASES,
     *,
     skip_empty: bool = True,
 ) -> float:
@@ -48,10 +49,11 @@ def search_common_bias(
     Published: the mean of the biases that suit each way (from audio alone, from video alone,
     from both), also where their scales differ and the mean suits none of them.
     """
-    biases = [
-        search_bias(distance, targets, is_unseen, skip_empty=skip_empty).bias for distance in ways
+    best = [
+        search_bias(distance, targets, is_unseen, biases, skip_empty=skip_empty).bias
+        for distance in ways
     ]
-    return float(np.mean(biases))
+    return float(np.mean(best))
 
 
 def calibrate(distances: Distances, targets: np.ndarray, is_unseen: np.ndarray) -> GzslScores:
@@ -60,7 +62,9 @@ def calibrate(distances: Distances, targets: np.ndarray, is_unseen: np.ndarray) 
     The two biases differ only for a method that measures in several ways, see
     `search_common_bias`. Arguments are those of `accuracy.evaluate`.
     """
-    scores = search_bias(distances.gzsl, targets, is_unseen, zsl=distances.zsl)
+    biases = BIASES if distances.biases is None else distances.biases
+    scores = search_bias(distances.gzsl, targets, is_unseen, biases, zsl=distances.zsl)
     if not distances.for_calibration:
         return scores
-    return replace(scores, bias=search_common_bias(distances.for_calibration, targets, is_unseen))
+    bias = search_common_bias(distances.for_calibration, targets, is_unseen, biases)
+    return replace(scores, bias=bias)

@@ -16,11 +16,13 @@ class Distances:
         zsl: decides among unseen classes; ``None`` if it is the same.
         for_calibration: several ways of measuring, if the bias to use is the mean of the biases
             that suit each way.
+        biases: ``(biases,)``, the biases to choose from; ``None`` for those of AVCA.
     """
 
     gzsl: np.ndarray
     zsl: np.ndarray | None = None
     for_calibration: tuple[np.ndarray, ...] = ()
+    biases: np.ndarray | None = None
 
 
 def euclidean_distances(clips: np.ndarray, classes: np.ndarray) -> np.ndarray:
