@@ -52,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 _call(options)
             except PipelineError as error:
-                # Its line says all that a user needs; a traceback would hide it.
-                logger.error(f"avca {options.command}: error: {error}")  # noqa: TRY400
+                # Its lines say all that a user needs; a traceback would hide them.
+                for line in error.lines:
+                    logger.error(f"avca {options.command}: error: {line}")  # noqa: TRY400
                 return 1
     except KeyboardInterrupt:
         return 130

@@ -16,10 +16,21 @@ class PipelineError(ValueError):
 
     The command line prints the message alone and exits with code 1. Bugs of ours raise anything
     else and keep their traceback.
+
+    Args:
+        messages: mostly one; a config may have several mistakes, with a line for each.
     """
 
+    def __init__(self, *messages: str) -> None:
+        super().__init__(*messages)
+
+    @property
+    def lines(self) -> list[str]:
+        """The messages, each in one line."""
+        return [one_line(redacted(str(message))) for message in self.args]
+
     def __str__(self) -> str:
-        return one_line(redacted(super().__str__()))
+        return "\n".join(self.lines)
 
 
 class FormatError(PipelineError):

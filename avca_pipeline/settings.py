@@ -72,7 +72,7 @@ class PluginSettings(BaseModel):
         """Returns an error that says which keys there are, or what a missing one is for."""
         *outer, key = error["loc"] or ("",)
         if not outer and error["type"] in ("extra_forbidden", "invalid_key"):
-            hint = nearest(str(key), cls.model_fields)
+            hint = nearest(key, cls.model_fields)
             unknown = refusal(f"unknown key {abbreviated(key)}; {hint}")
             return InitErrorDetails(type=unknown, loc=(), input=error["input"])
         if not outer and error["type"] == "missing":
@@ -122,7 +122,7 @@ def whole_path(path: Path) -> Path:
         ValueError: it has a NUL in it, or there is no such home folder.
     """
     if "\0" in str(path):
-        raise ValueError("a path has no NUL character in it")
+        raise ValueError("a path has no NUL character in it; remove it")
     try:
         path = path.expanduser()
     except RuntimeError as error:
@@ -132,15 +132,16 @@ def whole_path(path: Path) -> Path:
     except UnicodeEncodeError as error:
         raise ValueError("a path is written in UTF-8; rename what is not") from error
     if max(parts, default=0) > 255 or sum(parts) + len(parts) > 4000:
-        raise ValueError("no file system has names or paths as long as that")
+        raise ValueError("no file system has names or paths as long as that; shorten it")
     return path
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def nearest(name: object, choices: Iterable[str]) -> str:
     """Returns "did you mean …?", or the list of the choices, to end an error message with."""
     choices = sorted(choices)
-    name = name[:100]  # Comparing takes time with the square of the length.
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    # Comparing takes time with the square of the length.
+    text = name[:100] if isinstance(name, str) else ""
+    close = difflib.get_close_matches(text, choices, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices) or 'none'}"
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from avca_pipeline.config.checks import check_inputs
 from avca_pipeline.config.keys import canonical, settings_of
 from avca_pipeline.config.parsing import checked, load, parse
-from avca_pipeline.config.typed import Config, ImportedFeatures, LimitsSettings, Run
+from avca_pipeline.config.sections import ImportedFeatures, LimitsSettings
+from avca_pipeline.config.typed import Config, Run
 
 __all__ = [
     "Config", "ImportedFeatures", "LimitsSettings", "Run", "canonical", "check_inputs", "checked",

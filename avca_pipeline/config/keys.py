@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from avca_pipeline.config.typed import Config, Entry
+from avca_pipeline.config.entries import Entry
+from avca_pipeline.config.typed import Config
 from avca_pipeline.settings import PluginSettings
 
 

@@ -1,120 +1,74 @@
-"""What a config says, typed: each section as a user writes it, and the whole once it is checked."""
+"""The whole config, typed: what a user writes, and what follows from it."""
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter
 
-from avca_pipeline.backbones import AnyBackbone
-from avca_pipeline.datasets import AnyDataset
-from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.config.entries import (
+    BackboneEntry,
+    DatasetEntry,
+    ModelEntry,
+    ReadBy,
+    SplitEntry,
+    TextEmbeddingEntry,
+    read_entry,
+    read_section,
+)
+from avca_pipeline.config.names import Folder, ResultsFolder
+from avca_pipeline.config.sections import (
+    Count,
+    Experiment,
+    FeatureSet,
+    ImportedFeatures,
+    LimitsSettings,
+)
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.fetching.youtube import DownloadSettings
-from avca_pipeline.media import Limits
-from avca_pipeline.models import AnyModel, ModelSettings
-from avca_pipeline.settings import PluginSettings, Seed
-from avca_pipeline.splits import AnySplit, SplitSettings
-from avca_pipeline.text_embeddings import AnyTextEmbedding
+from avca_pipeline.registry import Kind
+from avca_pipeline.settings import PluginSettings, refusal
 
-PluginT = TypeVar("PluginT")
-SettingsT = TypeVar("SettingsT", bound=PluginSettings)
+MAX_RUNS = 100_000
 
 
-class LimitsSettings(PluginSettings):
-    """What a clip may cost at most; one that costs more is rejected.
-
-    Attributes:
-        max_pixels: of one frame.
-        max_duration_s: of one clip.
-        max_bytes: of one media file, also of one that is downloaded or unpacked.
-    """
-
-    max_pixels: int = Field(default=8192 * 4320, ge=1)
-    max_duration_s: float = Field(default=3600.0, gt=0)
-    max_bytes: int = Field(default=MAX_BYTES, ge=1)
-
-    def limits(self) -> Limits:
-        """Returns them for the decoders."""
-        return Limits(self.max_pixels, self.max_duration_s)
+def _of_plugins(kind: Kind) -> ReadBy:
+    """Says how to read a section whose entries are plugins with their settings."""
+    return ReadBy(functools.partial(read_section, kind, functools.partial(read_entry, kind)))
 
 
-class ImportedFeatures(PluginSettings):
-    """Features that were made elsewhere, in the published layout.
+def _of_settings(section: str, settings: type[PluginSettings]) -> ReadBy:
+    """Says how to read a section whose entries are settings of one kind."""
 
-    Attributes:
-        modality: ``video`` or ``audio``.
-        path: the folder that ``video/`` and ``audio/`` are in, with
-            ``<modality>/<stage>/<class>.h5`` below it.
-    """
+    def read(name: str, value: Any) -> PluginSettings:
+        return settings.model_validate(value)
 
-    modality: Literal["video", "audio"]
-    path: Path
+    return ReadBy(functools.partial(read_section, section, read))
 
 
-class FeatureSet(PluginSettings):
-    """A named pair of backbones, or of imported features in their place.
-
-    Attributes:
-        video: name of a video backbone, or under ``imported``.
-        audio: name of an audio backbone, or under ``imported``.
-        scaling: ``none`` as published, or ``standard``: each dimension gets mean 0 and variance
-            1 over the clips trained on.
-    """
-
-    video: str
-    audio: str
-    scaling: Literal["none", "standard"] = "none"
+def _may_be_empty(section: ReadBy) -> ReadBy:
+    """Says how to read a section that may have no entries."""
+    return ReadBy(lambda value: {} if value in (None, {}) else section.function(value))
 
 
-class Experiment(PluginSettings):
-    """A grid of runs: one for each combination.
-
-    An experiment may also be a list of grids, where not everything goes with everything.
-
-    Attributes:
-        datasets: names under ``datasets``.
-        feature_sets: names under ``feature_sets``.
-        text_embeddings: names under ``text_embeddings``.
-        splits: names under ``splits``.
-        models: names under ``models``.
-        seeds: of training, less than 2**32; the report gives mean and standard deviation over
-            them.
-    """
-
-    datasets: tuple[str, ...]
-    feature_sets: tuple[str, ...]
-    text_embeddings: tuple[str, ...]
-    splits: tuple[str, ...]
-    models: tuple[str, ...]
-    seeds: tuple[Seed, ...] = (0,)
-
-    @field_validator("*")
-    @classmethod
-    def _listed_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not values or len(set(values)) != len(values):
-            raise ValueError("list at least one, and each once")
-        return values
-
-
-@dataclass(frozen=True)
-class Entry(Generic[PluginT, SettingsT]):
-    """A named use of a plugin."""
-
-    name: str
-    plugin: str
-    settings: SettingsT
-    module: PluginT
-
-
-DatasetEntry: TypeAlias = "Entry[AnyDataset, PluginSettings]"
-BackboneEntry: TypeAlias = "Entry[AnyBackbone, WeightsSettings]"
-TextEmbeddingEntry: TypeAlias = "Entry[AnyTextEmbedding, PluginSettings]"
-SplitEntry: TypeAlias = "Entry[AnySplit, SplitSettings]"
-ModelEntry: TypeAlias = "Entry[AnyModel, ModelSettings]"
+def _read_grids(value: Any) -> tuple[Experiment, ...]:
+    """Returns the grids of an experiment; a user writes one, or a list of them."""
+    if value == []:
+        raise refusal("expected a grid or a list of grids, found []")
+    if isinstance(value, list):
+        grids = TypeAdapter(tuple[Experiment, ...]).validate_python(value)
+    else:
+        grids = (Experiment.model_validate(value),)
+    keys = Experiment.model_fields
+    num_runs = sum(math.prod(len(getattr(grid, key)) for key in keys) for grid in grids)
+    if num_runs > MAX_RUNS:
+        raise refusal(f"stands for {num_runs} runs; {MAX_RUNS} are the most")
+    return grids
 
 
 @dataclass(frozen=True)
@@ -137,26 +91,56 @@ class Run:
         )
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(PluginSettings):
     """A config that has passed every check that needs no media."""
 
-    results: str
-    cache: str
-    jobs_per_gpu: int
-    limits: LimitsSettings
-    download: DownloadSettings
-    datasets: dict[str, DatasetEntry]
-    num_shards: dict[str, int]
-    max_missing: dict[str, float]
-    backbones: dict[str, BackboneEntry]
-    imported: dict[str, ImportedFeatures]
-    feature_sets: dict[str, FeatureSet]
-    text_embeddings: dict[str, TextEmbeddingEntry]
-    splits: dict[str, SplitEntry]
-    models: dict[str, ModelEntry]
-    candidates: dict[str, dict[str, ModelSettings]]
-    experiments: tuple[Experiment, ...]
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    results: ResultsFolder = "results"
+    """The folder that receives all results."""
+    cache: Folder = "~/.cache/avca_pipeline"
+    """The folder that keeps downloaded weights."""
+    jobs_per_gpu: Count = 1
+    """Number of jobs that may share a GPU, where there are GPUs."""
+    limits: LimitsSettings = LimitsSettings()
+    """Upper limits for each clip; a clip that exceeds one of them is rejected."""
+    download: DownloadSettings = DownloadSettings()
+    """How clips are downloaded."""
+    datasets: Annotated[dict[str, DatasetEntry], _of_plugins("datasets")]
+    """Where clips come from."""
+    backbones: Annotated[dict[str, BackboneEntry], _may_be_empty(_of_plugins("backbones"))] = Field(
+        default_factory=dict
+    )
+    """Networks that compute features; their weights do not change."""
+    imported: Annotated[
+        dict[str, ImportedFeatures], _may_be_empty(_of_settings("imported", ImportedFeatures))
+    ] = Field(default_factory=dict)
+    """Features that were computed elsewhere."""
+    feature_sets: Annotated[dict[str, FeatureSet], _of_settings("feature_sets", FeatureSet)]
+    """Pairs of a video and an audio backbone, by a name for each."""
+    text_embeddings: Annotated[dict[str, TextEmbeddingEntry], _of_plugins("text_embeddings")]
+    """What gives each class name a vector."""
+    splits: Annotated[dict[str, SplitEntry], _of_plugins("splits")]
+    """What puts each clip into one of the five partitions."""
+    models: Annotated[dict[str, ModelEntry], _of_plugins("models")]
+    """Methods, with their hyper-parameters and the values to search."""
+    experiments: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)] = Field(alias="experiment")
+    """The grid of runs, or a list of grids: one run for each combination."""
+
+    @property
+    def num_shards(self) -> dict[str, int]:
+        """The number of shards of each dataset."""
+        return {name: dataset.num_shards for name, dataset in self.datasets.items()}
+
+    @property
+    def max_missing(self) -> dict[str, float]:
+        """The share of clips that may be missing, of each dataset."""
+        return {name: dataset.max_missing for name, dataset in self.datasets.items()}
+
+    @property
+    def candidates(self) -> dict[str, dict[str, Any]]:
+        """The candidates of each model."""
+        return {name: model.candidates for name, model in self.models.items()}
 
     def runs(self) -> list[Run]:
         """Returns all runs of the experiment, each once."""

@@ -13,7 +13,7 @@ from avca_pipeline.artifacts.features import AWAY_SUFFIX
 from avca_pipeline.artifacts.fetched import OK, PASSING, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Record
-from avca_pipeline.config.typed import DatasetEntry
+from avca_pipeline.config.entries import DatasetEntry
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Job, Jobs

@@ -45,6 +45,7 @@ def imported(name: str, modality: str) -> Callable[[dict], None]:
 
 
 AVCA = avca.Settings.model_fields
+NO_DEMO = "experiment.datasets: 'demo' is not under datasets; known: mine"
 WRONG = {
     "top level": (put("model", value={}), "config: unknown key 'model'; did you mean 'models'?"),
     "plugin": (
@@ -53,11 +54,11 @@ WRONG = {
     ),
     "value": (
         put("models", "avca", "learning_rate", value=-1),
-        "models.avca.learning_rate: Input should be greater than 0 (found -1)",
+        "models.avca.learning_rate: expected a number greater than 0, found -1",
     ),
     "not a number": (
         put("models", "avca", "epochs", value=float("nan")),
-        "models.avca.epochs: Input should be a finite number (found nan)",
+        "models.avca.epochs: expected a finite number, found nan",
     ),
     "searched": (
         put("models", "avca", "search", value={"encoder_dropot": [0]}),
@@ -65,7 +66,7 @@ WRONG = {
     ),
     "searched value": (
         put("models", "avca", "search", value={"encoder_dropout": [2]}),
-        "models.avca.search.encoder_dropout: Input should be less than 1 (found 2)",
+        "models.avca.search.encoder_dropout: expected a number less than 1, found 2",
     ),
     "no plugin": (
         put("models", "avka", value={}),
@@ -98,7 +99,7 @@ WRONG = {
     ),
     "truth as a number": (
         put("datasets", "demo", "num_shards", value=True),
-        "datasets.demo.num_shards: expected a whole number from 1 on, found True",
+        "datasets.demo.num_shards: expected a whole number, found True",
     ),
     "modality of imported features": (
         imported("there", "audio"),
@@ -111,10 +112,12 @@ WRONG = {
     "split plugin": (
         put("splits", value={"mine": {"seed": 1}}),
         "splits.mine: no plugin 'mine'; known: built, official, official_grouped",
+        "experiment.splits: 'built' is not under splits; known: mine",
     ),
     "audit": (
         put("splits", "built", "audit", value={"sources_in_one_partition": "eror"}),
-        "splits.built.audit.sources_in_one_partition: Input should be 'error', 'warning' or 'off'",
+        "splits.built.audit.sources_in_one_partition: expected 'error', 'warning' or 'off', found "
+        "'eror'; did you mean 'error'?",
     ),
     "experiment": (
         put("experiment", "models", value=["avc"]),
@@ -126,7 +129,11 @@ WRONG = {
     ),
     "list of grids": (
         put("experiment", value=[DEFAULT["experiment"], {"seeds": [0]}]),
-        "experiment.1.datasets: is missing",
+        "experiment.1.datasets: is missing; add it: Names under datasets",
+        "experiment.1.feature_sets: is missing",
+        "experiment.1.text_embeddings: is missing",
+        "experiment.1.splits: is missing",
+        "experiment.1.models: is missing",
     ),
     "no grid": (put("experiment", value=[]), "experiment: expected a grid or a list of grids"),
     "missing": (put("datasets", value=None), "datasets: expected names with their settings"),
@@ -136,7 +143,7 @@ WRONG = {
     ),
     "shards": (
         put("datasets", "demo", "num_shards", value=0),
-        "datasets.demo.num_shards: expected a whole number from 1 on, found 0",
+        "datasets.demo.num_shards: expected a whole number from 1 to 99999, found 0",
     ),
     "name": (
         put("splits", "../../x", value={}),
@@ -170,23 +177,23 @@ WRONG = {
     ),
     "seed below 0": (
         put("experiment", "seeds", value=[0, -1]),
-        "experiment.seeds.1: Input should be greater than or equal to 0 (found -1)",
+        "experiment.seeds.1: expected a number of at least 0, found -1",
     ),
     "large seed": (
         put("experiment", "seeds", value=[2**32]),
-        "experiment.seeds.0: Input should be less than 4294967296 (found 4294967296)",
+        "experiment.seeds.0: expected a number less than 4294967296, found 4294967296",
     ),
     "large seed of a backbone": (
         put("backbones", "c3d", "seed", value=2**64),
-        "backbones.c3d.seed: Input should be less than 4294967296",
+        "backbones.c3d.seed: expected a number less than 4294967296",
     ),
     "large seed of a split": (
         put("splits", "built", "seed", value=2**32),
-        "splits.built.seed: Input should be less than 4294967296",
+        "splits.built.seed: expected a number less than 4294967296",
     ),
     "endless number": (
         put("experiment", "seeds", value=[10**5000]),
-        "experiment.seeds.0: Input should be less than 4294967296 (found a number with thousands",
+        "experiment.seeds.0: expected a number less than 4294967296, found a number with thousands",
     ),
     "results like an option": (
         put("results", value="-x"),
@@ -215,19 +222,24 @@ WRONG = {
     "results that are none": (put("results", value=""), "results: expected a path without"),
     "path with a NUL": (
         put("datasets", value={"mine": {"plugin": "folder", "path": "a\0b"}}),
-        "datasets.mine.path: a path has no NUL character in it",
+        "datasets.mine.path: a path has no NUL character in it; remove it",
+        NO_DEMO,
     ),
     "path that is too long": (
         put("datasets", value={"mine": {"plugin": "folder", "path": "a/" + "b" * 256}}),
-        "datasets.mine.path: no file system has names or paths as long as that (found 'a/bbb",
+        "datasets.mine.path: no file system has names or paths as long as that; shorten it (found "
+        "'a/bbb",
+        NO_DEMO,
     ),
     "path that is no text": (
         put("datasets", value={"mine": {"plugin": "folder", "path": "\udcff"}}),
         "datasets.mine.path: a path is written in UTF-8; rename what is not",
+        NO_DEMO,
     ),
     "home of nobody": (
         put("datasets", value={"mine": {"plugin": "folder", "path": "~nobody-at-all/x"}}),
         "datasets.mine.path: there is no such home folder",
+        NO_DEMO,
     ),
     "size of a network": (
         put("models", "avca", "token_dim", value=2**63),
@@ -235,11 +247,16 @@ WRONG = {
     ),
     "size of a table": (
         put("text_embeddings", "hashed", value={"dim": 10**12}),
-        "text_embeddings.hashed.dim: Input should be less than or equal to 100000",
+        "text_embeddings.hashed.dim: expected a number of at most 100000",
     ),
     "long candidate": (
-        put("models", "avca", "search", value={key: [16] for key in AVCA if len(key) > 8}),
-        "models.avca.search: 'batches_per_epoch=16-batch_size=16-learning_rat...",
+        put(
+            "models",
+            "avca",
+            "search",
+            value={key: [10_000] for key in AVCA if AVCA[key].annotation is int},
+        ),
+        "models.avca.search: 'epochs=10000-batches_per_epoch=10000-batch_size...",
     ),
     "endless search": (
         put(
@@ -271,11 +288,44 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_message(case: str) -> None:
-    change, expected = WRONG[case]
+    """Each mistake is one line, and what follows from it is another."""
+    change, *expected = WRONG[case]
     with pytest.raises(PipelineError) as caught:
         avca_config.parse(changed(change))
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(expected)
+    lines = str(caught.value).split("\n")
+    assert lines == caught.value.lines
+    assert len(lines) == len(expected)
+    for line, beginning in zip(lines, expected, strict=True):
+        assert line.startswith(beginning)
+
+
+THREE_MISTAKES = [
+    "models.avca: unknown key 'epoch'; did you mean 'epochs'?",
+    "splits.built.seed: expected a whole number, found 'x'",
+    "experiment.models: 'avac' is not under models; did you mean 'avca'?",
+]
+
+
+def three_mistakes() -> dict:
+    raw = changed(put("models", "avca", "epoch", value=3))
+    raw["splits"]["built"]["seed"] = "x"
+    raw["experiment"]["models"] = ["avac"]
+    return raw
+
+
+def test_all_mistakes_are_reported_together() -> None:
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(three_mistakes())
+    assert sorted(caught.value.lines) == sorted(THREE_MISTAKES)
+
+
+def test_a_long_list_of_mistakes_is_cut() -> None:
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(changed(put("experiment", "seeds", value=["x"] * 1000)))
+    lines = caught.value.lines
+    assert len(lines) == 21
+    assert lines[0] == "experiment.seeds.0: expected a whole number, found 'x'"
+    assert lines[-1] == "980 more mistakes are not shown; correct these first"
 
 
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -44,3 +44,37 @@ def test_the_config_in_the_working_folder_is_read_before_snakemake_reads_it(
     assert "avca: error: config.yaml: " in done.stderr
     assert message in done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+THREE_MISTAKES = [
+    "feature_sets.both.video: 'frame' is not under backbones or imported; did you mean 'frames'?",
+    "models.avca: unknown key 'epoch'; did you mean 'epochs'?",
+    "splits.built.seed: expected a whole number, found 'x'",
+]
+
+
+def three_mistakes() -> str:
+    config = tiny()
+    config["feature_sets"]["both"]["video"] = "frame"
+    config["models"]["avca"]["epoch"] = 3
+    config["splits"]["built"]["seed"] = "x"
+    return yaml.safe_dump(config)
+
+
+def test_three_mistakes_are_the_last_three_lines_on_the_screen(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, three_mistakes(), "--dry-run")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    expected = [f"avca: error: {line}" for line in THREE_MISTAKES]
+    assert sorted(done.stderr.splitlines()[-3:]) == expected
+
+
+def test_the_command_check_says_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(three_mistakes())
+    done = subprocess.run(
+        [sys.executable, "-m", "avca_pipeline.cli", "check", tmp_path / "config.yaml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    expected = [f"avca check: error: {line}" for line in THREE_MISTAKES]
+    assert sorted(done.stderr.splitlines()) == expected

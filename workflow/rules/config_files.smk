@@ -13,11 +13,12 @@ from avca_pipeline.errors import PipelineError
 
 
 def stop_on_user_errors(call, *arguments):
-    """Calls, and turns what a user can put right into one line and exit code 1."""
+    """Calls, and turns each mistake that a user can correct into one line, with exit code 1."""
     try:
         return call(*arguments)
     except PipelineError as error:
-        print(f"avca: error: {error}", file=sys.stderr)
+        for line in error.lines:
+            print(f"avca: error: {line}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -1,0 +1,286 @@
+"""The sections of plugins: each entry is a name with the settings of a plugin."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+from pydantic import BeforeValidator, Field, ValidationError, create_model
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+from avca_pipeline import registry
+from avca_pipeline.backbones import AnyBackbone
+from avca_pipeline.config.names import check_name
+from avca_pipeline.config.sections import Count, Share
+from avca_pipeline.datasets import AnyDataset
+from avca_pipeline.errors import abbreviated
+from avca_pipeline.fetching.weights import WeightsSettings
+from avca_pipeline.models import AnyModel, ModelSettings
+from avca_pipeline.registry import Kind
+from avca_pipeline.settings import PluginSettings, error_within, nearest, refusal
+from avca_pipeline.splits import AnySplit, SplitSettings
+from avca_pipeline.text_embeddings import AnyTextEmbedding
+
+MAX_CANDIDATE_NAME = 200
+MAX_CANDIDATES = 10_000
+
+PluginT = TypeVar("PluginT")
+SettingsT = TypeVar("SettingsT", bound=PluginSettings)
+ValueT = TypeVar("ValueT")
+
+
+class EntryKeys(PluginSettings):
+    """The keys of an entry beside the settings of its plugin."""
+
+    plugin: str
+    """Name of the plugin. Without this key, it is the plugin that has the name of the entry."""
+
+
+class DatasetKeys(EntryKeys):
+    """The keys of a dataset beside the settings of its plugin."""
+
+    num_shards: Count = 1
+    """Number of parts that the clips are divided into, each with jobs of its own; about 1,000 clips
+    a shard is a good size.
+    """
+    max_missing: Share = 0.3
+    """Share of the clips, from 0 to 1, that may be lost in fetching and extracting."""
+
+
+class ModelKeys(EntryKeys):
+    """The keys of a model beside the settings of its plugin."""
+
+    search: Annotated[
+        dict[str, Annotated[list[Any], Field(min_length=1)]],
+        BeforeValidator(lambda value: {} if value is None else value),
+    ] = Field(default_factory=dict)
+    """Values to try for some of the settings, a list for each. Stage 1 trains one candidate for
+    each combination and keeps the best one.
+    """
+
+
+KEYS: dict[Kind, type[EntryKeys]] = {"datasets": DatasetKeys, "models": ModelKeys}
+
+
+@dataclass(frozen=True)
+class Entry(Generic[PluginT, SettingsT]):
+    """A plugin with its settings, under a name of the user's."""
+
+    name: str
+    plugin: str
+    settings: SettingsT
+    module: PluginT
+
+
+@dataclass(frozen=True)
+class DatasetEntry(Entry[AnyDataset, PluginSettings]):
+    """A dataset, in how many shards it is, and which share of its clips may be missing."""
+
+    num_shards: int
+    max_missing: float
+
+
+@dataclass(frozen=True)
+class ModelEntry(Entry[AnyModel, ModelSettings]):
+    """A model and its candidates, by their names."""
+
+    candidates: dict[str, ModelSettings]
+
+
+@dataclass(frozen=True)
+class BackboneEntry(Entry[AnyBackbone, WeightsSettings]):
+    """A backbone."""
+
+
+@dataclass(frozen=True)
+class TextEmbeddingEntry(Entry[AnyTextEmbedding, PluginSettings]):
+    """A text embedding."""
+
+
+@dataclass(frozen=True)
+class SplitEntry(Entry[AnySplit, SplitSettings]):
+    """A split."""
+
+
+ENTRIES: dict[Kind, type[Entry[Any, Any]]] = {
+    "datasets": DatasetEntry,
+    "backbones": BackboneEntry,
+    "text_embeddings": TextEmbeddingEntry,
+    "splits": SplitEntry,
+    "models": ModelEntry,
+}
+
+
+@dataclass(frozen=True)
+class ReadBy:
+    """Says of a field by which function its value is read; pydantic does not look into its type.
+
+    The schema of such a field is written by `avca_pipeline.config.schema`.
+    """
+
+    function: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: object
+    ) -> core_schema.CoreSchema:
+        """Returns what pydantic needs to call the function."""
+        return core_schema.no_info_plain_validator_function(self.function)
+
+    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        """Returns the schema of anything."""
+        return {}
+
+
+def read_section(section: str, read_entry: Callable[[str, Any], ValueT], value: Any) -> Any:
+    """Returns the entries of a section by their names.
+
+    Args:
+        section: the key of the section.
+        read_entry: turns a name and what the user wrote below it into an entry.
+        value: what the user wrote.
+
+    Raises:
+        ValidationError: an entry or its name is wrong; it holds the mistakes of all entries.
+        PydanticCustomError: the section has no entries.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise refusal(f"expected names with their settings, found {abbreviated(value)}")
+    entries: dict[str, ValueT] = {}
+    errors: list[InitErrorDetails] = []
+    spelling: dict[str, str] = {}
+    for name, settings in value.items():
+        try:
+            check_name(section, name)
+            other = spelling.setdefault(name.lower(), name)
+            if other != name:
+                raise refusal(
+                    f"{other!r} and {name!r} differ in capitals alone, and some file systems make "
+                    "no difference between the two; rename one"
+                )
+        except PydanticCustomError as error:
+            errors.append(InitErrorDetails(type=error, loc=(), input=name))
+            continue
+        try:
+            entries[name] = read_entry(name, settings)
+        except ValidationError as error:
+            inner = error.errors(include_url=False)
+            errors += [error_within((name,), details) for details in inner]
+        except PydanticCustomError as error:
+            errors.append(InitErrorDetails(type=error, loc=(name,), input=settings))
+    if errors:
+        raise ValidationError.from_exception_data(section, errors)
+    return entries
+
+
+def read_entry(kind: Kind, name: str, value: Any) -> Entry[Any, Any]:
+    """Returns an entry of a section of plugins.
+
+    Raises:
+        ValidationError: its settings are wrong.
+        PydanticCustomError: it is no mapping, or there is no such plugin.
+    """
+    value = {} if value is None else value
+    if not isinstance(value, Mapping):
+        raise refusal(f"expected keys and values, found {abbreviated(value)}")
+    value = {"plugin": name, **value}
+    plugin = value["plugin"]
+    if plugin not in registry.names(kind):
+        hint = nearest(plugin, registry.names(kind))
+        raise refusal(f"no plugin {abbreviated(plugin)}; {hint}")
+    module = registry.load(kind, plugin)
+    keys, settings = _read_settings(kind, module.Settings, value)
+    details: dict[str, Any] = {}
+    if isinstance(keys, DatasetKeys):
+        details = {"num_shards": keys.num_shards, "max_missing": keys.max_missing}
+    if isinstance(keys, ModelKeys):
+        details = {"candidates": _candidates(settings, keys.search)}
+    return ENTRIES[kind](name, plugin, settings, module, **details)
+
+
+def entry_model(kind: Kind, settings: type[PluginSettings]) -> type[EntryKeys]:
+    """Returns the model of an entry as a user writes it: its own keys and the plugin's together."""
+    return _joined(KEYS.get(kind, EntryKeys), settings)
+
+
+@functools.cache
+def _joined(keys: type[EntryKeys], settings: type[PluginSettings]) -> type[EntryKeys]:
+    bases: Any = (keys, settings)
+    joined: Any = create_model(settings.__name__, __base__=bases, __doc__=settings.__doc__)
+    return cast("type[EntryKeys]", joined)
+
+
+def _read_settings(
+    kind: Kind, settings: type[PluginSettings], value: dict[Any, Any]
+) -> tuple[EntryKeys, PluginSettings]:
+    """Returns an entry's own keys, with which are those of the plugin, and the plugin's alone."""
+    errors = []
+    try:
+        whole = entry_model(kind, settings).model_validate(value)
+    except ValidationError as error:
+        errors = [error_within((), details) for details in error.errors(include_url=False)]
+    if kind == "models":
+        errors += _mistakes_in_search(settings, value.get("search"))
+    if errors:
+        raise ValidationError.from_exception_data(settings.__name__, errors)
+    keys = whole.model_fields_set & settings.model_fields.keys()
+    return whole, settings.model_validate({key: getattr(whole, key) for key in keys})
+
+
+def _mistakes_in_search(settings: type[PluginSettings], search: Any) -> list[InitErrorDetails]:
+    """Returns what is wrong with single values under ``search``, whatever else is wrong."""
+    if not isinstance(search, Mapping):
+        return []
+    lists = {key: values for key, values in search.items() if isinstance(values, list)}
+    num_candidates = math.prod(map(len, lists.values()))
+    if num_candidates > MAX_CANDIDATES:
+        too_many = refusal(f"stands for {num_candidates} candidates; {MAX_CANDIDATES} are the most")
+        return [InitErrorDetails(type=too_many, loc=("search",), input=search)]
+    errors: list[InitErrorDetails] = []
+    for key, values in lists.items():
+        if key not in settings.model_fields:
+            unknown = refusal(
+                f"unknown key {abbreviated(key)}; {nearest(key, settings.model_fields)}"
+            )
+            errors.append(InitErrorDetails(type=unknown, loc=("search",), input=values))
+            continue
+        for value in values:
+            try:
+                settings.model_validate({key: value})
+            except ValidationError as error:
+                about_value = (d for d in error.errors(include_url=False) if d["loc"][:1] == (key,))
+                errors += [error_within(("search",), details) for details in about_value]
+    return errors
+
+
+def _candidates(settings: Any, search: dict[str, list[Any]]) -> dict[str, Any]:
+    """Returns the settings of each combination of the values under ``search``, by its name."""
+    given = settings.model_dump(exclude_unset=True)
+    candidates = {}
+    for values in itertools.product(*search.values()):
+        chosen = dict(zip(search, values, strict=True))
+        name = "-".join(f"{key}={value}" for key, value in chosen.items()) or "default"
+        if not re.fullmatch(r"[A-Za-z0-9._=+-]+", name):
+            raise _refusal_in_search(f"{abbreviated(name)} cannot be part of a path")
+        if len(name) > MAX_CANDIDATE_NAME:
+            raise _refusal_in_search(
+                f"{abbreviated(name)} becomes the name of a folder and is longer than "
+                f"{MAX_CANDIDATE_NAME} characters; search over fewer keys at a time"
+            )
+        try:
+            candidates[name] = type(settings).model_validate({**given, **chosen})
+        except ValidationError as error:
+            errors = [
+                error_within(("search",), details) for details in error.errors(include_url=False)
+            ]
+            raise ValidationError.from_exception_data("search", errors) from None
+    return candidates
+
+
+def _refusal_in_search(message: str) -> ValidationError:
+    error = InitErrorDetails(type=refusal(message), loc=("search",), input=None)
+    return ValidationError.from_exception_data("search", [error])

@@ -1,0 +1,79 @@
+"""What may be the name of an entry, which becomes a part of paths, and what may be a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
+
+from avca_pipeline.errors import abbreviated
+from avca_pipeline.settings import refusal, whole_path
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
+MAX_NAME = 100
+ENDINGS = (".csv", ".h5", ".html", ".json", ".log", ".pt", ".tar", ".tsv")
+"""Endings of our own files. A name that ends so could be taken for a file of another name."""
+RESERVED = {"datasets": ("benchmarks", "logs")}
+"""Names of our own folders that lie beside the folders of a section's entries."""
+NO_PART_OF_A_PATH = r"[{}<>\s\x00-\x1f\x7f]"
+
+
+def check_name(section: str, name: Any) -> None:
+    """Checks that a name can be a part of every path that it becomes a part of.
+
+    Raises:
+        PydanticCustomError: it cannot.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise refusal(
+            f"{abbreviated(name)} cannot be a name; use letters, digits, '.', '_' and '-', "
+            "a letter or a digit first, and no '.' at the end or beside another"
+        )
+    if len(name) > MAX_NAME:
+        raise refusal(
+            f"{abbreviated(name)} is longer than {MAX_NAME} characters; choose a shorter name"
+        )
+    if name.lower().endswith(ENDINGS) or name.lower() in RESERVED.get(section, ()):
+        raise refusal(
+            f"{name!r} cannot be a name, because files or folders of the results have such names; "
+            "choose another"
+        )
+
+
+def _folder(value: Any) -> str:
+    if not isinstance(value, str) or not value or re.search(NO_PART_OF_A_PATH, value):
+        raise refusal(
+            f"expected a path without spaces, braces and angle brackets, found {abbreviated(value)}"
+        )
+    if value.startswith("-"):
+        raise refusal(f"{abbreviated(value)} would be taken for an option; write the whole path")
+    try:
+        whole_path(Path(value))
+    except ValueError as error:
+        raise refusal(f"{error} (found {abbreviated(value)})") from error
+    return value
+
+
+def _folder_of_results(value: Any) -> str:
+    """Returns the folder as Snakemake writes it, because Snakemake compares paths as texts."""
+    folder = _folder(value)
+    if folder.startswith("~"):
+        raise refusal(
+            f"{abbreviated(folder)}: '~' is another folder for each user who runs this; "
+            "write the whole path"
+        )
+    normal = os.path.normpath(folder)
+    if normal in (".", "/", "//") or Path(normal).parts[0] == ".snakemake":
+        raise refusal(f"{abbreviated(folder)} cannot be the folder of results; name another")
+    if normal != folder:
+        raise refusal(f"found {abbreviated(folder)}; write {abbreviated(normal)}")
+    return folder
+
+
+Folder = Annotated[str, PlainValidator(_folder, json_schema_input_type=str)]
+"""A folder whose path stands in commands and in patterns of Snakemake."""
+ResultsFolder = Annotated[str, PlainValidator(_folder_of_results, json_schema_input_type=str)]
+"""The folder of all results."""

@@ -1,0 +1,123 @@
+"""Whether each name in a config that stands for an entry of another section stands for one.
+
+This looks at what the user wrote, not at the typed config, so that a wrong name is reported
+together with the mistakes that keep a config from being typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from avca_pipeline import registry
+from avca_pipeline.config.sections import Experiment
+from avca_pipeline.errors import abbreviated
+from avca_pipeline.settings import nearest
+
+
+def mistakes(config: Any) -> list[str]:
+    """Returns one line for each name that has no entry, or an entry of another kind.
+
+    Args:
+        config: what the user wrote. Whatever is not as it should be is passed over; the model of
+            the config reports it.
+    """
+    if not isinstance(config, Mapping):
+        return []
+    return [
+        *_missing_features(config),
+        *_names_used_twice(config),
+        *_wrong_features(config),
+        *_wrong_backbones_of_splits(config),
+        *_wrong_names_in_experiment(config),
+    ]
+
+
+def _missing_features(config: Mapping[str, Any]) -> Iterator[str]:
+    if config.get("backbones") in (None, {}) and config.get("imported") in (None, {}):
+        yield "backbones: is missing; name a video and an audio backbone, or features in imported"
+
+
+def _names_used_twice(config: Mapping[str, Any]) -> Iterator[str]:
+    backbones = {name.lower() for name in _names(config, "backbones")}
+    for name in _names(config, "imported"):
+        if name.lower() in backbones:
+            yield f"imported: {name!r} is the name of a backbone too; rename one"
+
+
+def _wrong_features(config: Mapping[str, Any]) -> Iterator[str]:
+    known = [*_names(config, "backbones"), *_names(config, "imported")]
+    for name, feature_set in _entries(config, "feature_sets"):
+        for modality in ("video", "audio"):
+            features = feature_set.get(modality)
+            key = f"feature_sets.{name}.{modality}"
+            if not isinstance(features, str) or not known:
+                continue
+            if features not in known:
+                yield (
+                    f"{key}: {abbreviated(features)} is not under backbones or imported; "
+                    f"{nearest(features, known)}"
+                )
+            elif (other := _modality(config, features)) not in (None, modality):
+                yield (f"{key}: {features!r} is a backbone for {other}; name one for {modality}")
+
+
+def _wrong_backbones_of_splits(config: Mapping[str, Any]) -> Iterator[str]:
+    backbones = _names(config, "backbones")
+    for name, split in _entries(config, "splits"):
+        for backbone in _texts(split.get("exclude_pretraining_of")):
+            if backbone not in backbones:
+                yield (
+                    f"splits.{name}.exclude_pretraining_of: {abbreviated(backbone)} is not under "
+                    f"backbones; {nearest(backbone, backbones)}"
+                )
+
+
+def _wrong_names_in_experiment(config: Mapping[str, Any]) -> Iterator[str]:
+    experiment = config.get("experiment")
+    grids = (
+        [(f"experiment.{index}", grid) for index, grid in enumerate(experiment)]
+        if isinstance(experiment, list)
+        else [("experiment", experiment)]
+    )
+    sections = [key for key in Experiment.model_fields if key != "seeds"]
+    for key, grid in grids:
+        if not isinstance(grid, Mapping):
+            continue
+        for section in sections:
+            entries = _names(config, section)
+            for name in _texts(grid.get(section)):
+                if entries and name not in entries:
+                    yield (
+                        f"{key}.{section}: {abbreviated(name)} is not under {section}; "
+                        f"{nearest(name, entries)}"
+                    )
+
+
+def _modality(config: Mapping[str, Any], features: str) -> Any:
+    """Returns the modality of a backbone or of imported features, as far as it can be known."""
+    for name, imported in _entries(config, "imported"):
+        if name == features:
+            return imported.get("modality")
+    for name, backbone in _entries(config, "backbones"):
+        plugin = backbone.get("plugin", name)
+        if name == features and plugin in registry.names("backbones"):
+            return registry.load("backbones", plugin).MODALITY
+    return None
+
+
+def _names(config: Mapping[str, Any], section: str) -> list[str]:
+    entries = config.get(section)
+    return _texts(list(entries)) if isinstance(entries, Mapping) else []
+
+
+def _entries(config: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the entries of a section; one without settings has none."""
+    for name in _names(config, section):
+        settings = config[section][name]
+        if settings is None or isinstance(settings, Mapping):
+            yield name, settings or {}
+
+
+def _texts(values: Any) -> list[str]:
+    return [v for v in values if isinstance(v, str)] if isinstance(values, list | tuple) else []

@@ -1,0 +1,97 @@
+"""The sections of a config that have no plugins, as a user writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from avca_pipeline.errors import abbreviated
+from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.media import Limits
+from avca_pipeline.settings import PluginSettings, Seed, refusal
+
+MAX_COUNT = 99_999
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
+        raise refusal(f"expected a whole number from 1 to {MAX_COUNT}, found {abbreviated(value)}")
+    return value
+
+
+def _share(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise refusal(f"expected a share from 0 to 1, found {abbreviated(value)}")
+    return float(value)
+
+
+Count = Annotated[int, BeforeValidator(_count), Field(ge=1, le=MAX_COUNT)]
+"""How many of something there are; shards are numbered with five digits."""
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
+
+
+class LimitsSettings(PluginSettings):
+    """Upper limits for each clip; a clip that exceeds one of them is rejected."""
+
+    max_pixels: int = Field(default=8192 * 4320, ge=1)
+    """Maximum number of pixels in a frame."""
+    max_duration_s: float = Field(default=3600.0, gt=0)
+    """Maximum duration of a clip, in seconds."""
+    max_bytes: int = Field(default=MAX_BYTES, ge=1)
+    """Maximum size of a media file, in bytes; of a downloaded or unpacked one too."""
+
+    def limits(self) -> Limits:
+        """Returns the limits that the decoders check."""
+        return Limits(self.max_pixels, self.max_duration_s)
+
+
+class ImportedFeatures(PluginSettings):
+    """Features that were computed elsewhere, in the published layout."""
+
+    modality: Literal["video", "audio"]
+    """Modality of the features."""
+    path: Path
+    """The folder that ``video/`` and ``audio/`` are in, with ``<modality>/<stage>/<class>.h5`` in
+    it.
+    """
+
+
+class FeatureSet(PluginSettings):
+    """A named pair of backbones; imported features may take the place of a backbone."""
+
+    video: str
+    """Name of a video backbone, or of video features under ``imported``."""
+    audio: str
+    """Name of an audio backbone, or of audio features under ``imported``."""
+    scaling: Literal["none", "standard"] = "none"
+    """How features are scaled: ``none`` leaves them as they are, as published; ``standard`` gives
+    each dimension mean 0 and variance 1 over the training clips.
+    """
+
+
+class Experiment(PluginSettings):
+    """A grid of runs: one run for each combination of what is listed."""
+
+    datasets: tuple[str, ...]
+    """Names under ``datasets``."""
+    feature_sets: tuple[str, ...]
+    """Names under ``feature_sets``."""
+    text_embeddings: tuple[str, ...]
+    """Names under ``text_embeddings``."""
+    splits: tuple[str, ...]
+    """Names under ``splits``."""
+    models: tuple[str, ...]
+    """Names under ``models``."""
+    seeds: tuple[Seed, ...] = (0,)
+    """Seeds of training, each less than 2**32; the report gives mean and standard deviation over
+    them.
+    """
+
+    @field_validator("*")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values or len(set(values)) != len(values):
+            raise ValueError("list at least one, and each once")
+        return values
