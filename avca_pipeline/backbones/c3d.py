@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones._constants import constant
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
@@ -190,11 +191,10 @@ def normalised(settings: Settings, data: torch.Tensor, num_valid: torch.Tensor) 
     """
     pixels = data.flip(-1).float()
     if settings.preprocessing == "sports1m":
-        pixels = pixels - pixels.new_tensor(MEAN_BGR)
+        pixels = pixels - constant(MEAN_BGR, data.device)
     else:
-        pixels = (pixels / 255.0 - pixels.new_tensor(OFFICIAL_MEAN)) / pixels.new_tensor(
-            OFFICIAL_STD
-        )
+        mean, deviation = (constant(v, data.device) for v in (OFFICIAL_MEAN, OFFICIAL_STD))
+        pixels = (pixels / 255.0 - mean) / deviation
     is_real = torch.arange(data.shape[1], device=data.device) < num_valid[:, None]
     return pixels * is_real[:, :, None, None, None]
 

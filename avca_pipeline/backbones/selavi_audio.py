@@ -126,9 +126,16 @@ def log_filterbank(samples: torch.Tensor, num_filters: int = NUM_FILTERS) -> tor
         -1, FRAME_SAMPLES, HOP_SAMPLES
     )
     power = torch.fft.rfft(frames, FFT_SIZE).abs().square() / FFT_SIZE
-    energies = power @ torch.from_numpy(filter_bank(num_filters)).to(power.device)
+    energies = power @ _filters(num_filters, power.device)
     energies = torch.where(energies == 0, torch.finfo(torch.float64).eps, energies)
     return energies.log().transpose(1, 2).float()
+
+
+@functools.lru_cache(maxsize=8)
+def _filters(num_filters: int, device: torch.device) -> torch.Tensor:
+    """Returns `filter_bank` on a device; see `_constants` for why it stays there."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(filter_bank(num_filters)).to(device)
 
 
 @functools.cache

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones._constants import constant
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
@@ -97,8 +98,7 @@ def encode(
 ) -> torch.Tensor:
     """Returns ``(windows, dim)`` features of single frames, pooled over the picture, float32."""
     config = _data_config(settings.model)
-    mean = data.new_tensor(config["mean"], dtype=torch.float32)
-    std = data.new_tensor(config["std"], dtype=torch.float32)
+    mean, std = (constant(tuple(config[name]), data.device) for name in ("mean", "std"))
     pixels = (data[:, 0].float() / 255.0 - mean) / std
     dtype = next(network.parameters()).dtype
     features: torch.Tensor = network(pixels.to(dtype).permute(0, 3, 1, 2))

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones._constants import constant
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PUBLISHED, PublishedWeights, WeightsSettings
@@ -105,7 +106,7 @@ def encode(
         num_valid: ``(windows,)``; frames behind that are zero after normalisation.
     """
     preset = _preset(settings)
-    mean, std = (data.new_tensor(v, dtype=torch.float32) for v in (preset.mean, preset.std))
+    mean, std = (constant(tuple(v), data.device) for v in (preset.mean, preset.std))
     is_real = torch.arange(data.shape[1], device=data.device) < num_valid[:, None]
     pixels = (data.float() / 255.0 - mean) / std * is_real[:, :, None, None, None]
     dtype = next(network.parameters()).dtype

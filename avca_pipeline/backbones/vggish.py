@@ -182,8 +182,7 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
     window = torch.hann_window(FRAME_SAMPLES, periodic=True, device=samples.device, dtype=double)
     frames = samples.unfold(-1, FRAME_SAMPLES, HOP_SAMPLES) * window
     magnitudes = torch.fft.rfft(frames, FFT_SIZE).abs()
-    bands = torch.from_numpy(mel_matrix()).to(samples.device, double)
-    return torch.log(magnitudes @ bands + LOG_OFFSET).float()
+    return torch.log(magnitudes @ _mel_bands(samples.device) + LOG_OFFSET).float()
 
 
 def embed_log_mel(network: torch.nn.Module, examples: torch.Tensor) -> torch.Tensor:
@@ -204,6 +203,13 @@ def quantised(network: torch.nn.Module, embedded: torch.Tensor) -> torch.Tensor:
     ).T
     scaled = (rotated.clamp(-PCA_CLIP, PCA_CLIP) + PCA_CLIP) * (255.0 / (2 * PCA_CLIP))
     return scaled.to(torch.uint8).float()
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_bands(device: torch.device) -> torch.Tensor:
+    """Returns `mel_matrix` as float64 on a device; see `_constants` for why it stays there."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(mel_matrix()).to(device, torch.float64)
 
 
 @functools.cache
