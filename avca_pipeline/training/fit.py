@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
@@ -83,11 +83,12 @@ def fit(
     draw = sampler(labelled.rows(*TRAINING_PARTITIONS[stage]), labelled.class_row).draw
     for epoch in range(len(fitted.history), epochs):
         started = time.monotonic()
-        positives, negatives = draw(settings.batches_per_epoch, settings.batch_size, triplets)
-        losses = train_epoch(
-            plugin, settings, network, optimiser, clips, positives.to(device), negatives.to(device)
-        )
-        if not math.isfinite(losses["total"]):
+        losses = {}
+        if optimiser.parameters:  # A method without any trains nothing, and is scored alone.
+            triplet_rows = draw(settings.batches_per_epoch, settings.batch_size, triplets)
+            positives, negatives = (rows.to(device) for rows in triplet_rows)
+            losses = train_epoch(plugin, settings, network, optimiser, clips, positives, negatives)
+        if not math.isfinite(losses.get("total", 0.0)):
             raise PipelineError(
                 f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
             )
@@ -109,7 +110,7 @@ def fit(
             }
         )
         kept.save_if_due(fitted, state)
-        report(_note(stage, losses["total"], hm))
+        report(_note(stage, losses, hm))
     return fitted
 
 
@@ -178,6 +179,8 @@ def _numbers(scores: GzslScores) -> dict[str, float]:
     return {name: float(getattr(scores, name)) for name in names}
 
 
-def _note(stage: int, loss: float, hm: float) -> str:
+def _note(stage: int, losses: Mapping[str, float], hm: float) -> str:
     """Returns what to say of an epoch; stage 2 trains on validation, so its HM would mislead."""
-    return f"loss {loss:.3f}" + (f", validation HM {100 * hm:.1f} %" if stage == 1 else "")
+    parts = [f"loss {losses['total']:.3f}"] if losses else []
+    parts += [f"validation HM {100 * hm:.1f} %"] if stage == 1 else []
+    return ", ".join(parts)
