@@ -16,7 +16,7 @@ def check_inputs(config: Config) -> None:
         entry = config.datasets[name]
         entry.module.inputs(entry.settings)
         if entry.module.downloader(entry.settings) == "yt-dlp":
-            youtube.check(config.download)
+            youtube.check_downloads(config.download)
     for name in config.used("text_embeddings"):
         text_embedding = config.text_embeddings[name]
         for path in text_embedding.module.inputs(text_embedding.settings):

@@ -78,17 +78,17 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     item = _item(settings, clip)
     if item is None:
         raise MediaError(f"missing file: no {_name(settings, clip)}.* in datasets.*.media")
-    return archives.take(item, folder, max_bytes)
+    return archives.unpack_if_needed(item, folder, max_bytes)
 
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
     item = _item(settings, clip)
-    return None if item is None else archives.path_of(item, folder)
+    return None if item is None else archives.local_path(item, folder)
 
 
-def _item(settings: Settings, clip: Clip) -> archives.Item | None:
-    found = archives.items(settings.media)
+def _item(settings: Settings, clip: Clip) -> archives.MediaFile | None:
+    found = archives.media_by_stem(settings.media)
     name = _name(settings, clip)
     return found.get(name) or found.get(f"v_{name}")
 

@@ -81,7 +81,7 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     if not is_address(clip.path_or_url):
         return
     try:
-        web_files.download(clip.path_or_url, _downloaded(clip, folder), network.bounds())
+        web_files.download(clip.path_or_url, _downloaded(clip, folder), network.download_limits())
         network.pause(network.settings.pause_s)
     except web_files.AddressError as error:
         raise MediaError(f"{error.reason}: {error}") from error

@@ -74,7 +74,7 @@ def clips(settings: Settings) -> list[Clip]:
     """
     spelled = {class_key(name): name for name in WITH_SOUND}
     found = []
-    for stem, item in archives.items((settings.path,)).items():
+    for stem, item in archives.media_by_stem((settings.path,)).items():
         match = NAME.fullmatch(stem)
         if match is None:
             continue
@@ -90,13 +90,13 @@ def clips(settings: Settings) -> list[Clip]:
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive."""
-    item = archives.items((settings.path,)).get(clip.clip_id)
+    item = archives.media_by_stem((settings.path,)).get(clip.clip_id)
     if item is None:
         raise MediaError("missing file")
-    return archives.take(item, folder, max_bytes)
+    return archives.unpack_if_needed(item, folder, max_bytes)
 
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    item = archives.items((settings.path,)).get(clip.clip_id)
-    return None if item is None else archives.path_of(item, folder)
+    item = archives.media_by_stem((settings.path,)).get(clip.clip_id)
+    return None if item is None else archives.local_path(item, folder)

@@ -77,10 +77,10 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     Raises:
         MediaError: it is not there, and not downloaded yet.
     """
-    found = archives.items(settings.media)
+    found = archives.media_by_stem(settings.media)
     for name in _names(clip):
         if name in found:
-            return archives.take(found[name], folder, max_bytes)
+            return archives.unpack_if_needed(found[name], folder, max_bytes)
     path = _downloaded(clip, folder)
     if not path.is_file():
         raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
@@ -89,10 +89,10 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    found = archives.items(settings.media)
+    found = archives.media_by_stem(settings.media)
     for name in _names(clip):
         if name in found:
-            return archives.path_of(found[name], folder)
+            return archives.local_path(found[name], folder)
     path = _downloaded(clip, folder)
     return path if path.is_file() else None
 
@@ -111,7 +111,7 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     """
     start_s = _start_s(clip)
     address = settings.address.replace("{id}", clip.source_id)
-    youtube.segment(address, _downloaded(clip, folder), start_s, start_s + CLIP_S, network)
+    youtube.download_segment(address, _downloaded(clip, folder), start_s, start_s + CLIP_S, network)
 
 
 def _downloaded(clip: Clip, folder: Path) -> Path:

@@ -28,76 +28,85 @@ from avca_pipeline.media import MediaError
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".zip", ".tar", ".rar")
-# An hour of video at 38 Mbit/s.
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".rar")
 MAX_BYTES = 16 << 30
+"""Of one member; an hour of video at 38 Mbit/s."""
 
 CHUNK_BYTES = 1 << 20
 IS_ENCRYPTED = 1  # a flag of a ZIP's member
 
 
-def opened(place: Path) -> Archive:
-    """Returns an archive, opened and listed once for as long as its file stays as it is.
+def open_archive(path: Path) -> Archive:
+    """Opens an archive and lists its members, once for as long as its file stays as it is.
+
+    Args:
+        path: a file with one of `ARCHIVE_SUFFIXES`.
 
     Raises:
-        PipelineError: it is missing, damaged, of a kind that cannot be read member by member, or
-            has a member that points out of it.
+        PipelineError: the archive is missing, damaged, of a kind that cannot be read member by
+            member, or has a member that points out of it.
     """
     try:
-        status = place.stat()
+        status = path.stat()
     except OSError as error:
-        raise FormatError(f"{place}: cannot be read as an archive ({error.strerror})") from error
-    return _opened(place, status.st_ino, status.st_size, status.st_mtime_ns)
+        raise FormatError(f"{path}: cannot be read as an archive ({error.strerror})") from error
+    return _open_archive(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
-def _opened(place: Path, *_: int) -> Archive:
+def _open_archive(path: Path, *_: int) -> Archive:
     kinds = {".zip": _Zip, ".tar": _Tar, ".rar": _Rar}
     try:
-        return kinds[place.suffix.lower()](place)
+        return kinds[path.suffix.lower()](path)
     except PipelineError:
         raise
     except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
         if trouble := machine_trouble(error):
-            raise PipelineError(f"{place}: cannot be read ({trouble})") from error
-        raise FormatError(f"{place}: cannot be read as an archive ({_words(error)})") from error
+            raise PipelineError(f"{path}: cannot be read ({trouble})") from error
+        raise FormatError(f"{path}: cannot be read as an archive ({_one_line(error)})") from error
 
 
 class Archive:
-    """Members by name; of equal names the last, as unpacking all would leave it.
+    """An archive and its members; of members of one name the last counts, as in unpacking all.
 
     Attributes:
-        place: the archive.
-        members: what the archive's reader knows of each, by name.
+        path: of the archive.
+        lock: held while a member is read: the readers are not safe with several threads.
+        members: name to what the archive's reader knows of the member.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.lock = threading.Lock()
-        self.members = self.listed()
+        self.members = self.list_members()
         for name in self.members:
-            path = PurePosixPath(name.replace("\\", "/"))
-            if path.is_absolute() or ".." in path.parts:
-                raise FormatError(f"{place}: member {name!r} points out of the archive; refused")
+            inside = PurePosixPath(name.replace("\\", "/"))
+            if inside.is_absolute() or ".." in inside.parts:
+                raise FormatError(f"{path}: member {name!r} points out of the archive; refused")
 
-    def listed(self) -> dict[str, Any]:
+    def list_members(self) -> dict[str, Any]:
         """Opens the archive and returns its members by name."""
         raise NotImplementedError
 
-    def reading(self, member: Any) -> IO[bytes]:
-        """Returns the content of a member."""
+    def open_member(self, member: Any) -> IO[bytes]:
+        """Returns the content of a member as a file to read from."""
         raise NotImplementedError
 
-    def about(self, member: Any) -> tuple[int, object]:
-        """Returns the size of a member and what else tells it from another one of its name."""
+    def size_and_version(self, member: Any) -> tuple[int, object]:
+        """Returns the size of a member in bytes, and a value that another content changes."""
         raise NotImplementedError
 
-    def identity(self, name: str) -> str:
-        """Returns a text that is another one when the member of this name is another one."""
-        return ":".join(map(str, self.about(self.members[name])))
+    def version_of_member(self, name: str) -> str:
+        """Returns a text that changes when another member takes this name."""
+        return ":".join(map(str, self.size_and_version(self.members[name])))
 
-    def copy(self, name: str, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    def copy_member(self, name: str, path: Path, max_bytes: int = MAX_BYTES) -> None:
         """Writes the content of a member to a file.
+
+        Args:
+            name: of the member.
+            path: of the file.
+            max_bytes: of the content.
 
         Raises:
             MediaError: the member is damaged, too large, no file, or of a kind that nobody reads.
@@ -105,8 +114,8 @@ class Archive:
             PipelineError: the machine lacks something.
             OSError: the file cannot be written.
         """
-        where = f"{self.place.name} has {name}"
-        size = self.about(self.members[name])[0]
+        where = f"{self.path.name} has {name}"
+        size = self.size_and_version(self.members[name])[0]
         if size > max_bytes:
             raise MediaError(f"too large: {where} of {size} bytes, and limits.max_bytes is less")
         num_bytes = 0
@@ -121,62 +130,62 @@ class Archive:
 
     def _chunks(self, name: str, where: str) -> Iterator[bytes]:
         try:
-            with self.reading(self.members[name]) as source:
+            with self.open_member(self.members[name]) as source:
                 while chunk := source.read(CHUNK_BYTES):
                     yield chunk
         except PipelineError:
             raise
         except NotImplementedError as error:
-            raise MediaError(f"cannot be unpacked: {where} but {_words(error)}") from error
+            raise MediaError(f"cannot be unpacked: {where} but {_one_line(error)}") from error
         except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
             if trouble := machine_trouble(error):
-                raise PipelineError(f"{self.place}: cannot be read ({trouble})") from error
+                raise PipelineError(f"{self.path}: cannot be read ({trouble})") from error
             if isinstance(error, OSError) and error.errno in MAY_PASS:
-                raise TransientError(f"cannot be read: {where} but {_words(error)}") from error
-            raise MediaError(f"damaged: {where} but {_words(error)}") from error
+                raise TransientError(f"cannot be read: {where} but {_one_line(error)}") from error
+            raise MediaError(f"damaged: {where} but {_one_line(error)}") from error
 
 
 class _Zip(Archive):
-    def listed(self) -> dict[str, Any]:
-        self.archive = zipfile.ZipFile(self.place)
+    def list_members(self) -> dict[str, Any]:
+        self.archive = zipfile.ZipFile(self.path)
         return {info.filename: info for info in self.archive.infolist() if not info.is_dir()}
 
-    def about(self, member: Any) -> tuple[int, object]:
+    def size_and_version(self, member: Any) -> tuple[int, object]:
         return member.file_size, member.CRC
 
-    def reading(self, member: Any) -> IO[bytes]:
+    def open_member(self, member: Any) -> IO[bytes]:
         if member.flag_bits & IS_ENCRYPTED:
             raise NotImplementedError("it is encrypted")
         return self.archive.open(member)
 
 
 class _Tar(Archive):
-    def listed(self) -> dict[str, Any]:
+    def list_members(self) -> dict[str, Any]:
         # Not "r:*": a compressed archive would be read from its beginning for every clip.
-        self.archive = tarfile.open(self.place, "r:")  # noqa: SIM115 - read until the end
+        self.archive = tarfile.open(self.path, "r:")  # noqa: SIM115 - read until the end
         members = {member.name: member for member in self.archive if not member.isdir()}
         # The reader takes a damaged header for the end of the archive.
-        with open(self.place, "rb") as file:
+        with open(self.path, "rb") as file:
             file.seek(self.archive.offset)
             rest = file.read(tarfile.BLOCKSIZE)
         if rest.strip(b"\0"):
             raise FormatError(
-                f"{self.place}: damaged at byte {self.archive.offset}: what comes there, after "
+                f"{self.path}: damaged at byte {self.archive.offset}: what comes there, after "
                 f"{len(members)} members, is no member"
             )
         if not rest:
             logger.warning(
-                f"{self.place}: ends without the mark of the end; it may have been cut off"
+                f"{self.path}: ends without the mark of the end; it may have been cut off"
             )
         return members
 
-    def about(self, member: Any) -> tuple[int, object]:
+    def size_and_version(self, member: Any) -> tuple[int, object]:
         if member.islnk() or member.issym():
             with contextlib.suppress(KeyError, RecursionError):
                 member = self._target(member)
         return member.size, member.mtime
 
-    def reading(self, member: Any) -> IO[bytes]:
+    def open_member(self, member: Any) -> IO[bytes]:
         member = self._target(member)
         source = self.archive.extractfile(member) if member.isreg() else None
         if source is None:
@@ -193,40 +202,40 @@ class _Tar(Archive):
 
 
 class _Rar(Archive):
-    def listed(self) -> dict[str, Any]:
+    def list_members(self) -> dict[str, Any]:
         try:
             import rarfile
         except ImportError as error:
             raise PipelineError(
-                f"{self.place}: needs the package rarfile (pip install rarfile); or unpack it and "
+                f"{self.path}: needs the package rarfile (pip install rarfile); or unpack it and "
                 "give the folder"
             ) from error
         self.rarfile = rarfile
-        self.archive = rarfile.RarFile(self.place)
+        self.archive = rarfile.RarFile(self.path)
         if self.archive.is_solid():
             raise FormatError(
-                f"{self.place}: a solid RAR archive, which has to be unpacked as a whole; "
+                f"{self.path}: a solid RAR archive, which has to be unpacked as a whole; "
                 "unpack it and give the folder"
             )
         return {info.filename: info for info in self.archive.infolist() if not info.is_dir()}
 
-    def about(self, member: Any) -> tuple[int, object]:
+    def size_and_version(self, member: Any) -> tuple[int, object]:
         return member.file_size, member.CRC
 
-    def reading(self, member: Any) -> IO[bytes]:
+    def open_member(self, member: Any) -> IO[bytes]:
         if member.needs_password():
             raise NotImplementedError("it is encrypted")
         try:
             source: IO[bytes] = self.archive.open(member)
         except self.rarfile.RarCannotExec as error:
             raise PipelineError(
-                f"{self.place}: needs one of the programs unrar, unar, 7z or bsdtar to be unpacked "
+                f"{self.path}: needs one of the programs unrar, unar, 7z or bsdtar to be unpacked "
                 "(Debian: apt-get install unar); install one, or unpack it and give the folder"
             ) from error
         return source
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Returns one line on an error, also of one without words."""
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__

@@ -1,4 +1,4 @@
-"""HTTP connections that end: at the latest after a time, and as soon as too little comes."""
+"""HTTP connections that end in a bounded time, and as soon as they are too slow."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ from typing import Any
 MIN_BYTES_PER_S = 1024
 
 
-def least_bytes_per_s(rate_bytes_per_s: float | None) -> float:
-    """Returns what a connection must bring, given what it may: who is held back is not slow."""
+def min_bytes_per_s(rate_bytes_per_s: float | None) -> float:
+    """Returns the lowest speed that a connection may have, given the highest one that it may have.
+
+    A connection that is slowed down on purpose must not count as slow.
+    """
     return min(MIN_BYTES_PER_S, (rate_bytes_per_s or math.inf) / 2)
 
 
-class Watch:
-    """Cuts a connection that takes too long or brings too little.
+class ConnectionWatch:
+    """Ends a connection that takes too long or is too slow.
 
-    A limit for each read does not do: a byte now and then keeps each read short.
+    A time limit for each read is not enough: a byte now and then keeps each read short.
 
     Args:
-        period_s: within which an answer must come, and after that the least that counts.
-        max_s: in all.
-        proxy: address of one; else the environment's.
-        least_bytes_per_s: the least that counts, on average over a period.
+        period_s: time within which an answer must come; later, the time over which the speed is
+            measured.
+        max_s: longest time in all.
+        proxy: address of a proxy; without one, the environment decides.
+        min_bytes_per_s: lowest speed, on average over a period.
     """
 
     def __init__(
@@ -36,9 +40,9 @@ class Watch:
         period_s: float,
         max_s: float,
         proxy: str | None = None,
-        least_bytes_per_s: float = MIN_BYTES_PER_S,
+        min_bytes_per_s: float = MIN_BYTES_PER_S,
     ) -> None:
-        self.least_bytes_per_s = least_bytes_per_s
+        self.min_bytes_per_s = min_bytes_per_s
         self.period_s, self.max_s, self.proxy = period_s, max_s, proxy
         self.has_answered = False
         self.received = 0
@@ -46,15 +50,15 @@ class Watch:
         self.sockets: list[socket.socket] = []
         self.over = threading.Event()
 
-    def __enter__(self) -> Watch:
-        threading.Thread(target=self._look, daemon=True).start()
+    def __enter__(self) -> ConnectionWatch:
+        threading.Thread(target=self._watch_connections, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.over.set()
 
-    def opened(self, address: str, headers: dict[str, str], authorization: str) -> Any:
-        """Returns the response to a GET; who redirects elsewhere is not told the password."""
+    def open_url(self, address: str, headers: dict[str, str], authorization: str) -> Any:
+        """Returns the response to a GET; after a redirection the password is not sent."""
         request = urllib.request.Request(address, headers=headers)
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
@@ -74,15 +78,15 @@ class Watch:
         self.has_answered = True
         return response
 
-    def _look(self) -> None:
+    def _watch_connections(self) -> None:
         end, before, had_answered = time.monotonic() + self.max_s, 0, False
         while not self.over.wait(min(self.period_s, max(0.01, end - time.monotonic()))):
             if time.monotonic() >= end:
                 self.problem = f"took longer than {self.max_s:g} s"
             elif not self.has_answered:
                 self.problem = f"no answer within {self.period_s:g} s"
-            elif had_answered and self.received - before < self.least_bytes_per_s * self.period_s:
-                self.problem = f"brought less than {self.least_bytes_per_s:g} bytes a second"
+            elif had_answered and self.received - before < self.min_bytes_per_s * self.period_s:
+                self.problem = f"brought less than {self.min_bytes_per_s:g} bytes a second"
             before, had_answered = self.received, self.has_answered
             if self.problem:
                 for connected in self.sockets:
@@ -91,7 +95,7 @@ class Watch:
                         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
-def _watched(kind: Any, watch: Watch) -> Any:
+def _watched_connection(kind: Any, watch: ConnectionWatch) -> Any:
     class Connection(kind):
         def connect(self) -> None:
             super().connect()
@@ -101,18 +105,18 @@ def _watched(kind: Any, watch: Watch) -> Any:
 
 
 class _Http(urllib.request.HTTPHandler):
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ConnectionWatch) -> None:
         super().__init__()
         self.watch = watch
 
     def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_watched(http.client.HTTPConnection, self.watch), req)
+        return self.do_open(_watched_connection(http.client.HTTPConnection, self.watch), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ConnectionWatch) -> None:
         super().__init__()
         self.watch = watch
 
     def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_watched(http.client.HTTPSConnection, self.watch), req)
+        return self.do_open(_watched_connection(http.client.HTTPSConnection, self.watch), req)

@@ -1,4 +1,4 @@
-"""What has come of a file so far, and which version of the file it is of."""
+"""The part of a file that a broken download has left, and the version of the file that it is of."""
 
 from __future__ import annotations
 
@@ -24,64 +24,71 @@ class PartialFile:
     def __init__(self, target: Path, url: str) -> None:
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
-        self.of = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+        self.url_sha256 = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
-    def known(self) -> dict[str, Any]:
-        """Returns the note, if what is here can be continued; else nothing, and drops it."""
+    def resumable_note(self) -> dict[str, Any]:
+        """Returns the note on what is here, if the download can go on from there.
+
+        If it cannot, what is here is removed and the note is empty.
+        """
         try:
             note = json.loads(self.note.read_text(encoding="utf-8"))
-            if note["of"] == self.of and note["version"] and self.path.stat().st_size:
+            if note["of"] == self.url_sha256 and note["version"] and self.path.stat().st_size:
                 return dict(note)
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self.drop()
+        self.remove()
         return {}
 
     def begin(self, version: str, length: int | None) -> None:
-        """Notes which version what comes is of.
+        """Begins an empty file and notes the version of the file on the server.
+
+        Args:
+            version: the server's name of it.
+            length: in bytes, if the server says so.
 
         Raises:
             PipelineError: the note cannot be written.
         """
-        note = {"of": self.of, "version": version, "length": length}
-        with self._or_dropped():
-            self.drop()
+        note = {"of": self.url_sha256, "version": version, "length": length}
+        with self._removed_on_error():
+            self.remove()
             self.note.write_text(json.dumps(note), encoding="utf-8")
 
     @contextlib.contextmanager
     def appending(self) -> Iterator[Callable[[bytes], object]]:
-        """Yields what adds to the file.
+        """Yields a function that appends bytes to the file.
 
         Raises:
-            PipelineError: it cannot be written; then nothing of it is left.
+            PipelineError: the file cannot be written; then it is removed.
         """
         with contextlib.ExitStack() as stack:
-            with self._or_dropped():
+            with self._removed_on_error():
                 # Without a buffer: what it cannot write it would try again on closing.
                 file = stack.enter_context(open(self.path, "ab", buffering=0))
 
             def write(chunk: bytes) -> None:
-                with self._or_dropped():
+                with self._removed_on_error():
                     rest = memoryview(chunk)
                     while rest:
                         rest = rest[file.write(rest) :]
 
             yield write
-            with self._or_dropped():
+            with self._removed_on_error():
                 os.fsync(file.fileno())
 
-    def drop(self) -> None:
-        """Removes both."""
+    def remove(self) -> None:
+        """Removes the file and its note."""
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _or_dropped(self) -> Iterator[None]:
+    def _removed_on_error(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             with contextlib.suppress(OSError):
-                self.drop()
+                self.remove()
             raise PipelineError(
                 f"{self.path}: cannot be written ({error.strerror or error})"
             ) from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import email.utils
 import http.client
 import logging
 import math
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
-from avca_pipeline.fetching import connections
+from avca_pipeline.fetching import connections, http_headers
 from avca_pipeline.fetching.partial_files import PartialFile
 from avca_pipeline.runtime import locks
 from avca_pipeline.runtime.addresses import shown
@@ -44,17 +43,18 @@ RISK = "two jobs may download the same file twice"
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What one download may cost.
+class DownloadLimits:
+    """Limits of one download.
 
     Attributes:
-        attempts: how often it is tried.
-        timeout_s: within which a connection must answer, and then bring the least that counts.
-        max_s: of one attempt.
-        max_bytes: of the file.
+        attempts: number of attempts.
+        timeout_s: time within which a connection must answer; later, the period over which the
+            lowest speed is measured.
+        max_s: longest time of one attempt.
+        max_bytes: largest size of the file.
         back_off_s: pause after the first failed attempt; it doubles with each.
-        rate_bytes_per_s: at most.
-        proxy: address of one; else the environment's.
+        rate_bytes_per_s: highest speed.
+        proxy: address of a proxy; without one, the environment decides.
         pause: waits for so many seconds.
     """
 
@@ -80,18 +80,18 @@ class AddressError(PipelineError):
         self.reason = reason
 
 
-class _FailedError(Exception):
+class _AttemptError(Exception):
     """One attempt that failed; another may not."""
 
-    def __init__(self, problem: str, asked_s: float = 0.0) -> None:
+    def __init__(self, problem: str, retry_after_s: float = 0.0) -> None:
         super().__init__(problem)
-        self.asked_s = asked_s
+        self.retry_after_s = retry_after_s
 
 
 def download(
     url: str,
     path: Path,
-    bounds: Bounds | None = None,
+    limits: DownloadLimits | None = None,
     verify: Callable[[Path], object] = lambda path: None,
 ) -> None:
     """Downloads a file unless it is there; of several jobs that want it, one does and all wait.
@@ -99,7 +99,7 @@ def download(
     Args:
         url: where it is, http or https, perhaps with a user and a password.
         path: where it goes.
-        bounds: what it may cost.
+        limits: of time, size and speed.
         verify: raises `PipelineError` if the content is wrong; then nothing is kept.
 
     Raises:
@@ -107,7 +107,7 @@ def download(
         TransientError: the server or the network failed on every attempt.
         PipelineError: the file cannot be written, or is not what it should be.
     """
-    bounds = bounds or Bounds()
+    limits = limits or DownloadLimits()
     address, authorization = _parsed(url)
     with download_lock(path) as is_alone:
         if path.is_file():
@@ -115,33 +115,33 @@ def download(
         # Without a lock nobody else may know the partial file.
         own = "" if is_alone else f".{os.getpid()}-{threading.get_ident()}"
         partial = PartialFile(path.with_name(path.name + own), url)
-        _attempt_all(shown(url), address, authorization, partial, bounds)
+        _attempt_all(shown(url), address, authorization, partial, limits)
         try:
             verify(partial.path)
         except PipelineError:
-            partial.drop()
+            partial.remove()
             raise
         try:
             partial.path.replace(path)
         except OSError as error:
             raise PipelineError(f"{path}: cannot be written ({error.strerror})") from error
-        partial.drop()
+        partial.remove()
 
 
 def _attempt_all(
-    name: str, address: str, authorization: str, partial: PartialFile, bounds: Bounds
+    name: str, address: str, authorization: str, partial: PartialFile, limits: DownloadLimits
 ) -> None:
     problem = ""
-    for attempt in range(bounds.attempts):
+    for attempt in range(limits.attempts):
         try:
-            _download_rest(name, address, authorization, partial, bounds)
-        except _FailedError as error:
+            _download_rest(name, address, authorization, partial, limits)
+        except _AttemptError as error:
             problem = str(error)
-            if error.asked_s > MAX_PAUSE_S:
-                problem = f"{problem}; the server asks for {error.asked_s:.0f} s of patience"
+            if error.retry_after_s > MAX_PAUSE_S:
+                problem = f"{problem}; the server asks for {error.retry_after_s:.0f} s of patience"
                 break
-            if attempt + 1 < bounds.attempts:
-                bounds.pause(max(error.asked_s, bounds.back_off_s * 2**attempt))
+            if attempt + 1 < limits.attempts:
+                limits.pause(max(error.retry_after_s, limits.back_off_s * 2**attempt))
         else:
             return
     raise TransientError(
@@ -193,29 +193,29 @@ def _parsed(url: str) -> tuple[str, str]:
 
 
 def _download_rest(
-    name: str, address: str, authorization: str, partial: PartialFile, bounds: Bounds
+    name: str, address: str, authorization: str, partial: PartialFile, limits: DownloadLimits
 ) -> None:
-    """Appends what is missing.
+    """Makes one attempt, and goes on where the last one ended if the file is still the same.
 
     Raises:
-        _FailedError: this did not work, but may the next time.
-        AddressError: it never will.
-        TransientError: it will not by trying at once.
+        _AttemptError: this attempt failed; the next one may not.
+        AddressError: every attempt will fail.
+        TransientError: another attempt at once will fail.
         PipelineError: the disk is full, or the machine lacks something else.
     """
-    note = partial.known()
-    have = partial.path.stat().st_size if note else 0
-    headers = {"Range": f"bytes={have}-", "If-Range": note["version"]} if have else {}
-    least = connections.least_bytes_per_s(bounds.rate_bytes_per_s)
-    watch = connections.Watch(bounds.timeout_s, bounds.max_s, bounds.proxy, least)
+    note = partial.resumable_note()
+    num_here = partial.path.stat().st_size if note else 0
+    headers = {"Range": f"bytes={num_here}-", "If-Range": note["version"]} if num_here else {}
+    min_rate = connections.min_bytes_per_s(limits.rate_bytes_per_s)
+    watch = connections.ConnectionWatch(limits.timeout_s, limits.max_s, limits.proxy, min_rate)
     try:
-        with watch, watch.opened(address, headers, authorization) as response:
-            have = _begun(response, partial, note, have)
-            _receive(name, response, watch, partial, have, bounds)
+        with watch, watch.open_url(address, headers, authorization) as response:
+            num_here = _start_or_resume(response, partial, note, num_here)
+            _receive(name, response, watch, partial, num_here, limits)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # What is here is not the beginning of what is there.
-            partial.drop()
+            partial.remove()
         raise _refusal(name, error) from error
     except http.client.InvalidURL as error:
         raise AddressError("odd address", f"{name}: redirects to an odd address") from error
@@ -226,7 +226,7 @@ def _download_rest(
         if trouble and not watch.problem:
             raise PipelineError(f"{name}: download failed ({trouble})") from error
         problem = watch.problem or str(getattr(error, "reason", error)) or type(error).__name__
-        raise _FailedError(" ".join(problem.split())) from error
+        raise _AttemptError(" ".join(problem.split())) from error
 
 
 def _refusal(name: str, error: urllib.error.HTTPError) -> Exception:
@@ -239,92 +239,74 @@ def _refusal(name: str, error: urllib.error.HTTPError) -> Exception:
         what = "redirects in a circle or to what is no http(s) address"
         return AddressError("odd address", f"{name}: {what} ({problem})")
     if error.code in (408, 416, 425, 429) or error.code >= 500:
-        return _FailedError(problem, asked_to_wait_s(error.headers))
+        return _AttemptError(problem, http_headers.retry_after_s(error.headers))
     return TransientError(f"{name}: download failed ({problem}); correct the address or run again")
 
 
-def asked_to_wait_s(headers: Any) -> float:
-    """Returns the seconds that a ``Retry-After`` header asks for, 0 if there is none."""
-    value = str((headers or {}).get("Retry-After") or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return float(value)
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    return 0.0
+def _start_or_resume(
+    response: Any, partial: PartialFile, note: dict[str, Any], num_here: int
+) -> int:
+    """Returns the bytes that what the server sends comes after, 0 if it sends the whole file.
 
-
-def _begun(response: Any, partial: PartialFile, note: dict[str, Any], have: int) -> int:
-    """Returns how much of the file is here already, given what the server answers."""
-    version, length = version_of(response.headers), _number(response.headers.get("Content-Length"))
+    Args:
+        response: to the request.
+        partial: what is here; dropped if the server sends another version.
+        note: about it, of `PartialFile.resumable_note`.
+        num_here: its bytes.
+    """
+    version = http_headers.version_of(response.headers)
+    length = http_headers.number_in(response.headers.get("Content-Length"))
     if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-        raise _FailedError("the server sent it compressed, which was not asked for")
+        raise _AttemptError("the server sent it compressed, which was not asked for")
     if response.headers.get_content_type() == "text/html":  # of a proxy, or of one's hotel
-        raise _FailedError("the server sent a web page")
+        raise _AttemptError("the server sent a web page")
     if response.status != 206:
         partial.begin(version, length)
         return 0
-    if not have:
-        raise _FailedError("the server sent a part and was asked for the whole")
-    asked = re.match(rf"bytes {have}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if not num_here:
+        raise _AttemptError("the server sent a part and was asked for the whole")
+    asked = re.match(rf"bytes {num_here}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if asked is None:
-        raise _FailedError("the server sent another part than the one asked for")
-    total = _number(asked[1])
+        raise _AttemptError("the server sent another part than the one asked for")
+    total = http_headers.number_in(asked[1])
     is_same = version in ("", note["version"]) and (total or note["length"]) == note["length"]
     if not is_same:
-        partial.drop()
-        raise _FailedError("the file on the server has changed")
-    return have
+        partial.remove()
+        raise _AttemptError("the file on the server has changed")
+    return num_here
 
 
 def _receive(
     name: str,
     response: Any,
-    watch: connections.Watch,
+    watch: connections.ConnectionWatch,
     partial: PartialFile,
-    have: int,
-    bounds: Bounds,
+    num_here: int,
+    limits: DownloadLimits,
 ) -> None:
-    """Writes what comes behind what is here."""
-    length = _number(response.headers.get("Content-Length"))
-    expected = None if length is None else have + length
-    size, begun_s, max_bytes = have, time.monotonic(), bounds.max_bytes
+    """Appends what the server sends to what is here."""
+    length = http_headers.number_in(response.headers.get("Content-Length"))
+    expected = None if length is None else num_here + length
+    size, begun_s, max_bytes = num_here, time.monotonic(), limits.max_bytes
     # At a limited rate, several pieces within the time that the watch looks at.
-    piece = min(CHUNK_BYTES, (bounds.rate_bytes_per_s or math.inf) * bounds.timeout_s / 4)
+    piece = min(CHUNK_BYTES, (limits.rate_bytes_per_s or math.inf) * limits.timeout_s / 4)
     piece_bytes = max(1, int(piece))
     if (expected or 0) <= max_bytes:
         total = max(1, math.ceil((expected or 0) / CHUNK_BYTES))
         with partial.appending() as write, Progress(name, total, "MiB") as progress:
             while (chunk := response.read1(piece_bytes)) and size <= max_bytes:
                 if watch.problem:
-                    raise _FailedError(watch.problem)
+                    raise _AttemptError(watch.problem)
                 write(chunk)
                 watch.received += len(chunk)
                 size += len(chunk)
-                if bounds.rate_bytes_per_s:
-                    due_s = begun_s + watch.received / bounds.rate_bytes_per_s
-                    bounds.pause(max(0.0, due_s - time.monotonic()))
+                if limits.rate_bytes_per_s:
+                    due_s = begun_s + watch.received / limits.rate_bytes_per_s
+                    limits.pause(max(0.0, due_s - time.monotonic()))
                 while progress.done < math.ceil(size / CHUNK_BYTES):
                     progress.advance()
     if max(size, expected or 0) > max_bytes:
-        partial.drop()
+        partial.remove()
         raise AddressError("too large", f"{name}: more than {max_bytes} bytes")
     if watch.problem or (expected is not None and size != expected):
-        raise _FailedError(watch.problem or "the connection broke off")
-
-
-def version_of(headers: Any) -> str:
-    """Returns what the server calls this version of the file by, if that tells versions apart."""
-    etag = headers.get("ETag", "").strip()
-    if etag.startswith('"'):
-        return str(etag)
-    modified, now = headers.get("Last-Modified", ""), headers.get("Date", "")
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        times = [email.utils.parsedate_to_datetime(text).timestamp() for text in (modified, now)]
-        if times[1] - times[0] >= 1:  # It may change twice within a second.
-            return str(modified)
-    return ""
-
-
-def _number(text: str | None) -> int | None:
-    found = re.fullmatch(r"[0-9]{1,18}", (text or "").strip())
-    return int(found[0]) if found else None
+        raise _AttemptError(watch.problem or "the connection broke off")

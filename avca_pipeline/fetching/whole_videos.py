@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import Field
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.fetching.connections import least_bytes_per_s
-from avca_pipeline.fetching.web_files import version_of
+from avca_pipeline.fetching.connections import min_bytes_per_s
+from avca_pipeline.fetching.http_headers import version_of
 from avca_pipeline.media import MediaError
 from avca_pipeline.settings import PluginSettings
 
@@ -51,17 +51,17 @@ class DownloadSettings(PluginSettings):
     """
 
 
-def download(url: str, path: Path, settings: DownloadSettings, max_bytes: int) -> None:
+def download_video(url: str, path: Path, settings: DownloadSettings, max_bytes: int) -> None:
     """Downloads a whole file.
 
     Raises:
         MediaError: it is larger than it may be.
-        Exception: one of `failures`.
+        Exception: one of `failures`; another attempt may succeed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not _note(path).is_file():
         forget(path)
-    watch = _Watch(path, settings, max_bytes)
+    watch = _DownloadWatch(path, settings, max_bytes)
     options = {
         "outtmpl": {"default": str(path).replace("%", "%%")},
         "format": settings.format,
@@ -81,11 +81,11 @@ def download(url: str, path: Path, settings: DownloadSettings, max_bytes: int) -
         "quiet": True,
         "no_warnings": True,
         "fixup": "never",
-        "logger": _Silent(),
-        "progress_hooks": [watch.look],
+        "logger": _SilentLogger(),
+        "progress_hooks": [watch.check],
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    with _proving(watch)(given) as downloader:
+    chosen = {name: value for name, value in options.items() if value is not None}
+    with _resuming_downloader(watch)(chosen) as downloader:
         downloader.extract_info(url, download=True)
     if not path.is_file():
         raise OSError("nothing came")
@@ -112,56 +112,57 @@ def yt_dlp() -> Any:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Returns what a download may raise that another attempt may not."""
+    """Returns the exceptions of a download after which another attempt may succeed."""
     module = yt_dlp()
     return (module.utils.YoutubeDLError, module.networking.exceptions.RequestError, OSError)
 
 
-class _Watch:
-    """Ends a download that is too large, too long or too slow, and notes what it is of."""
+class _DownloadWatch:
+    """Ends a download that is too large, too long or too slow, and notes the file's version."""
 
     def __init__(self, path: Path, settings: DownloadSettings, max_bytes: int) -> None:
         self.path, self.settings, self.max_bytes = path, settings, max_bytes
         self.begun_s = self.period_s = time.monotonic()
-        self.before = 0
+        self.num_bytes_before = 0
         self.version = ""
 
-    def look(self, state: dict[str, Any]) -> None:
+    def check(self, state: dict[str, Any]) -> None:
         """Is called by yt-dlp with each block."""
-        now, came = time.monotonic(), state.get("downloaded_bytes") or 0
-        size = int(max(came, state.get("total_bytes") or 0))
+        now, num_bytes = time.monotonic(), state.get("downloaded_bytes") or 0
+        size = int(max(num_bytes, state.get("total_bytes") or 0))
         if size > self.max_bytes:
             raise MediaError(f"too large: {size} bytes, and limits.max_bytes is less")
         if now - self.begun_s > self.settings.max_s:
             raise TimeoutError(f"took longer than {self.settings.max_s:g} s")
         if now - self.period_s > self.settings.timeout_s:
-            least = least_bytes_per_s(self.settings.rate_bytes_per_s)
-            if self.before and came - self.before < least * self.settings.timeout_s:
-                raise TimeoutError(f"brought less than {least:g} bytes a second")
-            self.period_s, self.before = now, came
+            min_rate = min_bytes_per_s(self.settings.rate_bytes_per_s)
+            num_new = num_bytes - self.num_bytes_before
+            if self.num_bytes_before and num_new < min_rate * self.settings.timeout_s:
+                raise TimeoutError(f"brought less than {min_rate:g} bytes a second")
+            self.period_s, self.num_bytes_before = now, num_bytes
         # Of a video in fragments nothing tells whether the next one is of the same video.
         if self.version and state.get("fragment_index") is None:
             _note(self.path).write_text(self.version, encoding="utf-8")
             self.version = ""
 
 
-def _proving(watch: _Watch) -> Any:
-    """Returns a `YoutubeDL` that asks for the rest of a file by its version, or for the whole."""
+def _resuming_downloader(watch: _DownloadWatch) -> Any:
+    """Returns a `YoutubeDL` class that resumes a file only if its version is still the same."""
     note = _note(watch.path)
 
     class Downloader(yt_dlp().YoutubeDL):  # type: ignore[misc]
         def urlopen(self, req: Any) -> Any:
             asked = "" if isinstance(req, str) else req.headers.get("Range", "")
             start = int((re.match(r"bytes=(\d+)-", asked) or [0, 0])[1])
-            known = note.read_text(encoding="utf-8") if note.is_file() else ""
-            if start and known:
-                req.headers["If-Range"] = known
+            version_here = note.read_text(encoding="utf-8") if note.is_file() else ""
+            if start and version_here:
+                req.headers["If-Range"] = version_here
             elif start:
                 del req.headers["Range"]
             response = super().urlopen(req)
             version = version_of(response.headers)
             is_rest = start and response.status == 206
-            if is_rest and version not in ("", known):
+            if is_rest and version not in ("", version_here):
                 response.close()
                 forget(watch.path)
                 raise OSError("the file on the server has changed")
@@ -177,10 +178,10 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + ".version")
 
 
-class _Silent:
-    """Takes what yt-dlp says; what matters is raised as well."""
+class _SilentLogger:
+    """Ignores the messages of yt-dlp: its errors are raised as well."""
 
     def debug(self, message: str) -> None:
-        """Drops it."""
+        """Ignores a message."""
 
     info = warning = error = debug

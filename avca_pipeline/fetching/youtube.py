@@ -16,16 +16,22 @@ from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
-from avca_pipeline.fetching import web_files
+from avca_pipeline.fetching import http_headers, web_files
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.fetching.failures import SESSION_LIMIT_S, hint, is_session_limit, lasting_reason
-from avca_pipeline.fetching.whole_videos import DownloadSettings, download, failures, forget, yt_dlp
+from avca_pipeline.fetching.whole_videos import (
+    DownloadSettings,
+    download_video,
+    failures,
+    forget,
+    yt_dlp,
+)
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.cutting import cut
 from avca_pipeline.runtime.addresses import redacted
 
 
-def check(settings: DownloadSettings) -> None:
+def check_downloads(settings: DownloadSettings) -> None:
     """Raises `PipelineError` if downloads cannot work at all."""
     yt_dlp()
     if settings.cookies is not None and not settings.cookies.is_file():
@@ -34,14 +40,14 @@ def check(settings: DownloadSettings) -> None:
 
 @dataclass
 class Network:
-    """How one job downloads: the settings, and what its downloads share.
+    """What the downloads of one job share: their settings, and the pauses that they all make.
 
     Attributes:
         settings: of downloads.
-        max_bytes: of one file.
-        stopping: set when the job ends; whoever pauses goes on and fails.
-        wait: for so many seconds, or for the end of the job; returns whether that came.
-        resume_s: on the monotonic clock, before which nobody is to ask for more.
+        max_bytes: largest size of one file.
+        stopping: set when the job ends; a download that pauses then fails.
+        wait: waits for so many seconds or until the job ends; returns whether the job has ended.
+        resume_s: time on the monotonic clock before which no download may send a request.
     """
 
     settings: DownloadSettings
@@ -51,23 +57,27 @@ class Network:
     resume_s: float = 0.0
 
     def pause(self, seconds: float) -> None:
-        """Waits, unless the job ends."""
+        """Waits for so many seconds.
+
+        Raises:
+            TransientError: the job has ended meanwhile.
+        """
         if (self.wait or self.stopping.wait)(seconds) and seconds > 0:
             raise TransientError("the job has ended before the download")
 
     def all_pause(self, seconds: float) -> None:
-        """Lets all downloads of the job wait before they ask for more."""
+        """Makes all downloads of the job wait before their next request."""
         self.resume_s = max(self.resume_s, time.monotonic() + seconds)
 
     def wait_for_turn(self) -> None:
-        """Waits as long as all have to."""
+        """Waits as long as all downloads of the job have to."""
         seconds = self.resume_s - time.monotonic()
         if seconds > 0:
             self.pause(seconds)
 
-    def bounds(self) -> web_files.Bounds:
-        """Returns what one download from a plain address may cost."""
-        return web_files.Bounds(
+    def download_limits(self) -> web_files.DownloadLimits:
+        """Returns the limits of one download from a plain address."""
+        return web_files.DownloadLimits(
             attempts=self.settings.attempts,
             timeout_s=self.settings.timeout_s,
             max_s=self.settings.max_s,
@@ -79,7 +89,7 @@ class Network:
         )
 
 
-def segment(url: str, path: Path, start_s: float, end_s: float, network: Network) -> None:
+def download_segment(url: str, path: Path, start_s: float, end_s: float, network: Network) -> None:
     """Downloads a video and keeps one stretch of it, not encoded again.
 
     Args:
@@ -119,19 +129,19 @@ def _attempt_all(url: str, path: Path, stretch: tuple[float, float], network: Ne
             return
         if trouble := machine_trouble(failure):
             raise PipelineError(f"{path}: cannot be downloaded ({trouble})") from failure
-        whole_problem = _words(failure)
+        whole_problem = _one_line(failure)
         problem = whole_problem.split(";")[0][:200]
         reason = lasting_reason(whole_problem)
         if reason:
             raise MediaError(problem if problem.startswith(reason) else f"{reason}: {problem}")
-        asked_s = _asked_to_wait_s(failure)
+        retry_after_s = _retry_after_s(failure)
         if is_session_limit(whole_problem):
-            network.all_pause(max(asked_s, SESSION_LIMIT_S))
-        elif asked_s > web_files.MAX_PAUSE_S:
-            problem = f"{problem}; the host asks for {asked_s:.0f} s of patience"
+            network.all_pause(max(retry_after_s, SESSION_LIMIT_S))
+        elif retry_after_s > web_files.MAX_PAUSE_S:
+            problem = f"{problem}; the host asks for {retry_after_s:.0f} s of patience"
             break
         elif attempt + 1 < settings.attempts:
-            network.pause(max(asked_s, settings.back_off_s * 2**attempt))
+            network.pause(max(retry_after_s, settings.back_off_s * 2**attempt))
     if is_session_limit(problem):  # All that are left would have the same answer.
         raise PipelineError(
             f"download: {problem}; what has come is kept, run again later{hint(problem)}"
@@ -142,11 +152,11 @@ def _attempt_all(url: str, path: Path, stretch: tuple[float, float], network: Ne
 def _attempt(
     url: str, path: Path, stretch: tuple[float, float], network: Network
 ) -> Exception | None:
-    """Downloads and cuts once; returns what went wrong."""
+    """Downloads and cuts a video once; returns the error if that failed."""
     whole = path.with_name(path.name + ".whole")
     try:
         if not whole.is_file():
-            download(url, whole, network.settings, network.max_bytes)
+            download_video(url, whole, network.settings, network.max_bytes)
         with atomic_write(path) as temporary:
             cut(whole, temporary, *stretch)
     except MediaError as error:  # what came is not what was announced, or too large
@@ -158,22 +168,22 @@ def _attempt(
     return None
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Returns what a failure says in one line, without colours and without secrets."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
     return redacted(" ".join(text.split()))
 
 
-def _asked_to_wait_s(error: BaseException | None) -> float:
+def _retry_after_s(error: BaseException | None) -> float:
     """Returns the seconds of a ``Retry-After`` header behind a failure, 0 if there is none."""
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        asked_s = web_files.asked_to_wait_s(
+    visited = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
+        retry_after_s = http_headers.retry_after_s(
             getattr(getattr(error, "response", None), "headers", None)
         )
-        if asked_s:
-            return asked_s
+        if retry_after_s:
+            return retry_after_s
         inner = getattr(error, "exc_info", None)
         error = (inner[1] if inner else None) or error.__cause__
     return 0.0

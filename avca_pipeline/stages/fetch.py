@@ -28,8 +28,7 @@ from avca_pipeline.config import LimitsSettings, checked
 from avca_pipeline.datasets import AnyDataset
 from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import archives
-from avca_pipeline.fetching.youtube import DownloadSettings, Network
-from avca_pipeline.fetching.youtube import check as check_downloads
+from avca_pipeline.fetching.youtube import DownloadSettings, Network, check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober

@@ -30,7 +30,7 @@ SECRET = b"what is outside is nobody's business"
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    archives.items.cache_clear()
+    archives.media_by_stem.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_disk_in_trouble_is_not_a_damaged_member(
     settings = {"path": str(path)}
     manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
     clips = tmp_path / "shards" / "00000-of-00001.csv"
-    reader = archive_members.opened(path).archive  # type: ignore[attr-defined]
+    reader = archive_members.open_archive(path).archive  # type: ignore[attr-defined]
     descriptor = (reader.fp if write is write_zip else reader.fileobj).fileno()
     with open("/proc/self/mem", "rb") as unreadable:  # as a bad sector is
         os.dup2(unreadable.fileno(), descriptor)
@@ -195,11 +195,11 @@ def test_a_disk_in_trouble_is_not_a_damaged_member(
 
 def test_a_disk_in_trouble_is_not_a_damaged_member_of_rar(tmp_path: Path) -> None:
     path = write_rar(tmp_path / "a", {f"{BAD}.avi": b"one two three"})
-    archive = archive_members.opened(path)
+    archive = archive_members.open_archive(path)
     path.unlink()
     path.symlink_to("/proc/self/mem")
     with pytest.raises(TransientError, match=r"^cannot be read: a\.rar has .* but Input/output"):
-        archive.copy(f"{BAD}.avi", tmp_path / "out")
+        archive.copy_member(f"{BAD}.avi", tmp_path / "out")
 
 
 def test_links_within_an_archive_lead_to_what_they_name(film: bytes, tmp_path: Path) -> None:
@@ -211,8 +211,8 @@ def test_links_within_an_archive_lead_to_what_they_name(film: bytes, tmp_path: P
                 member = tarfile.TarInfo(f"{BAD}.avi")
                 member.type, member.linkname = kind, f"{GOOD}.avi"
                 archive.addfile(member)
-        found = archives.items((path,))
-        assert archives.take(found[BAD], tmp_path / "raw").read_bytes() == film
+        found = archives.media_by_stem((path,))
+        assert archives.unpack_if_needed(found[BAD], tmp_path / "raw").read_bytes() == film
 
 
 @pytest.mark.parametrize("write", WRITERS[1:])
@@ -220,10 +220,10 @@ def test_no_more_is_unpacked_than_may_be(
     write: Callable[[Path, dict[str, bytes]], Path], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "a", {"x.avi": bytes(1001), "y.avi": bytes(1000)})
-    found = archives.items((path,))
+    found = archives.media_by_stem((path,))
     with pytest.raises(MediaError, match=r"too large: .* has x\.avi of 1001 bytes"):
-        archives.take(found["x"], tmp_path / "raw", 1000)
-    assert archives.take(found["y"], tmp_path / "raw", 1000).stat().st_size == 1000
+        archives.unpack_if_needed(found["x"], tmp_path / "raw", 1000)
+    assert archives.unpack_if_needed(found["y"], tmp_path / "raw", 1000).stat().st_size == 1000
     assert len(list((tmp_path / "raw").iterdir())) == 1
 
 
@@ -234,7 +234,7 @@ def test_another_archive_in_its_place_has_other_members(
     """Of the same name and size, so that nothing but the content tells them apart."""
     taken = []
     for number, content in enumerate((b"one", b"two")):
-        archives.items.cache_clear()
+        archives.media_by_stem.cache_clear()
         path = write(tmp_path / f"{number}", {"x.avi": content})
         times = path.stat()
         path = path.rename(tmp_path / f"a{path.suffix}")
@@ -244,19 +244,23 @@ def test_another_archive_in_its_place_has_other_members(
                 member = tarfile.TarInfo("x.avi")
                 member.size, member.mtime = 3, number
                 archive.addfile(member, io.BytesIO(content))
-        taken.append(archives.take(archives.items((path,))["x"], tmp_path / "raw").read_bytes())
+        taken.append(
+            archives.unpack_if_needed(
+                archives.media_by_stem((path,))["x"], tmp_path / "raw"
+            ).read_bytes()
+        )
     assert taken == [b"one", b"two"]
 
 
 def test_an_archive_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_tar(tmp_path / "a", {f"{number}.avi": b"x" for number in range(20)})
-    found = archives.items((path,))
+    found = archives.media_by_stem((path,))
     listed = []
     monkeypatch.setattr(
         tarfile.TarInfo, "fromtarfile", lambda *_: listed.append(1) or pytest.fail("listed again")
     )
     for item in found.values():
-        assert archives.take(item, tmp_path / "raw").read_bytes() == b"x"
+        assert archives.unpack_if_needed(item, tmp_path / "raw").read_bytes() == b"x"
     assert not listed
 
 
@@ -267,7 +271,7 @@ def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path: Path) -> None:
     content[2 * (512 + 1024)] ^= 1
     path.write_bytes(content)
     with pytest.raises(FormatError, match=r"a\.tar: damaged at byte 3072: .* after 2 members"):
-        archives.items((path,))
+        archives.media_by_stem((path,))
 
 
 @pytest.mark.parametrize("size", [700, 1400, 2000])
@@ -275,7 +279,7 @@ def test_an_archive_that_was_cut_off_is_refused(size: int, tmp_path: Path) -> No
     path = write_tar(tmp_path / "a", {f"{number}.avi": b"x" * 600 for number in range(4)})
     os.truncate(path, size)
     with pytest.raises(FormatError, match=r"a\.tar: "):
-        archives.items((path,))
+        archives.media_by_stem((path,))
 
 
 def test_an_archive_without_an_end_is_said(
@@ -283,7 +287,7 @@ def test_an_archive_without_an_end_is_said(
 ) -> None:
     path = write_tar(tmp_path / "a", {f"{number}.avi": bytes(600) for number in range(4)})
     os.truncate(path, 2 * (512 + 1024))
-    assert len(archives.items((path,))) == 2
+    assert len(archives.media_by_stem((path,))) == 2
     assert "may have been cut off" in capsys.readouterr().err
 
 
@@ -300,12 +304,12 @@ def test_flipped_bits_end_in_files_rows_or_one_line(
         for position in drawn.integers(len(content), size=3):
             damaged[position] ^= 1 << int(drawn.integers(8))
         path.write_bytes(damaged)
-        archive_members._opened.cache_clear()
-        archives.items.cache_clear()
+        archive_members._open_archive.cache_clear()
+        archives.media_by_stem.cache_clear()
         with contextlib.suppress(PipelineError):
-            for item in archives.items((path,)).values():
+            for item in archives.media_by_stem((path,)).values():
                 with contextlib.suppress(MediaError):
-                    archives.take(item, tmp_path / "raw", 1 << 20)
+                    archives.unpack_if_needed(item, tmp_path / "raw", 1 << 20)
 
 
 def test_a_folder_that_cannot_be_read_is_named(
@@ -317,10 +321,10 @@ def test_a_folder_that_cannot_be_read_is_named(
     monkeypatch.setattr(os, "scandir", scandir)
     (tmp_path / "clips").mkdir()
     with pytest.raises(PipelineError, match=r"clips: this folder cannot be read \(Permission"):
-        archives.items((tmp_path / "clips",))
+        archives.media_by_stem((tmp_path / "clips",))
 
 
 def test_resource_forks_are_no_clips(tmp_path: Path) -> None:
     """macOS leaves ``._clip.avi`` beside ``clip.avi`` on disks that are not its own."""
     path = write_zip(tmp_path / "a", {"clip.avi": b"one", "._clip.avi": b"two", ".x.avi": b"x"})
-    assert list(archives.items((path,))) == ["clip"]
+    assert list(archives.media_by_stem((path,))) == ["clip"]

@@ -35,7 +35,7 @@ UCF = {
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    archives.items.cache_clear()
+    archives.media_by_stem.cache_clear()
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -92,7 +92,7 @@ def test_hidden_files_are_no_media(
 ) -> None:
     """Such as those that macOS leaves beside each file of a disk that is not its own."""
     place = write(tmp_path / "raw", {"a/clip.mp4": b"one", "a/._clip.mp4": b"x", ".b.mp4": b"y"})
-    assert list(archives.items((place,))) == ["clip"]
+    assert list(archives.media_by_stem((place,))) == ["clip"]
 
 
 def test_a_linked_folder_is_looked_into_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.fetching import failures
-from avca_pipeline.fetching.youtube import DownloadSettings, Network, segment
+from avca_pipeline.fetching.youtube import DownloadSettings, Network, download_segment
 from avca_pipeline.media import MediaError
 
 UNAVAILABLE = "Video unavailable"
@@ -101,7 +101,7 @@ def test_what_youtube_answers(
     path, waited = tmp_path / "clip.mp4", []
     network = Network(DownloadSettings(attempts=2, back_off_s=0.5), wait=waited.append)
     with pytest.raises(PipelineError) as caught:
-        segment(VIDEO, path, 0, 10, network)
+        download_segment(VIDEO, path, 0, 10, network)
     is_remembered = path.with_name("clip.mp4.failed").exists()
     assert is_remembered == (lasting is not None)
     if lasting:
@@ -123,9 +123,9 @@ def test_a_session_that_asks_for_too_many_waits_as_long_as_it_is_told(
     waited: list[float] = []
     network = Network(DownloadSettings(attempts=3, back_off_s=0.5), wait=waited.append)
     with pytest.raises(MediaError, match=r"^removed: "):
-        segment(VIDEO, tmp_path / "a.mp4", 0, 10, network)
+        download_segment(VIDEO, tmp_path / "a.mp4", 0, 10, network)
     with pytest.raises(MediaError, match=r"^removed: "):
-        segment(VIDEO, tmp_path / "b.mp4", 0, 10, network)
+        download_segment(VIDEO, tmp_path / "b.mp4", 0, 10, network)
     assert waited == [pytest.approx(3600, abs=5), pytest.approx(3600, abs=5)]
 
 
@@ -136,7 +136,7 @@ def test_a_session_that_gets_no_more_ends_the_job(
     answered.append(status(UNAVAILABLE, LATER))
     network = Network(DownloadSettings(attempts=2), wait=lambda _: None)
     with pytest.raises(PipelineError, match=r"run again later; give download\.cookies") as caught:
-        segment(VIDEO, tmp_path / "a.mp4", 0, 10, network)
+        download_segment(VIDEO, tmp_path / "a.mp4", 0, 10, network)
     assert not isinstance(caught.value, MediaError | TransientError)
     assert not list(tmp_path.iterdir())
 

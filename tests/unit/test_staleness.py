@@ -48,7 +48,7 @@ class World:
         self.fetch()
 
     def jobs(self) -> Jobs:
-        archives.items.cache_clear()  # each run of the workflow is a process of its own
+        archives.media_by_stem.cache_clear()  # each run of the workflow is a process of its own
         return Jobs(self.config, VERSIONS, Digests(self.results / "records/digests.json"))
 
     def fetch(self) -> None:

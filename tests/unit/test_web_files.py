@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from avca_pipeline.errors import PipelineError, TransientError
-from avca_pipeline.fetching import web_files
-from avca_pipeline.fetching.web_files import AddressError, Bounds
+from avca_pipeline.fetching import http_headers, web_files
+from avca_pipeline.fetching.web_files import AddressError, DownloadLimits
 from tests.serving import Request, serving
 
 ONE, TWO = b"1" * 300_000, b"2" * 300_000
-QUICK = Bounds(attempts=3, timeout_s=10, back_off_s=0, pause=lambda _: None)
-HASTY = Bounds(attempts=2, timeout_s=0.3, back_off_s=0, pause=lambda _: None)
+QUICK = DownloadLimits(attempts=3, timeout_s=10, back_off_s=0, pause=lambda _: None)
+HASTY = DownloadLimits(attempts=2, timeout_s=0.3, back_off_s=0, pause=lambda _: None)
 
 
 class Changing:
@@ -133,7 +133,7 @@ def test_a_partial_file_that_is_too_long_is_dropped(tmp_path: Path) -> None:
     is_shrunk = threading.Event()
     with serving(handle) as base:
         with pytest.raises(TransientError):
-            web_files.download(f"{base}/a", tmp_path / "a", Bounds(attempts=1))
+            web_files.download(f"{base}/a", tmp_path / "a", DownloadLimits(attempts=1))
         is_shrunk.set()
         web_files.download(f"{base}/a", tmp_path / "a", QUICK)
     assert (tmp_path / "a").read_bytes() == TWO[:1000]
@@ -212,7 +212,7 @@ def test_who_is_held_back_is_not_slow(tmp_path: Path) -> None:
         else:
             request.answer(b"", 416)
 
-    polite = Bounds(attempts=3, timeout_s=1, back_off_s=0, rate_bytes_per_s=80)
+    polite = DownloadLimits(attempts=3, timeout_s=1, back_off_s=0, rate_bytes_per_s=80)
     with serving(handle) as base:
         web_files.download(f"{base}/a", tmp_path / "a", polite)
     assert (tmp_path / "a").read_bytes() == content
@@ -226,9 +226,9 @@ def test_an_attempt_ends_in_time(tmp_path: Path) -> None:
         while True:
             request.wfile.write(bytes(1 << 16))
 
-    bounds = Bounds(attempts=1, timeout_s=10, max_s=0.3)
+    limits = DownloadLimits(attempts=1, timeout_s=10, max_s=0.3)
     with serving(handle) as base, pytest.raises(TransientError, match=r"longer than 0\.3 s"):
-        web_files.download(f"{base}/a", tmp_path / "a", bounds)
+        web_files.download(f"{base}/a", tmp_path / "a", limits)
 
 
 @pytest.mark.parametrize("says_so", [True, False])
@@ -238,9 +238,9 @@ def test_a_file_that_is_too_large(says_so: bool, tmp_path: Path) -> None:
         while True:
             request.wfile.write(bytes(1 << 16))
 
-    bounds = Bounds(attempts=2, max_bytes=1 << 18)
+    limits = DownloadLimits(attempts=2, max_bytes=1 << 18)
     with serving(handle) as base, pytest.raises(AddressError, match="more than 262144") as caught:
-        web_files.download(f"{base}/a", tmp_path / "a", bounds)
+        web_files.download(f"{base}/a", tmp_path / "a", limits)
     assert caught.value.reason == "too large"
     assert not list(tmp_path.iterdir())
 
@@ -379,20 +379,20 @@ def test_a_server_that_asks_for_patience(asked: str, waited: list[float], tmp_pa
         else:
             request.answer(ONE)
 
-    bounds = Bounds(attempts=3, back_off_s=0, pause=pauses.append)
+    limits = DownloadLimits(attempts=3, back_off_s=0, pause=pauses.append)
     with serving(handle) as base:
         if waited:
-            web_files.download(f"{base}/a", tmp_path / "a", bounds)
+            web_files.download(f"{base}/a", tmp_path / "a", limits)
         else:
             with pytest.raises(TransientError, match="999999 s of patience"):
-                web_files.download(f"{base}/a", tmp_path / "a", bounds)
+                web_files.download(f"{base}/a", tmp_path / "a", limits)
     assert pauses == waited
 
 
 def test_a_date_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_files.time, "time", lambda: 1_700_000_000.0)
-    assert web_files.asked_to_wait_s({"Retry-After": formatdate(1_700_000_030, usegmt=True)}) == 30
-    assert web_files.asked_to_wait_s({"Retry-After": formatdate(1_600_000_000, usegmt=True)}) == 0
+    assert http_headers.retry_after_s({"Retry-After": formatdate(1_700_000_030, usegmt=True)}) == 30
+    assert http_headers.retry_after_s({"Retry-After": formatdate(1_600_000_000, usegmt=True)}) == 0
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=20)
 def download(
     url: str, path: Path, start_s: float, end_s: float, settings: DownloadSettings = QUICK
 ) -> None:
-    youtube.segment(url, path, start_s, end_s, Network(settings))
+    youtube.download_segment(url, path, start_s, end_s, Network(settings))
 
 
 def encode(path: Path) -> bytes:
@@ -235,11 +235,11 @@ def test_what_fails_says_why_and_permanent_failures_are_remembered(
 def test_a_busy_server_is_given_the_time_it_asks_for(server: str, tmp_path: Path) -> None:
     waited: list[float] = []
     network = Network(QUICK, wait=waited.append)
-    youtube.segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, network)
+    youtube.download_segment(f"{server}/once-429.mp4", tmp_path / "clip.mp4", 0, 10, network)
     assert waited == [1.0, 0.0]
     waited.clear()
     with pytest.raises(TransientError, match="HTTP Error 503"):
-        youtube.segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, network)
+        youtube.download_segment(f"{server}/503.mp4", tmp_path / "other.mp4", 0, 10, network)
     assert waited == [0.01, 0.02]
 
 
@@ -260,7 +260,7 @@ def test_a_video_that_ends_before_the_clip_has_nothing_in_it(server: str, tmp_pa
 def test_a_video_that_is_too_large_is_left(server: str, tmp_path: Path) -> None:
     network = Network(QUICK, max_bytes=len(Handler.content) // 2)
     with pytest.raises(MediaError, match=r"^too large: \d+ bytes"):
-        youtube.segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 0, 10, network)
+        youtube.download_segment(f"{server}/whole.mp4", tmp_path / "clip.mp4", 0, 10, network)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4.failed"]
 
 
@@ -346,21 +346,21 @@ def test_how_slow_is_too_slow(
     now = [0.0]
     monkeypatch.setattr(whole_videos, "time", SimpleNamespace(monotonic=lambda: now[0]))
     settings = DownloadSettings(rate_bytes_per_s=rate_bytes_per_s, timeout_s=30)
-    watch = whole_videos._Watch(tmp_path / "a", settings, 10**9)
+    watch = whole_videos._DownloadWatch(tmp_path / "a", settings, 10**9)
     now[0] = 31.0
-    watch.look({"downloaded_bytes": 1})
+    watch.check({"downloaded_bytes": 1})
     now[0] = 62.0
     state = {"downloaded_bytes": 1 + brought * 31}
     if is_too_slow:
         with pytest.raises(TimeoutError, match="bytes a second"):
-            watch.look(state)
+            watch.check(state)
     else:
-        watch.look(state)
+        watch.check(state)
 
 
 def test_missing_cookies_are_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"download\.cookies: .*none\.txt: no such file"):
-        youtube.check(DownloadSettings(cookies=tmp_path / "none.txt"))
+        youtube.check_downloads(DownloadSettings(cookies=tmp_path / "none.txt"))
 
 
 def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
