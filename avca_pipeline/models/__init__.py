@@ -81,7 +81,7 @@ class Batch:
         negative_audio: likewise.
         negative_text: likewise.
         class_text: ``(classes, text dim)``, text embeddings of all classes that are trained on.
-        label: ``(batch,)``, row of the clip's class in ``class_text``.
+        text_row: ``(batch,)``, row of the clip's class in ``class_text``.
     """
 
     video: torch.Tensor
@@ -91,28 +91,27 @@ class Batch:
     negative_audio: torch.Tensor
     negative_text: torch.Tensor
     class_text: torch.Tensor
-    label: torch.Tensor
+    text_row: torch.Tensor
 
 
 @dataclass(frozen=True)
 class ClassKnowledge:
-    """What may be known of the classes that clips are to be told apart from.
+    """What a method may know of the classes that it tells apart: no clip of the evaluation.
 
     Attributes:
-        text: ``(classes, text dim)``.
+        text: ``(classes, text dim)``, text embeddings of all classes, seen and unseen.
         is_unseen: ``(classes,)``.
-        video: ``(clips, video dim)``; only `rows` are for use, like the next.
-        audio: ``(clips, audio dim)``.
-        rows: of training clips of the seen classes.
-        label: ``(rows,)``, row of their class in ``text``.
+        video: ``(training clips, video dim)``, of the seen classes.
+        audio: ``(training clips, audio dim)``.
+        column: ``(training clips,)``, row of the clip's class in ``text``. The same number is the
+            column of the class in the distances.
     """
 
     text: torch.Tensor
     is_unseen: np.ndarray
     video: torch.Tensor
     audio: torch.Tensor
-    rows: torch.Tensor
-    label: torch.Tensor
+    column: torch.Tensor
 
 
 SettingsT = TypeVar("SettingsT", bound=ModelSettings)
@@ -160,7 +159,7 @@ class Model(Protocol[SettingsT, NetworkT]):
         """
 
     def adapt_to_classes(
-        self, settings: SettingsT, network: NetworkT, known: ClassKnowledge
+        self, settings: SettingsT, network: NetworkT, knowledge: ClassKnowledge
     ) -> Iterator[NetworkT]:
         """Yields the network that tells certain classes apart; most methods yield their network.
 
@@ -169,7 +168,7 @@ class Model(Protocol[SettingsT, NetworkT]):
         Args:
             settings: hyper-parameters of the method.
             network: from `build`, trained, in evaluation mode.
-            known: what the method may use.
+            knowledge: what the method may use.
         """
 
     def embed_clips(

@@ -58,7 +58,7 @@ def violations(
     """
     clips = network["dropout"](concatenated(settings, batch.video, batch.audio))
     scores = network["map"](clips) @ network["dropout"](batch.class_text).T
-    own = batch.label[:, None]
+    own = batch.text_row[:, None]
     hinge = (settings.margin + scores - scores.gather(1, own)).clamp(min=0)
     return hinge.scatter(1, own, 0.0)
 

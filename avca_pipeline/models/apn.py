@@ -67,6 +67,6 @@ def steps(
         scores = mapped @ batch.class_text.T
         if settings.softmax_twice:
             scores = scores.softmax(dim=1)
-        terms[f"class_{name}"] = torch.nn.functional.cross_entropy(scores, batch.label)
+        terms[f"class_{name}"] = torch.nn.functional.cross_entropy(scores, batch.text_row)
         terms[f"text_{name}"] = torch.nn.functional.mse_loss(mapped, batch.text)
     yield terms | {"total": torch.stack(list(terms.values())).sum()}

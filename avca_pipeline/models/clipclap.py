@@ -172,7 +172,7 @@ def losses(
         terms["reg"] = functional.mse_loss(theta, theta_text)
     if settings.classification:
         classes = embed_network_classes(network, batch.class_text)
-        terms["ce"] = functional.cross_entropy(theta @ classes.T, batch.label)
+        terms["ce"] = functional.cross_entropy(theta @ classes.T, batch.text_row)
     return terms | {"total": torch.stack(list(terms.values())).sum()}
 
 

@@ -17,7 +17,7 @@ def trainable(settings: ModelSettings, network: torch.nn.Module) -> list[torch.n
 
 
 def adapt_to_classes(
-    settings: ModelSettings, network: NetworkT, known: ClassKnowledge
+    settings: ModelSettings, network: NetworkT, knowledge: ClassKnowledge
 ) -> Iterator[NetworkT]:
     """Yields the network as it is."""
     yield network

@@ -225,24 +225,24 @@ def generator_losses(
 
 
 def adapt_to_classes(
-    settings: Settings, network: torch.nn.ModuleDict, known: ClassKnowledge
+    settings: Settings, network: torch.nn.ModuleDict, knowledge: ClassKnowledge
 ) -> Iterator[torch.nn.ModuleDict]:
     """Yields two classifiers after each epoch: ``among_all`` classes, and ``among_unseen`` only."""
     generator = torch.Generator().manual_seed(SYNTHESIS_SEED)
-    unseen = torch.from_numpy(np.flatnonzero(known.is_unseen)).to(known.text.device)
+    unseen = torch.from_numpy(np.flatnonzero(knowledge.is_unseen)).to(knowledge.text.device)
     with torch.no_grad():
-        real = unit_length(known.video[known.rows], known.audio[known.rows])
+        real = unit_length(knowledge.video, knowledge.audio)
         noise = torch.randn(
             len(unseen), settings.synthetic_per_class, settings.latent_dim, generator=generator
         )
-        made_up = synthesised(settings, network, known.text[unseen], noise)
+        made_up = synthesised(settings, network, knowledge.text[unseen], noise)
     position = torch.arange(len(unseen), device=unseen.device)
     position = position.repeat_interleave(settings.synthetic_per_class)
     problems = {
-        "among_all": (torch.cat([real, made_up]), torch.cat([known.label, unseen[position]])),
+        "among_all": (torch.cat([real, made_up]), torch.cat([knowledge.column, unseen[position]])),
         "among_unseen": (made_up, position),
     }
-    num_classes = {"among_all": len(known.text), "among_unseen": len(unseen)}
+    num_classes = {"among_all": len(knowledge.text), "among_unseen": len(unseen)}
     epochs = [
         _classifiers(settings, *problem, num_classes[name], generator)
         for name, problem in problems.items()

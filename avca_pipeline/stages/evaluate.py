@@ -16,13 +16,9 @@ from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.config import checked
 from avca_pipeline.evaluation import accuracy
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
-from avca_pipeline.evaluation.scoring import (
-    choose_epoch_on_test,
-    evaluation_set,
-    on_device,
-    predict,
-)
+from avca_pipeline.evaluation.scoring import choose_epoch_on_test, predict
 from avca_pipeline.models import Dims
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.fit import make_repeatable
@@ -65,32 +61,33 @@ def run(
     vectors = labels.read(inputs["labels"])
     labelled = join_clips(split.read(inputs["split"]), video, audio, vectors)
 
-    clips = on_device(labelled, scaling, 2, device)
-    test = evaluation_set(labelled, clips, stage=2)
-    targets, is_unseen = test.column, test.known.is_unseen
+    test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
+    is_unseen = test.is_unseen
     if settings.chosen_on_test:
         states = content["states"]
-        epoch, found, reached = choose_epoch_on_test(plugin, settings, network, states, clips, test)
+        best = choose_epoch_on_test(plugin, settings, network, states, test)
+        epoch, predictions, reached = best.epoch, best.predictions, best.scores
     else:
-        epoch, found = chosen["epoch"], predict(plugin, settings, network, clips, test)
+        epoch, predictions = chosen["epoch"], predict(plugin, settings, network, test)
+        distances = predictions.distances
         reached = accuracy.evaluate(
-            found.distances.gzsl, targets, is_unseen, chosen["bias"], zsl=found.distances.zsl
+            distances.gzsl, test.column, is_unseen, chosen["bias"], zsl=distances.zsl
         )
 
-    names = labelled.class_names
+    names = [labelled.class_names[row] for row in test.class_row]
     scores.write_embeddings(
         embeddings_out,
         Embeddings(
-            clip_ids=[labelled.clip_ids[row] for row in test.rows.tolist()],
-            class_of_clip=[names[target] for target in targets],
-            clips=found.clips,
+            clip_ids=test.clip_ids,
+            class_of_clip=[names[column] for column in test.column],
+            clips=predictions.clips,
             class_names=names,
             is_unseen=is_unseen,
-            classes=found.classes,
+            classes=predictions.classes,
         ),
     )
     chance = accuracy.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
-    num_clips = np.bincount(targets, minlength=len(names))
+    num_clips = np.bincount(test.column, minlength=len(names))
     scores.write(
         out,
         {
@@ -108,12 +105,12 @@ def run(
             "per_class": [
                 {
                     "class_name": name,
-                    "is_unseen": bool(is_unseen[row]),
-                    "num_clips": int(num_clips[row]),
-                    "gzsl": _number(reached.gzsl_per_class[row]),
-                    "zsl": _number(reached.zsl_per_class[row]),
+                    "is_unseen": bool(is_unseen[column]),
+                    "num_clips": int(num_clips[column]),
+                    "gzsl": _number(reached.gzsl_per_class[column]),
+                    "zsl": _number(reached.zsl_per_class[column]),
                 }
-                for row, name in enumerate(names)
+                for column, name in enumerate(names)
             ],
             "num_missing": labelled.num_missing,
             "provenance": {

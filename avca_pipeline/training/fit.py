@@ -1,6 +1,6 @@
 """One stage of the protocol: fits a model on its partitions, with validation after each epoch.
 
-Nothing here can see a test clip: `fit` drops them before it does anything else.
+Nothing here can see a test clip: `fit` drops them before it makes anything of the clips.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from pathlib import Path
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.accuracy import GzslScores
+from avca_pipeline.evaluation.device_clips import (
+    EvaluationSet,
+    TrainingClips,
+    evaluation_set,
+    training_clips,
+)
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
-from avca_pipeline.evaluation.scoring import DeviceClips, evaluation_set, on_device, validate
+from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import AnyModel, Batch, Dims, ModelSettings
 from avca_pipeline.nn.optimiser import Adam, Plateau
 from avca_pipeline.runtime.lazy import torch
@@ -49,10 +55,10 @@ def fit(
         labelled: clips, classes and partitions.
         scaling: of the features, learned from this stage's training clips.
         stage: 1 trains on ``train``, 2 also on both validation partitions.
-        epochs: how many.
+        epochs: number of epochs.
         seed: of initialisation, triplets and dropout.
         device: of the network and the data.
-        resume: where to keep the state between epochs.
+        resume: the file in which to keep the state between epochs.
         resume_every_s: the longest time after which to write it again; see `ResumeFile`.
         fingerprint: of everything that the result depends on.
         report: called after each epoch with a line about it.
@@ -62,11 +68,58 @@ def fit(
     """
     make_repeatable(device, settings)
     torch.manual_seed(seed)
-    triplets = torch.Generator().manual_seed(seed)
-    labelled = labelled.only(*TRAINING_PARTITIONS[2])  # from here on there is no test clip
-    clips = on_device(labelled, scaling, stage, device)
-    val_set = evaluation_set(labelled, clips, stage=1)
-    dims = Dims(labelled.video.shape[1], labelled.audio.shape[1], labelled.text.shape[1])
+    training, validation = _clips(labelled, scaling, stage, device)
+    state = _initial_state(plugin, settings, training, seed, device)
+    result = TrainingResult()
+    resume_file = ResumeFile(resume, fingerprint, resume_every_s)
+    resume_file.restore(result, state)
+
+    balanced = sampler(training.class_row)
+    for epoch in range(len(result.history), epochs):
+        started_s = time.monotonic()
+        losses = {}
+        if state.optimiser.parameters:  # A method without any trains nothing and is only scored.
+            drawn = balanced.draw(settings.batches_per_epoch, settings.batch_size, state.triplets)
+            positives, negatives = (rows.to(device) for rows in drawn)
+            losses = train_epoch(
+                plugin, settings, state.network, state.optimiser, training, positives, negatives
+            )
+        if not math.isfinite(losses.get("total", 0.0)):
+            raise PipelineError(
+                f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
+            )
+        val = _numbers(validate(plugin, settings, state.network, validation))
+        record = {
+            "epoch": epoch,
+            "losses": losses,
+            "val": val,
+            "learning_rate": state.optimiser.learning_rate,
+            "duration_s": round(time.monotonic() - started_s, 3),
+        }
+        state.optimiser.learning_rate = state.schedule.next(
+            state.optimiser.learning_rate, val["hm"]
+        )
+        result.add_epoch(record, copy_of(state.network), keeps_state=settings.chosen_on_test)
+        resume_file.save_if_due(result, state)
+        report(_note(stage, losses, val["hm"]))
+    return result
+
+
+def _clips(
+    labelled: LabelledClips, scaling: Scaling, stage: int, device: str
+) -> tuple[TrainingClips, EvaluationSet]:
+    """Returns the clips to train on, and the validation: that of stage 1 in both stages."""
+    labelled = labelled.only(*TRAINING_PARTITIONS[2])  # From here on there is no test clip.
+    training = training_clips(labelled, scaling, stage, device)
+    of_stage1 = training if stage == 1 else training_clips(labelled, scaling, 1, device)
+    return training, evaluation_set(labelled, scaling, of_stage1)
+
+
+def _initial_state(
+    plugin: AnyModel, settings: ModelSettings, training: TrainingClips, seed: int, device: str
+) -> State:
+    """Returns the state before the first epoch; the network draws from the global random state."""
+    dims = Dims(training.video.shape[1], training.audio.shape[1], training.text.shape[1])
     network = plugin.build(settings, dims).to(device)
     optimiser = Adam(
         plugin.trainable(settings, network),
@@ -74,44 +127,8 @@ def fit(
         settings.weight_decay,
         settings.beta1,
     )
-    schedule = Plateau(settings.lr_patience)
-    fitted = TrainingResult()
-    state = State(network, optimiser, schedule, triplets, device)
-    kept = ResumeFile(resume, fingerprint, resume_every_s)
-    kept.restore(fitted, state)
-
-    draw = sampler(labelled.rows(*TRAINING_PARTITIONS[stage]), labelled.class_row).draw
-    for epoch in range(len(fitted.history), epochs):
-        started = time.monotonic()
-        losses = {}
-        if optimiser.parameters:  # A method without any trains nothing, and is scored alone.
-            triplet_rows = draw(settings.batches_per_epoch, settings.batch_size, triplets)
-            positives, negatives = (rows.to(device) for rows in triplet_rows)
-            losses = train_epoch(plugin, settings, network, optimiser, clips, positives, negatives)
-        if not math.isfinite(losses.get("total", 0.0)):
-            raise PipelineError(
-                f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
-            )
-        val = _numbers(validate(plugin, settings, network, clips, val_set))
-        lr, hm = optimiser.learning_rate, val["hm"]
-        optimiser.learning_rate = schedule.next(lr, hm)
-        fitted.last_state = copy_of(network)
-        if settings.chosen_on_test:
-            fitted.states.append(fitted.last_state)
-        if _is_better(hm, fitted):
-            fitted.best_epoch, fitted.best_state = epoch, fitted.last_state
-        fitted.history.append(
-            {
-                "epoch": epoch,
-                "losses": losses,
-                "val": val,
-                "learning_rate": lr,
-                "duration_s": round(time.monotonic() - started, 3),
-            }
-        )
-        kept.save_if_due(fitted, state)
-        report(_note(stage, losses, hm))
-    return fitted
+    triplets = torch.Generator().manual_seed(seed)
+    return State(network, optimiser, Plateau(settings.lr_patience), triplets, device)
 
 
 def train_epoch(
@@ -119,22 +136,23 @@ def train_epoch(
     settings: ModelSettings,
     network: torch.nn.Module,
     optimiser: Adam,
-    clips: DeviceClips,
+    clips: TrainingClips,
     positives: torch.Tensor,
     negatives: torch.Tensor,
 ) -> dict[str, float]:
-    """Returns every batch's mean loss terms; here, the device is waited for at the end alone.
+    """Trains on the batches of an epoch; returns the mean over batches of every loss term.
 
-    Terms of several optimiser steps on one batch are added up.
+    Terms of several optimiser steps on one batch are added up. Nothing here waits for the device
+    before the end of the epoch.
 
     Args:
         plugin: the model.
         settings: its hyper-parameters.
         network: its network.
         optimiser: of the network's parameters.
-        clips: to draw from.
+        clips: the clips of the stage.
         positives: ``(batches, batch)`` rows of clips, on the device.
-        negatives: the same, of clips of other classes.
+        negatives: ``(batches, batch)`` rows of clips of other classes.
     """
     network.train()
     names: list[str] = []
@@ -143,7 +161,7 @@ def train_epoch(
         batch = Batch(
             clips.video[positive], clips.audio[positive], clips.text[positive],
             clips.video[negative], clips.audio[negative], clips.text[negative],
-            clips.class_text, clips.label[positive],
+            clips.class_text, clips.text_row[positive],
         )  # fmt: skip
         sums: dict[str, torch.Tensor] = {}
         for terms in plugin.steps(settings, network, batch):
@@ -159,18 +177,15 @@ def train_epoch(
 
 
 def make_repeatable(device: str, settings: ModelSettings) -> None:
-    """Has a GPU give the same bits each time; a CPU always does with the same number of threads."""
+    """Makes a GPU compute the same bits each time, if the settings ask for it.
+
+    A CPU always does, with the same number of threads.
+    """
     if device == "cuda":
-        # cuBLAS reads it once, when it is first used.
+        # cuBLAS reads this variable once, when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(settings.repeatable, warn_only=True)
-
-
-def _is_better(hm: float, fitted: TrainingResult) -> bool:
-    if fitted.best_epoch < 0:
-        return True
-    return bool(hm > fitted.history[fitted.best_epoch]["val"]["hm"])
 
 
 def _numbers(scores: GzslScores) -> dict[str, float]:
@@ -180,7 +195,7 @@ def _numbers(scores: GzslScores) -> dict[str, float]:
 
 
 def _note(stage: int, losses: Mapping[str, float], hm: float) -> str:
-    """Returns what to say of an epoch; stage 2 trains on validation, so its HM would mislead."""
+    """Returns a line about an epoch. Stage 2 trains on validation: its HM would mislead."""
     parts = [f"loss {losses['total']:.3f}"] if losses else []
     parts += [f"validation HM {100 * hm:.1f} %"] if stage == 1 else []
     return ", ".join(parts)

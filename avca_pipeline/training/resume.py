@@ -23,7 +23,7 @@ KINDS = ("cpu", "cuda")
 
 @dataclass
 class TrainingResult:
-    """What a stage leaves behind.
+    """The result of one stage of training.
 
     Attributes:
         history: for each epoch its losses, validation scores, learning rate and time.
@@ -38,6 +38,24 @@ class TrainingResult:
     best_state: dict[str, Any] = field(default_factory=dict)
     last_state: dict[str, Any] = field(default_factory=dict)
     states: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_epoch(
+        self, record: dict[str, Any], state: dict[str, Any], *, keeps_state: bool
+    ) -> None:
+        """Adds an epoch to the result.
+
+        Args:
+            record: what goes into `history`.
+            state: of the network after the epoch, which nothing changes any more.
+            keeps_state: whether the state goes into `states`, whatever becomes of the epoch.
+        """
+        epoch = len(self.history)
+        self.history.append(record)
+        self.last_state = state
+        if keeps_state:
+            self.states.append(state)
+        if epoch == 0 or record["val"]["hm"] > self.history[self.best_epoch]["val"]["hm"]:
+            self.best_epoch, self.best_state = epoch, state
 
 
 @dataclass(frozen=True)

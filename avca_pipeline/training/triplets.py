@@ -19,9 +19,9 @@ class Sampler:
     its number of clips.
 
     Attributes:
-        rows: training rows sorted by class.
+        rows: of all clips, sorted by class.
         starts: ``(classes,)``, where each class begins in ``rows``.
-        counts: ``(classes,)``, how many clips it has.
+        counts: ``(classes,)``, number of clips of each class.
     """
 
     rows: torch.Tensor
@@ -44,14 +44,17 @@ class Sampler:
         return self.rows[self.starts[classes] + offset]
 
 
-def sampler(rows: np.ndarray, targets: np.ndarray) -> Sampler:
-    """Returns a sampler over the clips ``rows``, whose classes are ``targets[rows]``.
+def sampler(class_of_clip: np.ndarray) -> Sampler:
+    """Returns a sampler over clips.
+
+    Args:
+        class_of_clip: ``(clips,)``, the class of each clip, in any numbering.
 
     Raises:
         PipelineError: fewer than two classes have clips, so that there are no negatives.
     """
-    ordered = rows[np.argsort(targets[rows], kind="stable")]
-    classes, starts, counts = np.unique(targets[ordered], return_index=True, return_counts=True)
+    rows = np.argsort(class_of_clip, kind="stable")
+    classes, starts, counts = np.unique(class_of_clip[rows], return_index=True, return_counts=True)
     if len(classes) < 2:
         raise PipelineError(f"training needs clips of at least two classes, found {len(classes)}")
-    return Sampler(*(torch.from_numpy(array) for array in (ordered, starts, counts)))
+    return Sampler(*(torch.from_numpy(array) for array in (rows, starts, counts)))

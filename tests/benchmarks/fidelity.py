@@ -47,8 +47,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from avca_pipeline.artifacts.split import TRAIN, TRAINING_PARTITIONS, VAL_SEEN, VAL_UNSEEN
 from avca_pipeline.evaluation import calibration
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.evaluation.scoring import evaluation_set, on_device, validate
+from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import Batch, Dims, avca, devise, fvaegan
 from avca_pipeline.nn.dropout import Dropout
 from avca_pipeline.nn.optimiser import Adam
@@ -139,19 +140,15 @@ def multinomial(
     data: LabelledClips, batch: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draws an epoch clip by clip: by weights of the clips, then a class among the others."""
-    rows = data.rows(TRAIN)
-    targets = data.class_row[rows]
+    targets = data.only(TRAIN).class_row
     weights = torch.from_numpy(1 / np.bincount(targets)[targets])
     drawn = torch.multinomial(weights, BATCHES * batch, replacement=True, generator=generator)
-    positives = rows[drawn.numpy()]
+    positives = drawn.numpy()
     random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-    members = {label: rows[targets == label] for label in np.unique(targets)}
+    members = {label: np.flatnonzero(targets == label) for label in np.unique(targets)}
     others = {label: [other for other in members if other != label] for label in members}
     negatives = np.array(
-        [
-            random.choice(members[random.choice(others[label])])
-            for label in data.class_row[positives]
-        ]
+        [random.choice(members[random.choice(others[label])]) for label in targets[positives]]
     )
     return tuple(
         torch.from_numpy(drawn.reshape(BATCHES, batch)) for drawn in (positives, negatives)
@@ -185,15 +182,16 @@ def train_here(
     settings = method.Settings(**COMMON, **arm.changes)
     torch.manual_seed(seed)
     triplets = torch.Generator().manual_seed(seed + arm.seed_shift)
-    clips = on_device(data, learn_scaling("none", data, 1), 1, device)
-    val = evaluation_set(data, clips, stage=1)
+    scaling = learn_scaling("none", data, 1)
+    clips = training_clips(data, scaling, 1, device)
+    val = evaluation_set(data, scaling, clips)
     network = method.build(settings, Dims(DIM, DIM, data.text.shape[1])).to(device)
     if arm.has_bulk_dropout:
         zero_in_bulk(network)
     optimiser = Adam(
         method.trainable(settings, network), settings.learning_rate, settings.weight_decay
     )
-    balanced = sampler(data.rows(TRAIN), data.class_row)
+    balanced = sampler(clips.class_row)
     epochs = []
     for _ in range(EPOCHS):
         if arm.draw is None:
@@ -202,7 +200,7 @@ def train_here(
             drawn = arm.draw(data, settings.batch_size, triplets)
         on_the_device = (rows.to(device) for rows in drawn)
         losses = train_epoch(method, settings, network, optimiser, clips, *on_the_device)
-        scores = validate(method, settings, network, clips, val)
+        scores = validate(method, settings, network, val)
         epochs.append((scores.hm, scores.zsl, losses["total"]))
     return epochs
 
@@ -224,26 +222,29 @@ def train_plainly(data: LabelledClips, method: ModuleType, seed: int, device: st
     settings = method.Settings(**COMMON, **plain)
     torch.manual_seed(seed)
     np.random.seed(seed)
-    clips = on_device(data, learn_scaling("none", data, 1), 1, device)
-    val = evaluation_set(data, clips, stage=1)
+    scaling = learn_scaling("none", data, 1)
+    clips = training_clips(data, scaling, 1, device)
+    val = evaluation_set(data, scaling, clips)
     network = method.build(settings, Dims(DIM, DIM, data.text.shape[1])).to(device)
     optimiser = torch.optim.Adam(
         method.trainable(settings, network), lr=settings.learning_rate,
         weight_decay=settings.weight_decay, foreach=False,
     )  # fmt: skip
+    train = data.only(TRAIN)
+    rows_of_all = np.arange(len(train.clip_ids))
     epochs = []
     for _ in range(EPOCHS):
         network.train()
         total = 0.0
-        for *tensors, rows in loader(data, data.rows(TRAIN), BATCHES, settings.batch_size):
+        for *tensors, rows in loader(train, rows_of_all, BATCHES, settings.batch_size):
             inputs = (tensor.to(device) for tensor in tensors)
-            batch = Batch(*inputs, clips.class_text, clips.label[rows.to(device)])
+            batch = Batch(*inputs, clips.class_text, clips.text_row[rows.to(device)])
             for terms in method.steps(settings, network, batch):
                 optimiser.zero_grad()
                 terms["total"].backward()
                 optimiser.step()
                 total += terms["total"].item()
-        scores = validate(method, settings, network, clips, val)
+        scores = validate(method, settings, network, val)
         epochs.append((scores.hm, scores.zsl, total / BATCHES))
     return epochs
 

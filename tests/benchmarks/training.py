@@ -19,8 +19,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from avca_pipeline.artifacts.split import TRAIN, VAL_SEEN, VAL_UNSEEN
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.evaluation.scoring import evaluation_set, on_device, validate
+from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import Batch, Dims, avca
 from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.training.fit import train_epoch
@@ -103,11 +104,11 @@ class Contest:
         self.data = labelled_clips()
         self.dims = Dims(video=DIM, audio=DIM, text=TEXT_DIM)
         scaling = learn_scaling("none", self.data, 1)
-        self.clips = on_device(self.data, scaling, 1, device)
-        self.val = evaluation_set(self.data, self.clips, stage=1)
+        self.clips = training_clips(self.data, scaling, 1, device)
+        self.val = evaluation_set(self.data, scaling, self.clips)
         self.rows = self.data.rows(TRAIN)
         self.val_rows = self.data.rows(VAL_SEEN, VAL_UNSEEN)
-        self.draw = sampler(self.rows, self.data.class_row).draw
+        self.draw = sampler(self.clips.class_row).draw
         self.triplets = torch.Generator().manual_seed(0)
         self.network = avca.build(self.settings, self.dims).to(device)
         self.optimiser = Adam(avca.trainable(self.settings, self.network), 1e-3, 1e-5)
@@ -143,7 +144,7 @@ class Contest:
 
     def our_validation(self) -> None:
         """Validation as `fit` runs it."""
-        validate(avca, self.settings, self.network, self.clips, self.val)
+        validate(avca, self.settings, self.network, self.val)
 
     def published(self) -> None:
         """An epoch in the published manner; the pass for the batch norms builds a graph."""
@@ -167,14 +168,16 @@ class Contest:
     def _loaded(self, rows: np.ndarray) -> Iterator[Batch]:
         for *tensors, _ in loader(self.data, rows, self.steps, self.settings.batch_size):
             own = (tensor.to(self.device) for tensor in tensors)
-            yield Batch(*own, self.clips.class_text, self.clips.label[:0])  # AVCA has no use for it
+            yield Batch(
+                *own, self.clips.class_text, self.clips.text_row[:0]
+            )  # AVCA does not use it
 
     def _batch(self, positive: torch.Tensor, negative: torch.Tensor) -> Batch:
         clips = self.clips
         return Batch(
             clips.video[positive], clips.audio[positive], clips.text[positive],
             clips.video[negative], clips.audio[negative], clips.text[negative],
-            clips.class_text, clips.label[positive],
+            clips.class_text, clips.text_row[positive],
         )  # fmt: skip
 
     def seconds(self, run: Callable[[], None]) -> float:

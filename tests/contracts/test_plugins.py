@@ -16,7 +16,8 @@ from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.backbones import MediaSegment
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation.labelled_clips import learn_scaling
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.media import Limits
 from avca_pipeline.models import Batch, ClassKnowledge, Dims
 from avca_pipeline.nn.optimiser import Adam
@@ -134,18 +135,20 @@ def batch(shift: int = 1) -> Batch:
     return Batch(video, audio, text, *negatives, text, torch.arange(NUM_CLIPS))
 
 
-def known_of(some: Batch) -> ClassKnowledge:
+def knowledge_of(some: Batch) -> ClassKnowledge:
     """Returns every other class as an unseen one, and the clips of the others."""
     is_unseen = np.arange(NUM_CLIPS) % 2 == 1
     seen = torch.from_numpy(np.flatnonzero(~is_unseen))
-    return ClassKnowledge(some.class_text, is_unseen, some.video, some.audio, rows=seen, label=seen)
+    return ClassKnowledge(
+        some.class_text, is_unseen, some.video[seen], some.audio[seen], column=seen
+    )
 
 
 def ready_of(
     model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
 ) -> torch.nn.Module:
     """Returns the network ready to tell the eight classes apart."""
-    *_, ready = model[0].adapt_to_classes(model[1], network.eval(), known_of(some))
+    *_, ready = model[0].adapt_to_classes(model[1], network.eval(), knowledge_of(some))
     ready.eval()
     assert isinstance(ready, torch.nn.Module)
     return ready
@@ -270,28 +273,62 @@ def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
     assert num_right >= 6  # one would be chance
 
 
-def test_model_gets_ready_from_the_clips_it_may_use_alone(model: tuple[ModuleType, Any]) -> None:
-    """Clips that are not among the known rows are poison: one use of them is seen everywhere."""
+def test_model_embeds_a_clip_without_a_look_at_the_others(model: tuple[ModuleType, Any]) -> None:
+    """Clips of a test are no batch to learn from: what the others are changes nothing."""
     module, settings = model
-    some, network = batch(), build(model).eval()
-    known = known_of(some)
-    poison = torch.ones(NUM_CLIPS, dtype=torch.bool)
-    poison[known.rows] = False
-    poisoned = replace(
-        known,
-        video=known.video.masked_fill(poison[:, None], torch.nan),
-        audio=known.audio.masked_fill(poison[:, None], torch.nan),
+    some = batch()
+    network = ready_of(model, build(model), some)
+    others = torch.arange(NUM_CLIPS)[:, None] >= 3
+    poisoned = [part.masked_fill(others, torch.nan) for part in (some.video, some.audio)]
+    with torch.no_grad():
+        clean = module.embed_clips(settings, network, some.video, some.audio)
+        beside_poison = module.embed_clips(settings, network, *poisoned)
+    assert torch.isfinite(clean).all()
+    assert torch.equal(clean[:3], beside_poison[:3])
+
+
+def clips_for_every_model() -> LabelledClips:
+    """Returns clips whose features suit every model: positive, and in the space of the text."""
+    data = labelled_clips()
+    in_one_space = np.concatenate([data.text, data.text[:, :2]], axis=1)
+    assert in_one_space.shape[1] == data.video.shape[1] == data.audio.shape[1]
+    return replace(data, video=np.abs(data.video), audio=np.abs(data.audio), text=in_one_space)
+
+
+def poisoned(data: LabelledClips, *partitions: str) -> LabelledClips:
+    """Returns the same clips, where one use of a clip in these partitions is seen everywhere."""
+    rows = np.isin(data.partition, partitions)[:, None]
+    return replace(
+        data,
+        video=np.where(rows, np.float32(np.nan), data.video),
+        audio=np.where(rows, np.float32(np.nan), data.audio),
     )
-    found = []
-    for one in (known, poisoned):
+
+
+@pytest.mark.parametrize(
+    ("stage", "evaluated"), [(1, ("val_seen", "val_unseen")), (2, ("test_seen", "test_unseen"))]
+)
+def test_model_adapts_to_classes_without_a_clip_of_the_evaluation(
+    model: tuple[ModuleType, Any], stage: int, evaluated: tuple[str, ...]
+) -> None:
+    module, settings = model
+    data = clips_for_every_model()
+    torch.manual_seed(0)
+    network = module.build(settings, Dims(12, 12, 12)).eval()
+    clips = [torch.from_numpy(array) for array in (data.video, data.audio)]
+    distances = []
+    for each in (data, poisoned(data, "test_seen", "test_unseen", *evaluated)):
+        scaling = learn_scaling("none", each, stage)
+        training = training_clips(each, scaling, stage, "cpu")
+        knowledge = evaluation_set(each, scaling, training).knowledge
         torch.manual_seed(0)
-        *_, ready = module.adapt_to_classes(settings, network, one)
+        *_, adapted = module.adapt_to_classes(settings, network, knowledge)
         with torch.no_grad():
-            clips = module.embed_clips(settings, ready.eval(), some.video, some.audio).numpy()
-            classes = module.embed_classes(settings, ready, some.class_text).numpy()
-            found.append(module.distances(settings, ready, clips, classes).gzsl)
-    assert np.isfinite(found[1]).all()
-    np.testing.assert_array_equal(*found)
+            embedded = module.embed_clips(settings, adapted.eval(), *clips).numpy()
+            classes = module.embed_classes(settings, adapted, knowledge.text).numpy()
+            distances.append(module.distances(settings, adapted, embedded, classes).gzsl)
+    assert np.isfinite(distances[1]).all()
+    np.testing.assert_array_equal(*distances)
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -300,17 +337,12 @@ def test_model_does_not_notice_what_it_may_not_see(
 ) -> None:
     """Neither test clips nor the vectors of classes that no stage has seen."""
     module, settings = model
-    data = labelled_clips()
-    in_one_space = np.concatenate([data.text, data.text[:, :2]], axis=1)
-    assert in_one_space.shape[1] == data.video.shape[1] == data.audio.shape[1]
-    data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio), text=in_one_space)
+    data = clips_for_every_model()
     settings = settings.model_copy(update={"batches_per_epoch": 2})
-    rows = np.isin(data.partition, ("test_seen", "test_unseen"))
+    unseen = (data.class_group == "test_unseen")[:, None]
     changed = replace(
-        data,
-        video=np.where(rows[:, None], 1e3, data.video).astype(np.float32),
-        audio=np.where(rows[:, None], 1e-3, data.audio).astype(np.float32),
-        text=np.where((data.class_group == "test_unseen")[:, None], 7, data.text).astype("f4"),
+        poisoned(data, "test_seen", "test_unseen"),
+        text=np.where(unseen, np.float32(np.nan), data.text),
     )
     first, second = (
         fit(

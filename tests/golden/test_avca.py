@@ -207,7 +207,7 @@ def _batch(golden: dict[str, np.ndarray], index: int) -> Batch:
         video=tensor("video"), audio=tensor("audio"), text=tensor("text"),
         negative_video=tensor("neg_video"), negative_audio=tensor("neg_audio"),
         negative_text=tensor("neg_text"),
-        class_text=tensor("text"), label=torch.arange(len(tensor("text"))),
+        class_text=tensor("text"), text_row=torch.arange(len(tensor("text"))),
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.evaluation.device_clips import TrainingClips, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.evaluation.scoring import DeviceClips, on_device
 from avca_pipeline.text_embeddings import precomputed
 from avca_pipeline.training.triplets import sampler
 from tests.conftest import shared_folder
@@ -42,7 +42,7 @@ def assert_frequencies(drawn: np.ndarray, share: np.ndarray) -> None:
 @pytest.mark.parametrize("toy", TOYS)
 def test_draws_have_the_published_probabilities(golden: Golden, toy: str) -> None:
     targets = golden[f"{toy}/targets"]
-    draw = sampler(np.arange(len(targets)), targets).draw
+    draw = sampler(targets).draw
     positives, negatives = draw(NUM_BATCHES, BATCH, torch.Generator().manual_seed(0))
     positives, negatives = positives.numpy().ravel(), negatives.numpy().ravel()
 
@@ -82,7 +82,7 @@ def test_a_clip_has_the_vector_of_its_own_class(golden: Golden, toy: str) -> Non
         np.testing.assert_array_equal(text[draws[:, [1, 4]]], draws[:, [3, 6]])
 
 
-def one_vector_each(classes: np.ndarray, targets: np.ndarray) -> DeviceClips:
+def one_vector_each(classes: np.ndarray, targets: np.ndarray) -> TrainingClips:
     """Returns clips of which class number ``n`` has the ``n``-th unit vector."""
     features = np.zeros((len(targets), 1), np.float32)
     labelled = LabelledClips(
@@ -96,7 +96,7 @@ def one_vector_each(classes: np.ndarray, targets: np.ndarray) -> DeviceClips:
         text=np.eye(len(classes), dtype=np.float32),
         num_missing={},
     )
-    return on_device(labelled, learn_scaling("none", labelled, 1), 1, "cpu")
+    return training_clips(labelled, learn_scaling("none", labelled, 1), 1, "cpu")
 
 
 def official(dataset: str) -> tuple[list[str], dict[str, Path]]:

@@ -46,7 +46,7 @@ class Scripted:
     batches: list[Batch] = field(default_factory=list)
     modes: set[tuple[str, bool]] = field(default_factory=set)
     embedded: list[int] = field(default_factory=list)
-    known: list[ClassKnowledge] = field(default_factory=list)
+    knowledge: list[ClassKnowledge] = field(default_factory=list)
     num_asked: int = 0
 
     def build(self, settings: ModelSettings, dims: Dims) -> Network:
@@ -65,10 +65,10 @@ class Scripted:
             yield {"total": network.weight.sum(), "part": torch.tensor(part)}
 
     def adapt_to_classes(
-        self, settings: ModelSettings, network: Network, known: ClassKnowledge
+        self, settings: ModelSettings, network: Network, knowledge: ClassKnowledge
     ) -> Iterator[Network]:
         self.modes.add(("adapt_to_classes", network.training))
-        self.known.append(known)
+        self.knowledge.append(knowledge)
         yield from [network] if self.readied is None else self.readied(network)
 
     def embed_clips(

@@ -10,13 +10,9 @@ import pytest
 import torch
 
 from avca_pipeline.evaluation import scoring
+from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.evaluation.scoring import (
-    choose_epoch_on_test,
-    evaluation_set,
-    on_device,
-    predict,
-)
+from avca_pipeline.evaluation.scoring import EpochOnTest, choose_epoch_on_test, predict
 from avca_pipeline.models import ModelSettings
 from avca_pipeline.training.fit import TrainingResult, fit
 from tests.builders import numbered_clips
@@ -41,6 +37,11 @@ def fitted(data: LabelledClips, method: Scripted, stage: int = 1, **changes: Any
         method, settings, data, learn_scaling("none", data, stage),
         stage=stage, epochs=settings.epochs, seed=0, device="cpu",
     )  # type: ignore[arg-type]  # fmt: skip
+
+
+def evaluation_of_stage_2(data: LabelledClips) -> EvaluationSet:
+    scaling = learn_scaling("none", data, 2)
+    return evaluation_set(data, scaling, training_clips(data, scaling, 2, "cpu"))
 
 
 def rows_in(data: LabelledClips, *partitions: str) -> set[int]:
@@ -70,7 +71,7 @@ def test_a_stage_trains_on_its_partitions_and_on_nothing_else(
             assert torch.equal(video[:, 1], text[:, 0])  # its own class
         assert (batch.video[:, 1] != batch.negative_video[:, 1]).all()
         assert batch.class_text[:, 0].tolist() == classes
-        assert torch.equal(batch.class_text[batch.label], batch.text)
+        assert torch.equal(batch.class_text[batch.text_row], batch.text)
 
 
 def test_networks_train_in_steps_and_nowhere_else(data: LabelledClips) -> None:
@@ -92,34 +93,31 @@ def test_validation_is_of_stage_1_in_both_stages(
     fitted(data, method, stage)
     expected = sorted(rows_in(data, "val_seen", "val_unseen"))
     assert method.embedded == data.video[expected, 0].astype(int).tolist()
-    (known,) = method.known
-    assert known.text[:, 0].tolist() == [0, 1, 2, 3, 4]
-    assert known.is_unseen.tolist() == [False, False, False, True, True]
-    assert set(known.video[known.rows, 0].tolist()) == rows_in(data, "train")
-    # No test clip is there to be looked at.
-    assert set(known.video[:, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
-    assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
+    (knowledge,) = method.knowledge
+    assert knowledge.text[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert knowledge.is_unseen.tolist() == [False, False, False, True, True]
+    assert set(knowledge.video[:, 0].tolist()) == rows_in(data, "train")
+    assert torch.equal(knowledge.text[knowledge.column, 0], knowledge.video[:, 1])
 
 
 def test_a_test_knows_what_stage_2_has_trained_on(data: LabelledClips) -> None:
     method, network = Scripted(["012345"], unseen="5"), Network()
-    clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
-    test = evaluation_set(data, clips, stage=2)
-    predict(method, SETTINGS, network, clips, test)  # type: ignore[arg-type]
+    test = evaluation_of_stage_2(data)
+    predict(method, SETTINGS, network, test)  # type: ignore[arg-type]
     assert method.embedded == sorted(rows_in(data, "test_seen", "test_unseen"))
-    (known,) = method.known
-    assert known.text[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert known.is_unseen.tolist() == [False] * 5 + [True]
-    assert set(known.video[known.rows, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
-    assert torch.equal(known.text[known.label, 0], known.video[known.rows, 1])
+    (knowledge,) = method.knowledge
+    assert knowledge.text[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert knowledge.is_unseen.tolist() == [False] * 5 + [True]
+    assert set(knowledge.video[:, 0].tolist()) == rows_in(data, *TRAINED_ON[2])
+    assert torch.equal(knowledge.text[knowledge.column, 0], knowledge.video[:, 1])
     assert test.column.tolist() == data.class_row[sorted(method.embedded)].tolist()
 
 
 def test_the_last_of_what_getting_ready_gives_is_asked(data: LabelledClips) -> None:
     method = Scripted(readied=lambda network: [Network("5"), Network("0"), Network("034")])
-    found = fitted(data, replace(method, script=["never asked"]))
-    assert [epoch["val"]["seen"] for epoch in found.history] == pytest.approx([1 / 3])
-    assert [epoch["val"]["unseen"] for epoch in found.history] == [1.0]
+    result = fitted(data, replace(method, script=["never asked"]))
+    assert [epoch["val"]["seen"] for epoch in result.history] == pytest.approx([1 / 3])
+    assert [epoch["val"]["unseen"] for epoch in result.history] == [1.0]
 
 
 # HM 1/2, 0 (with a higher S), 2/3, again 2/3, 0.
@@ -132,36 +130,36 @@ def weights(state: dict[str, torch.Tensor]) -> float:
 
 
 def test_the_learning_rate_follows_hm(data: LabelledClips) -> None:
-    found = fitted(data, Scripted(SCRIPT))
-    assert [epoch["learning_rate"] for epoch in found.history] == pytest.approx(RATES)
-    assert [epoch["val"]["hm"] for epoch in found.history] == pytest.approx(
+    result = fitted(data, Scripted(SCRIPT))
+    assert [epoch["learning_rate"] for epoch in result.history] == pytest.approx(RATES)
+    assert [epoch["val"]["hm"] for epoch in result.history] == pytest.approx(
         [1 / 2, 0, 2 / 3, 2 / 3, 0], abs=1e-12
     )
-    assert [epoch["val"]["seen"] for epoch in found.history] == pytest.approx(
+    assert [epoch["val"]["seen"] for epoch in result.history] == pytest.approx(
         [1 / 3, 2 / 3, 1, 1, 0]
     )
-    assert [epoch["epoch"] for epoch in found.history] == [0, 1, 2, 3, 4]
+    assert [epoch["epoch"] for epoch in result.history] == [0, 1, 2, 3, 4]
 
 
 def test_the_first_of_equal_epochs_is_the_best_and_its_state_is_kept(data: LabelledClips) -> None:
     """Three batches with two optimiser steps each are an epoch."""
-    found = fitted(data, Scripted(SCRIPT))
-    assert found.best_epoch == 2
-    assert weights(found.best_state) == pytest.approx(-6 * sum(RATES[:3]), abs=1e-5)
-    assert weights(found.last_state) == pytest.approx(-6 * sum(RATES), abs=1e-5)
-    assert found.states == []
+    result = fitted(data, Scripted(SCRIPT))
+    assert result.best_epoch == 2
+    assert weights(result.best_state) == pytest.approx(-6 * sum(RATES[:3]), abs=1e-5)
+    assert weights(result.last_state) == pytest.approx(-6 * sum(RATES), abs=1e-5)
+    assert result.states == []
 
 
 def test_of_epochs_that_are_all_wrong_the_first_is_the_best(data: LabelledClips) -> None:
-    found = fitted(data, Scripted(["", "", ""]))
-    assert found.best_epoch == 0
+    result = fitted(data, Scripted(["", "", ""]))
+    assert result.best_epoch == 0
     # An HM of 0 is no rise above 0.
-    assert [epoch["learning_rate"] for epoch in found.history] == pytest.approx([0.1, 0.1, 0.01])
+    assert [epoch["learning_rate"] for epoch in result.history] == pytest.approx([0.1, 0.1, 0.01])
 
 
 def test_every_state_is_kept_where_the_epoch_is_chosen_later(data: LabelledClips) -> None:
-    found = fitted(data, Scripted(SCRIPT), stage=2, chosen_on_test=True)
-    assert [weights(state) for state in found.states] == pytest.approx(
+    result = fitted(data, Scripted(SCRIPT), stage=2, chosen_on_test=True)
+    assert [weights(state) for state in result.states] == pytest.approx(
         [-6 * sum(RATES[: epoch + 1]) for epoch in range(5)], abs=1e-5
     )
 
@@ -178,19 +176,19 @@ def test_steps_are_adam_s_with_decay_and_momentum(
         square = 0.999 * square + 0.001 * gradient**2
         ratio = (mean / (1 - beta1**step)) / (square / (1 - 0.999**step)) ** 0.5
         weight -= 0.1 * ratio
-    found = fitted(data, Scripted(["0"]), weight_decay=decay, beta1=beta1)
-    assert weights(found.last_state) == pytest.approx(weight, abs=1e-5)
+    result = fitted(data, Scripted(["0"]), weight_decay=decay, beta1=beta1)
+    assert weights(result.last_state) == pytest.approx(weight, abs=1e-5)
 
 
 def test_losses_are_means_over_batches_of_sums_over_steps(data: LabelledClips) -> None:
-    found = fitted(data, Scripted(["0"]))
+    result = fitted(data, Scripted(["0"]))
     before_each_step = [-0.1 * step for step in range(6)]
-    assert found.history[0]["losses"] == pytest.approx(
+    assert result.history[0]["losses"] == pytest.approx(
         {"total": sum(before_each_step) / 3, "part": 2.0 + 3.0}, abs=1e-5
     )
 
 
-def chosen(data: LabelledClips, readied: list[list[str]]) -> tuple[int, Any, Any]:
+def chosen(data: LabelledClips, readied: list[list[str]]) -> EpochOnTest:
     """Returns the choice among states whose getting ready gives these answers."""
     method = Scripted(
         readied=lambda network: [Network(answers) for answers in readied[int(network.weight)]],
@@ -200,35 +198,36 @@ def chosen(data: LabelledClips, readied: list[list[str]]) -> tuple[int, Any, Any
     partition = np.where(data.partition == "val_unseen", "val_seen", data.partition)
     partition = np.where(data.class_row >= 4, "test_unseen", partition)
     data = replace(data, class_group=groups, partition=partition)
-    clips = on_device(data, learn_scaling("none", data, 2), 2, "cpu")
     states = [Network(weight=float(number)).state_dict() for number in range(len(readied))]
-    test = evaluation_set(data, clips, stage=2)
-    found = choose_epoch_on_test(method, SETTINGS, Network(), states, clips, test)  # type: ignore[arg-type]
+    test = evaluation_of_stage_2(data)
+    best = choose_epoch_on_test(method, SETTINGS, Network(), states, test)  # type: ignore[arg-type]
     assert ("embed_clips", True) not in method.modes  # whatever getting ready leaves behind
-    return found
+    return best
 
 
 def test_of_epochs_chosen_on_the_test_the_first_best_hm_wins(data: LabelledClips) -> None:
-    epoch, _, reached = chosen(data, [["04"], ["0145"], ["01234"], ["0145"]])
-    assert (epoch, reached.seen, reached.unseen) == (1, 1 / 2, 1.0)
+    best = chosen(data, [["04"], ["0145"], ["01234"], ["0145"]])
+    reached = best.scores
+    assert (best.epoch, reached.seen, reached.unseen) == (1, 1 / 2, 1.0)
     assert reached.hm == pytest.approx(2 / 3)
     assert reached.bias == 0.0
 
 
 def test_while_getting_ready_hm_and_zsl_have_epochs_of_their_own(data: LabelledClips) -> None:
     """Of equal ones HM has the last and ZSL the first."""
-    epoch, found, reached = chosen(data, [["0", "0145", "01234", "5"]])
-    assert (epoch, reached.seen, reached.unseen) == (0, 1.0, 1 / 2)
+    best = chosen(data, [["0", "0145", "01234", "5"]])
+    reached = best.scores
+    assert (best.epoch, reached.seen, reached.unseen) == (0, 1.0, 1 / 2)
     assert reached.zsl == 1.0
     assert reached.zsl_per_class[4:].tolist() == [1.0, 1.0]
-    assert found.distances.gzsl.argmin(axis=1).tolist() == [
-        label if str(label) in "01234" else 4 for label in data.class_row[found_rows(data)]
+    assert best.predictions.distances.gzsl.argmin(axis=1).tolist() == [
+        label if str(label) in "01234" else 4 for label in data.class_row[rows_of_test(data)]
     ]
-    _, _, reached = chosen(data, [["04", "05"]])
+    reached = chosen(data, [["04", "05"]]).scores
     assert reached.zsl_per_class[4:].tolist() == [1.0, 0.0]
 
 
-def found_rows(data: LabelledClips) -> list[int]:
+def rows_of_test(data: LabelledClips) -> list[int]:
     """Returns the test clips of `chosen`: all of the last two classes are in it."""
     return [
         row

@@ -10,8 +10,9 @@ import torch
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.calibration import calibrate
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.evaluation.scoring import evaluation_set, on_device, predict
+from avca_pipeline.evaluation.scoring import predict
 from avca_pipeline.models import Dims, zero_shot
 from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.published import lists
@@ -119,12 +120,12 @@ def test_validation_is_scored_and_nothing_is_trained(
 
 def test_test_clips_are_scored(labelled: LabelledClips) -> None:
     settings = zero_shot.Settings(audio_weight=0.4)
-    clips = on_device(labelled, learn_scaling("none", labelled, 2), 2, "cpu")
-    test = evaluation_set(labelled, clips, stage=2)
+    scaling = learn_scaling("none", labelled, 2)
+    test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, "cpu"))
     dims = Dims(VIDEO_DIM, AUDIO_DIM, VIDEO_DIM + AUDIO_DIM)
     network = zero_shot.build(settings, dims)
-    distances = predict(zero_shot, settings, network, clips, test).distances
-    scores = calibrate(distances, test.column, test.known.is_unseen)
+    distances = predict(zero_shot, settings, network, test).distances
+    scores = calibrate(distances, test.column, test.is_unseen)
     biases = np.linspace(0, 1, 101)
     expected = numpy_scores(labelled, ("test_seen", "test_unseen"), 0.4, biases)
     for name in SCORES:

@@ -92,8 +92,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The class of each clip, and the drawn positives and negatives, in one line each."""
     targets = np.repeat(np.arange(len(COUNTS)), COUNTS)
     np.random.default_rng(0).shuffle(targets)
-    rows = np.arange(len(targets))
-    draws = sampler(rows, targets).draw(500, 256, torch.Generator().manual_seed(5))
+    draws = sampler(targets).draw(500, 256, torch.Generator().manual_seed(5))
     positives, negatives = (rows.numpy().ravel() for rows in draws)
     return targets, positives, negatives
 

@@ -28,7 +28,7 @@ GROUPS = {
 def batch() -> Batch:
     torch.manual_seed(1)
     parts = [torch.rand(4, dim) for dim in (6, 5, 7, 6, 5, 7)]
-    return Batch(*parts, class_text=parts[2], label=torch.arange(4))
+    return Batch(*parts, class_text=parts[2], text_row=torch.arange(4))
 
 
 def losses(some: Batch, **changes: Any) -> dict[str, float]:

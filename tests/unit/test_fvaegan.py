@@ -12,8 +12,9 @@ import torch
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation import accuracy
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import join_clips, learn_scaling
-from avca_pipeline.evaluation.scoring import evaluation_set, on_device, predict
+from avca_pipeline.evaluation.scoring import predict
 from avca_pipeline.models import Batch, Dims, fvaegan
 from avca_pipeline.stages import evaluate, report, select, train
 from tests.builders import World
@@ -79,17 +80,15 @@ def test_no_epoch_does_better(folder: Path) -> None:
         features.read(folder / "audio"),
         labels.read(folder / "labels"),
     )
-    clips = on_device(labelled, learn_scaling("none", labelled, 2), 2, "cpu")
-    test = evaluation_set(labelled, clips, stage=2)
+    scaling = learn_scaling("none", labelled, 2)
+    test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, "cpu"))
     found = scores.read(folder / "scores.json")
     network = fvaegan.build(SETTINGS, Dims(World.dim, World.dim, labelled.text.shape[1]))
     reached = []
     for state in checkpoint.read(folder / "stage2.pt")["states"]:
         network.load_state_dict(state)
-        distances = predict(fvaegan, SETTINGS, network, clips, test).distances
-        one = accuracy.evaluate(
-            distances.gzsl, test.column, test.known.is_unseen, 0.0, zsl=distances.zsl
-        )
+        distances = predict(fvaegan, SETTINGS, network, test).distances
+        one = accuracy.evaluate(distances.gzsl, test.column, test.is_unseen, 0.0, zsl=distances.zsl)
         reached.append((one.hm, one.zsl))
     assert found["scores"]["hm"] >= np.max([hm for hm, _ in reached])
     assert found["scores"]["zsl"] >= reached[found["selection"]["epoch"]][1]
@@ -113,6 +112,6 @@ def test_negative_features_are_refused() -> None:
     some = [torch.rand(8, dim) for dim in (World.dim, World.dim, 3) * 2]
     for features_of in (0, 1):
         bad = [part - 0.5 if index == features_of else part for index, part in enumerate(some)]
-        batch = Batch(*bad, class_text=some[2], label=torch.arange(8))
+        batch = Batch(*bad, class_text=some[2], text_row=torch.arange(8))
         with pytest.raises(PipelineError, match="scaling: none"):
             next(fvaegan.steps(SETTINGS, fvaegan.build(SETTINGS, dims), batch))

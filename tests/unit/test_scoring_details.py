@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.evaluation.scoring import (
-    choose_epoch_on_test,
-    evaluation_set,
-    on_device,
-    predict,
-    validate,
-)
+from avca_pipeline.evaluation.scoring import choose_epoch_on_test, predict, validate
 from avca_pipeline.models import ClassKnowledge, ModelSettings
 from tests.builders import numbered_clips
 from tests.numbers.scripted import Network, Scripted
@@ -29,11 +24,11 @@ class Strict(Scripted):
     """Insists on its settings and on the classes that it may know of; ranks ZSL by itself."""
 
     def adapt_to_classes(
-        self, settings: ModelSettings, network: Network, known: ClassKnowledge
+        self, settings: ModelSettings, network: Network, knowledge: ClassKnowledge
     ) -> Any:
         assert settings is SETTINGS
-        assert isinstance(known, ClassKnowledge)
-        return super().adapt_to_classes(settings, network, known)
+        assert isinstance(knowledge, ClassKnowledge)
+        return super().adapt_to_classes(settings, network, knowledge)
 
     def embed_clips(self, settings: ModelSettings, *rest: Any) -> torch.Tensor:
         assert settings is SETTINGS
@@ -54,66 +49,119 @@ def data() -> LabelledClips:
     return numbered_clips()
 
 
+TRAINED_ON = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
+EVALUATED = {1: ("val_seen", "val_unseen"), 2: ("test_seen", "test_unseen")}
+
+
+def evaluation(data: LabelledClips, stage: int, device: str = "cpu") -> EvaluationSet:
+    scaling = learn_scaling("none", data, stage)
+    return evaluation_set(data, scaling, training_clips(data, scaling, stage, device))
+
+
+def rows_in(data: LabelledClips, partitions: tuple[str, ...]) -> list[int]:
+    return [row for row, name in enumerate(data.partition) if name in partitions]
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_everything_is_on_the_device(data: LabelledClips, stage: int) -> None:
     """On ``meta``, a device of torch that is in every build and is no processor."""
-    clips = on_device(data, learn_scaling("none", data, stage), stage, "meta")
-    assert {getattr(clips, each.name).device.type for each in fields(clips)} == {"meta"}
-    on = evaluation_set(data, clips, stage)
-    known = on.known
-    tensors = [on.rows, known.text, known.video, known.audio, known.rows, known.label]
+    training = training_clips(data, learn_scaling("none", data, stage), stage, "meta")
+    evaluated = evaluation(data, stage, "meta")
+    tensors = [
+        value
+        for part in (training, evaluated, evaluated.knowledge)
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor)
+    ]
+    assert len(tensors) == 5 + 2 + 4
     assert {tensor.device.type for tensor in tensors} == {"meta"}
 
 
-@pytest.mark.parametrize(
-    ("stage", "scored", "trained_on", "classes"),
-    [
-        (1, ("val_seen", "val_unseen"), ("train",), [0, 1, 2, 3, 4]),
-        (2, ("test_seen", "test_unseen"), ("train", "val_seen", "val_unseen"), [0, 1, 2, 3, 4, 5]),
-    ],
-)
-def test_a_trial_is_of_these_clips_and_classes(
-    data: LabelledClips, stage: int, scored: tuple[str, ...], trained_on: tuple[str, ...],
-    classes: list[int],
-) -> None:  # fmt: skip
-    clips = on_device(data, learn_scaling("none", data, stage), stage, "cpu")
-    on = evaluation_set(data, clips, stage)
-    rows = [row for row, name in enumerate(data.partition) if name in scored]
-    known = [row for row, name in enumerate(data.partition) if name in trained_on]
-    assert on.rows.tolist() == rows
-    assert [classes[target] for target in on.column] == data.class_row[rows].tolist()
-    assert on.known.rows.tolist() == known
-    assert [classes[each] for each in on.known.label] == data.class_row[known].tolist()
-    np.testing.assert_array_equal(on.known.text, data.text[classes])
-    assert on.known.is_unseen.tolist() == [
-        name in ((3, 4) if stage == 1 else (5,)) for name in classes
-    ]
-    np.testing.assert_array_equal(on.known.video, data.video)
-    np.testing.assert_array_equal(on.known.audio, data.audio)
+@pytest.mark.parametrize(("stage", "num_classes"), [(1, 3), (2, 5)])
+def test_training_clips_are_those_of_the_stage(
+    data: LabelledClips, stage: int, num_classes: int
+) -> None:
+    training = training_clips(data, learn_scaling("none", data, stage), stage, "cpu")
+    rows = rows_in(data, TRAINED_ON[stage])
+    assert training.stage == stage
+    assert training.video[:, 0].tolist() == training.audio[:, 0].tolist() == rows
+    assert training.class_row.tolist() == data.class_row[rows].tolist()
+    np.testing.assert_array_equal(training.class_text, data.text[:num_classes])
+    np.testing.assert_array_equal(training.text, data.text[data.class_row[rows]])
+    np.testing.assert_array_equal(training.class_text[training.text_row], training.text)
 
 
-def test_an_outcome_holds_the_embeddings(data: LabelledClips) -> None:
-    clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
-    on = evaluation_set(data, clips, 1)
-    found = predict(Strict(["01234"]), SETTINGS, Network(), clips, on)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(found.clips[:, 0], data.class_row[on.rows.numpy()])
-    np.testing.assert_array_equal(found.classes[:, 0], np.arange(5))
-    assert found.distances.gzsl.shape == (len(on.rows), 5)
+@pytest.mark.parametrize(("stage", "classes"), [(1, [0, 1, 2, 3, 4]), (2, [0, 1, 2, 3, 4, 5])])
+def test_an_evaluation_has_these_clips_and_classes(
+    data: LabelledClips, stage: int, classes: list[int]
+) -> None:
+    evaluated = evaluation(data, stage)
+    rows = rows_in(data, EVALUATED[stage])
+    assert evaluated.video[:, 0].tolist() == evaluated.audio[:, 0].tolist() == rows
+    assert evaluated.clip_ids == [data.clip_ids[row] for row in rows]
+    assert evaluated.class_row.tolist() == classes
+    assert [classes[column] for column in evaluated.column] == data.class_row[rows].tolist()
+    unseen = (3, 4) if stage == 1 else (5,)
+    assert evaluated.is_unseen.tolist() == [name in unseen for name in classes]
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_model_may_know_the_training_clips_and_no_others(data: LabelledClips, stage: int) -> None:
+    evaluated = evaluation(data, stage)
+    knowledge, rows = evaluated.knowledge, rows_in(data, TRAINED_ON[stage])
+    assert knowledge.video[:, 0].tolist() == knowledge.audio[:, 0].tolist() == rows
+    own_class = evaluated.class_row[knowledge.column.numpy()]
+    assert own_class.tolist() == data.class_row[rows].tolist()
+    np.testing.assert_array_equal(knowledge.text, data.text[evaluated.class_row])
+
+
+def test_a_column_is_no_class_row_where_classes_between_are_left_out(data: LabelledClips) -> None:
+    """With a class of the test in the middle, columns and rows of validation differ behind it."""
+    groups = np.array(["train", "test_unseen", "train", "val_unseen", "val_unseen", "train"])
+    partition = np.where(data.partition == "test_unseen", "train", data.partition)
+    partition = np.where(data.class_row == 1, "test_unseen", partition)
+    shifted = replace(data, class_group=groups, partition=partition)
+    evaluated = evaluation(shifted, 1)
+    rows = rows_in(shifted, EVALUATED[1])
+    assert evaluated.class_row.tolist() == [0, 2, 3, 4, 5]
+    assert set(evaluated.column) == {0, 1, 2, 3}
+    assert evaluated.class_row[evaluated.column].tolist() == shifted.class_row[rows].tolist()
+    training = training_clips(shifted, learn_scaling("none", shifted, 1), 1, "cpu")
+    assert training.class_text[:, 0].tolist() == [0, 2, 5]
+    assert set(training.text_row.tolist()) == {0, 1, 2}
+    assert torch.equal(training.class_text[training.text_row, 0], training.video[:, 1])
+
+
+def test_a_clip_of_a_class_outside_is_an_error_and_no_wrong_number(data: LabelledClips) -> None:
+    partition = np.where(data.class_row == 5, "train", data.partition)
+    with pytest.raises(ValueError, match=r"class rows \[5\] are not in"):
+        training_clips(replace(data, partition=partition), learn_scaling("none", data, 1), 1, "cpu")
+    partition = np.where(data.class_row == 5, "val_unseen", data.partition)
+    with pytest.raises(ValueError, match=r"class rows \[5\] are not in"):
+        evaluation(replace(data, partition=partition), 1)
+
+
+def test_predictions_hold_the_embeddings(data: LabelledClips) -> None:
+    evaluated = evaluation(data, 1)
+    predictions = predict(Strict(["01234"]), SETTINGS, Network(), evaluated)  # type: ignore[arg-type]
+    rows = rows_in(data, EVALUATED[1])
+    np.testing.assert_array_equal(predictions.clips[:, 0], data.class_row[rows])
+    np.testing.assert_array_equal(predictions.classes[:, 0], np.arange(5))
+    assert predictions.distances.gzsl.shape == (len(rows), 5)
 
 
 def test_among_unseen_classes_their_own_distances_decide(data: LabelledClips) -> None:
     """What `Strict` sees as nearest it sees as farthest there."""
-    clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
-    on = evaluation_set(data, clips, 1)
-    network = Network("01234")
-    validated = validate(Strict(), SETTINGS, network, clips, on)  # type: ignore[arg-type]
+    evaluated, network = evaluation(data, 1), Network("01234")
+    validated = validate(Strict(), SETTINGS, network, evaluated)  # type: ignore[arg-type]
     assert (validated.seen, validated.unseen, validated.zsl) == (1.0, 1.0, 0.0)
     method, states = Strict(readied=lambda _: [network]), [Network().state_dict()]
-    epoch, found, reached = choose_epoch_on_test(
-        method, SETTINGS, Network(), states, clips, on
+    best = choose_epoch_on_test(
+        method, SETTINGS, Network(), states, evaluated
     )  # type: ignore[arg-type]  # fmt: skip
-    assert (epoch, reached.seen, reached.unseen, reached.zsl) == (0, 1.0, 1.0, 0.0)
-    np.testing.assert_array_equal(found.clips[:, 0], data.class_row[on.rows.numpy()])
+    assert (best.epoch, best.scores.seen, best.scores.unseen, best.scores.zsl) == (0, 1.0, 1.0, 0.0)
+    rows = rows_in(data, EVALUATED[1])
+    np.testing.assert_array_equal(best.predictions.clips[:, 0], data.class_row[rows])
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
@@ -121,8 +169,7 @@ def test_clips_are_embedded_in_their_order_however_many_at_once(
     data: LabelledClips, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("avca_pipeline.evaluation.scoring.EMBED_CLIPS_AT_ONCE", at_once)
-    clips = on_device(data, learn_scaling("none", data, 1), 1, "cpu")
-    on, method = evaluation_set(data, clips, 1), Strict(["01234"])
-    found = predict(method, SETTINGS, Network(), clips, on)  # type: ignore[arg-type]
-    assert method.embedded == on.rows.tolist()
-    np.testing.assert_array_equal(found.clips[:, 0], data.class_row[on.rows.numpy()])
+    method, rows = Strict(["01234"]), rows_in(data, EVALUATED[1])
+    predictions = predict(method, SETTINGS, Network(), evaluation(data, 1))  # type: ignore[arg-type]
+    assert method.embedded == rows
+    np.testing.assert_array_equal(predictions.clips[:, 0], data.class_row[rows])

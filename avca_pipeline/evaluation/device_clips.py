@@ -1,0 +1,127 @@
+"""Clips on the device of the network: those to learn from, apart from those to classify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avca_pipeline.artifacts.split import (
+    TEST_SEEN,
+    TEST_UNSEEN,
+    TRAINING_PARTITIONS,
+    VAL_SEEN,
+    VAL_UNSEEN,
+)
+from avca_pipeline.evaluation.class_numbers import numbers_within
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
+from avca_pipeline.models import ClassKnowledge
+from avca_pipeline.runtime.lazy import torch
+
+EVALUATED_PARTITIONS = {1: (VAL_SEEN, VAL_UNSEEN), 2: (TEST_SEEN, TEST_UNSEEN)}
+"""For each stage, the partitions by whose clips its network is evaluated."""
+UNSEEN_GROUP = {1: VAL_UNSEEN, 2: TEST_UNSEEN}
+"""For each stage, the group of classes that are unseen when its network is evaluated."""
+
+
+@dataclass(frozen=True)
+class TrainingClips:
+    """The clips that a stage trains on, and no others. `class_numbers` explains the numbers.
+
+    Attributes:
+        stage: of the protocol, 1 or 2.
+        video: ``(clips, video dim)``, scaled.
+        audio: ``(clips, audio dim)``, scaled.
+        text: ``(clips, text dim)``, the text embedding of each clip's class.
+        class_text: ``(classes, text dim)``, text embeddings of the classes that are trained on.
+        text_row: ``(clips,)``, row of each clip's class in ``class_text``.
+        class_row: ``(clips,)``, row of each clip's class among all classes.
+    """
+
+    stage: int
+    video: torch.Tensor
+    audio: torch.Tensor
+    text: torch.Tensor
+    class_text: torch.Tensor
+    text_row: torch.Tensor
+    class_row: np.ndarray
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Clips to classify, the classes that they may belong to, and what a model may use for it.
+
+    Attributes:
+        clip_ids: one of each clip.
+        video: ``(clips, video dim)``, scaled, on the device.
+        audio: ``(clips, audio dim)``, scaled, on the device.
+        column: ``(clips,)``, column of each clip's own class.
+        class_row: ``(classes,)``, row of each column's class among all classes.
+        knowledge: what a model may know of the classes. None of the clips above is in it.
+    """
+
+    clip_ids: Sequence[str]
+    video: torch.Tensor
+    audio: torch.Tensor
+    column: np.ndarray
+    class_row: np.ndarray
+    knowledge: ClassKnowledge
+
+    @property
+    def is_unseen(self) -> np.ndarray:
+        """For each class whether it is unseen, ``(classes,)``."""
+        return self.knowledge.is_unseen
+
+
+def training_clips(
+    labelled: LabelledClips, scaling: Scaling, stage: int, device: str
+) -> TrainingClips:
+    """Returns the clips that a stage trains on, all at once: features fit into any GPU."""
+    partitions = TRAINING_PARTITIONS[stage]
+    rows, classes = labelled.rows(*partitions), labelled.classes(*partitions)
+    class_row = labelled.class_row[rows]
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(device)
+
+    return TrainingClips(
+        stage,
+        video=tensor(scaling.video(labelled.video[rows])),
+        audio=tensor(scaling.audio(labelled.audio[rows])),
+        text=tensor(labelled.text[class_row]),
+        class_text=tensor(labelled.text[classes]),
+        text_row=tensor(numbers_within(classes, class_row)),
+        class_row=class_row,
+    )
+
+
+def evaluation_set(
+    labelled: LabelledClips, scaling: Scaling, training: TrainingClips
+) -> EvaluationSet:
+    """Returns the validation of stage 1, or the test that stage 2 trains for.
+
+    Args:
+        labelled: clips, classes and partitions.
+        scaling: of the features.
+        training: the clips that the stage trains on; a model may use them, too.
+    """
+    stage, device = training.stage, training.video.device
+    unseen = UNSEEN_GROUP[stage]
+    rows = labelled.rows(*EVALUATED_PARTITIONS[stage])
+    classes = labelled.classes(*TRAINING_PARTITIONS[stage], unseen)
+    training_column = numbers_within(classes, training.class_row)
+    return EvaluationSet(
+        clip_ids=[labelled.clip_ids[row] for row in rows],
+        video=torch.from_numpy(scaling.video(labelled.video[rows])).to(device),
+        audio=torch.from_numpy(scaling.audio(labelled.audio[rows])).to(device),
+        column=numbers_within(classes, labelled.class_row[rows]),
+        class_row=classes,
+        knowledge=ClassKnowledge(
+            text=torch.from_numpy(labelled.text[classes]).to(device),
+            is_unseen=labelled.class_group[classes] == unseen,
+            video=training.video,
+            audio=training.audio,
+            column=torch.from_numpy(training_column).to(device),
+        ),
+    )
