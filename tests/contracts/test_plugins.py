@@ -264,9 +264,14 @@ def embedded_classes(
 
 
 def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
+    module, settings = model
+    if "batch_norm" in type(settings).model_fields:
+        # Statistics of eight clips are so rough that CJME learns some of the classes alone.
+        settings = settings.model_copy(update={"batch_norm": False})
+    model = module, settings
     network = build(model)
     if not is_trained(model):
-        assert list(model[0].steps(model[1], network, batch())) == []
+        assert list(module.steps(settings, network, batch())) == []
         return
     descend(model, network, 100)
     num_right = (nearest(model, network, batch()) == np.arange(NUM_CLIPS)).sum()
