@@ -1,6 +1,26 @@
-"""ActivityNet 1.3 (Caba Heilbron et al., 2015): a clip is an annotated segment of a video.
+"""ActivityNet 1.3: segments of long YouTube videos in which somebody does something.
 
-Segments are cut while decoding and never encoded again.
+============  ====================================================================================
+Paper         Caba Heilbron, Escorcia, Ghanem, Niebles: ActivityNet: A Large-Scale Video Benchmark
+              for Human Activity Understanding. CVPR 2015
+Size          200 classes, about 20,000 videos; the segments of 15,000 of them are published
+Where from    the annotations are ``activity_net.v1-3.min.json`` of activity-net.org; the
+              videos are handed out on request
+Benchmark     200 classes, 20,348 segments in the published lists
+============  ====================================================================================
+
+What to know:
+
+- A clip is one annotated segment, and its recording (`source_id`) is the video. In the published
+  split, 784 of 1,615 clips of test_seen come from a video that also has training clips.
+- Some annotations end before they begin, or beyond the end of the video. The former have no media,
+  the latter are cut off at the end.
+- Segments are cut while they are decoded, and never encoded again.
+
+The part of the annotations that is read; times are in seconds::
+
+    {"database": {"<YouTube id>": {"annotations": [
+        {"label": "Capoeira", "segment": [1.5, 12.0]}]}}}
 """
 
 from __future__ import annotations
@@ -75,22 +95,22 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     """
     if not settings.is_trimmed and clip.end_s is None:
         raise MediaError(f"nothing in segment: annotated as {clip.path_or_url}")
-    item = _item(settings, clip)
-    if item is None:
+    media = _media_file(settings, clip)
+    if media is None:
         raise MediaError(f"missing file: no {_name(settings, clip)}.* in datasets.*.media")
-    return archives.unpack_if_needed(item, folder, max_bytes)
+    return archives.unpack_if_needed(media, folder, max_bytes)
 
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    item = _item(settings, clip)
-    return None if item is None else archives.local_path(item, folder)
+    media = _media_file(settings, clip)
+    return None if media is None else archives.local_path(media, folder)
 
 
-def _item(settings: Settings, clip: Clip) -> archives.MediaFile | None:
-    found = archives.media_by_stem(settings.media)
+def _media_file(settings: Settings, clip: Clip) -> archives.MediaFile | None:
+    by_stem = archives.media_by_stem(settings.media)
     name = _name(settings, clip)
-    return found.get(name) or found.get(f"v_{name}")
+    return by_stem.get(name) or by_stem.get(f"v_{name}")
 
 
 def _name(settings: Settings, clip: Clip) -> str:

@@ -1,10 +1,24 @@
 """The demo: real MP4 files, drawn and encoded here, with classes that zero-shot learning can solve.
 
-A class is a composition of six words, three of them seen and three heard, such as "drifting red
-stripes, pulsing low hum". Every word changes the whole frame or the whole spectrum, because that
-is what networks with random weights can tell apart; small moving objects are lost on them. A class
-that was never trained on consists of words that other classes were trained on, which is what makes
-it recognisable at all.
+============  ====================================================================================
+Size          20 classes of 5 recordings by default, and 4 broken files: 119 clips of 1.28 s
+Where from    this module; the same settings give the same bytes
+Media         H.264 and AAC; 160 x 120 to 240 x 176 pixels, 24 to 30 frames a second
+Licence       that of this package
+============  ====================================================================================
+
+A class is a composition of six words, three of them seen and three heard. Every word changes the
+whole frame or the whole spectrum, because that is what networks with random weights can tell
+apart; they miss small moving objects. A class that was never trained on consists of words that
+other classes were trained on. That is what makes it recognisable at all.
+
+15 of the recordings hold two clips, so that segments are tested too. The broken files have no
+sound, no picture, a lost end, or no content: they must be rejected with a reason and not stop the
+run.
+
+A class::
+
+    drifting red stripes, ticking low hum
 """
 
 from __future__ import annotations

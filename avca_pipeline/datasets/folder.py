@@ -1,4 +1,17 @@
-"""A folder of your own: one subfolder for each class, any media file in it is a clip."""
+"""A folder of your own: one subfolder for each class, and each media file in it is a clip.
+
+The name of a subfolder is the name of the class. Any container and codec that FFmpeg reads will
+do. Each file counts as a recording of its own, unless ``source_pattern`` reads the name of the
+recording from the name of the file: give it when several files were cut from one video, or
+training and test clips will share recordings.
+
+A folder with two classes and three clips::
+
+    my_clips/
+      dog barking/park.mp4
+      dog barking/yard.mkv
+      rain/roof.webm
+"""
 
 from __future__ import annotations
 
@@ -57,16 +70,16 @@ def clips(settings: Settings) -> list[Clip]:
     Raises:
         PipelineError: the folder is missing, or has no class folder with a file in it.
     """
-    found = [
+    listed = [
         _clip(settings, folder.name, path, str(path.relative_to(folder)))
         for folder in _class_folders(settings.path)
         for path in _files(folder)
     ]
-    if not found:
+    if not listed:
         raise PipelineError(
             f"{settings.path}: no clip found; put media files into one subfolder for each class"
         )
-    return found
+    return listed
 
 
 def remarks(settings: Settings) -> list[str]:
@@ -130,15 +143,15 @@ def _class_folders(path: Path) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     """Returns whatever lies in a class folder; what lies deeper with the folders on the way."""
-    found = []
+    files = []
     for entry in _entries(folder):
         if entry.name.startswith("."):
             continue
         is_folder = _is_folder(entry)
         # A link to a folder is one entry: what lies behind it may be the folder itself.
         below = _files(entry) if is_folder and not entry.is_symlink() else []
-        found += below or [entry]
-    return found
+        files += below or [entry]
+    return files
 
 
 def _is_folder(path: Path) -> bool:

@@ -1,4 +1,26 @@
-"""The clips that the published lists name, without media: for features made elsewhere."""
+"""The clips that a benchmark's published lists name, without media: for features made elsewhere.
+
+============  ====================================================================================
+Paper         Mercea, Riesch, Koepke, Akata: Audio-visual Generalised Zero-shot Learning with
+              Cross-modal Attention and Language. CVPR 2022, arXiv 2203.03598
+Size          UCF-GZSL 51 classes, ActivityNet-GZSL 200, VGGSound-GZSL 276
+Where from    the GitHub repository ExplainableML/AVCA-GZSL, or ``avca lists``
+Licence       MIT
+============  ====================================================================================
+
+What to know:
+
+- The lists come in two kinds, ``main`` and ``cls``. Beside each CSV of clips lies a TXT of
+  classes; in ``cls`` the TXT leaves out unseen test classes that the supervised backbones were
+  trained on, and the CSV still has their clips. All clips are listed here; the split follows the
+  TXT.
+- The columns of the CSV files differ from benchmark to benchmark; they are found by their header.
+
+The beginning of a list (UCF, ``stage_1_val_seen.csv``)::
+
+    filename,label,label_code
+    v_Archery_g01_c06,Archery,2
+"""
 
 from __future__ import annotations
 
@@ -37,10 +59,12 @@ def inputs(settings: Settings) -> list[Path]:
         PipelineError: there are none.
     """
     folder = lists.class_split(settings.path, settings.benchmark)
-    found = sorted(path for name in lists.FOLDERS.values() for path in folder.glob(f"{name}/*.csv"))
-    if not found:
+    clip_lists = sorted(
+        path for name in lists.FOLDERS.values() for path in folder.glob(f"{name}/*.csv")
+    )
+    if not clip_lists:
         raise PipelineError(f"{folder}: no lists of clips in {' or '.join(lists.FOLDERS.values())}")
-    return [folder / lists.ALL_CLASSES, *found]
+    return [folder / lists.ALL_CLASSES, *clip_lists]
 
 
 def clips(settings: Settings) -> list[Clip]:
@@ -50,17 +74,17 @@ def clips(settings: Settings) -> list[Clip]:
         PipelineError: a list is malformed, or two of them contradict each other.
     """
     names = lists.class_names(settings.path, settings.benchmark)
-    found: dict[str, lists.PublishedClip] = {}
+    clip_of: dict[str, lists.PublishedClip] = {}
     for file in inputs(settings)[1:]:
         for clip in lists.read_clips(file, settings.benchmark, names):
-            if found.setdefault(clip.clip_id, clip) != clip:
+            if clip_of.setdefault(clip.clip_id, clip) != clip:
                 raise FormatError(
                     f"{file}: clip {clip.clip_id!r} has another class or source than in a list "
                     "read before"
                 )
     return [
         Clip(clip.clip_id, clip.source_id, clip.class_name, path_or_url=clip.clip_id)
-        for clip in found.values()
+        for clip in clip_of.values()
     ]
 
 

@@ -1,4 +1,16 @@
-"""A CSV of your own in the format of the manifest: any files, stretches of them, addresses."""
+"""A CSV of your own: clips that are whole files, segments of files, or downloads.
+
+The columns are those of the manifest that every dataset is turned into. ``source_id`` names the
+recording that a clip was cut from: clips with one ``source_id`` never end up in two partitions of
+a split built here. ``path_or_url`` is a path, relative to the folder of the CSV, or an http(s)
+address. ``start_s`` and ``end_s`` may be empty for a whole file.
+
+A CSV with a segment of a file and a file to download::
+
+    clip_id,source_id,class_name,path_or_url,start_s,end_s
+    bark-1,park,dog barking,videos/park.mp4,3.0,8.5
+    rain-1,roof,rain,https://example.org/roof.webm,,
+"""
 
 from __future__ import annotations
 
@@ -44,10 +56,10 @@ def clips(settings: Settings) -> list[Clip]:
     Raises:
         PipelineError: the CSV is missing, malformed, or has a clip_id twice.
     """
-    found = manifest.read(settings.path)
-    if not found:
+    listed = manifest.read(settings.path)
+    if not listed:
         raise PipelineError(f"{settings.path}: has a header but no clip")
-    return found
+    return listed
 
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:

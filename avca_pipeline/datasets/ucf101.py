@@ -1,7 +1,27 @@
-"""UCF101 (Soomro et al., 2012): a folder of its ``.avi`` files, or its RAR archive.
+"""UCF101: short clips of human actions from YouTube, half of the classes with sound.
 
-Only 51 of its 101 classes have sound. A clip's source is its group: the clips of one group were
-cut from one video.
+============  ====================================================================================
+Paper         Soomro, Zamir, Shah: UCF101: A Dataset of 101 Human Actions Classes From Videos in
+              The Wild. 2012, arXiv 1212.0402
+Size          101 classes, 13,320 clips, about 27 hours; AVI, 320 x 240 pixels, 25 frames a second
+Where from    https://www.crcv.ucf.edu/data/UCF101/UCF101.rar
+Licence       none is stated
+Benchmark     51 classes, 6,816 clips in the published lists
+============  ====================================================================================
+
+What to know:
+
+- Only 51 of the 101 classes have sound. They are the default.
+- The clips of one group (``g01`` to ``g25`` of each class) were cut from one video, so the
+  recording of a clip (`source_id`) is its class and group. In the published split every clip of
+  test_seen and val_seen shares its group with training clips.
+- The header of some files announces one frame more than can be decoded.
+- Names of folders and files spell one class with different capitals: ``HandstandPushups`` and
+  ``v_HandStandPushups_g01_c01.avi``. Names are joined regardless of that.
+
+A file of the folder or archive, with its class, group and number::
+
+    v_Archery_g01_c06.avi
 """
 
 from __future__ import annotations
@@ -73,8 +93,8 @@ def clips(settings: Settings) -> list[Clip]:
         PipelineError: the folder or archive cannot be read, or has no such file.
     """
     spelled = {class_key(name): name for name in WITH_SOUND}
-    found = []
-    for stem, item in archives.media_by_stem((settings.path,)).items():
+    listed = []
+    for stem, media in archives.media_by_stem((settings.path,)).items():
         match = NAME.fullmatch(stem)
         if match is None:
             continue
@@ -82,21 +102,21 @@ def clips(settings: Settings) -> list[Clip]:
         if class_name is None and settings.classes == "all":
             class_name = match.group(2)
         if class_name is not None:
-            found.append(Clip(stem, match.group(1), class_name, path_or_url=item.name))
-    if not found:
+            listed.append(Clip(stem, match.group(1), class_name, path_or_url=media.name))
+    if not listed:
         raise PipelineError(f"{settings.path}: no file of UCF101, such as v_Archery_g01_c01.avi")
-    return found
+    return listed
 
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive."""
-    item = archives.media_by_stem((settings.path,)).get(clip.clip_id)
-    if item is None:
+    media = archives.media_by_stem((settings.path,)).get(clip.clip_id)
+    if media is None:
         raise MediaError("missing file")
-    return archives.unpack_if_needed(item, folder, max_bytes)
+    return archives.unpack_if_needed(media, folder, max_bytes)
 
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    item = archives.media_by_stem((settings.path,)).get(clip.clip_id)
-    return None if item is None else archives.local_path(item, folder)
+    media = archives.media_by_stem((settings.path,)).get(clip.clip_id)
+    return None if media is None else archives.local_path(media, folder)

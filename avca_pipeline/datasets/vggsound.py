@@ -1,6 +1,29 @@
-"""VGGSound (Chen et al., 2020): ten seconds of a YouTube video each.
+"""VGGSound: ten seconds each of some 200,000 YouTube videos, in which one sound is heard and seen.
 
-Clips are taken from local folders and archives first, and downloaded where that is asked for.
+============  ====================================================================================
+Paper         Chen, Xie, Vedaldi, Zisserman: VGGSound: A Large-scale Audio-Visual Dataset. ICASSP
+              2020, arXiv 2004.14368
+Size          309 classes, about 200,000 clips of 10 s, about 550 hours
+Where from    the list is ``data/vggsound.csv`` of the GitHub repository hche11/VGGSound; the
+              clips are on YouTube
+Licence       CC BY 4.0 for the list; each video belongs to whoever published it
+Benchmark     276 classes, 93,752 clips in the published lists
+============  ====================================================================================
+
+What to know:
+
+- About one video in five is not on YouTube any more. The report counts what is missing, by class
+  and by partition.
+- Some videos have several clips. The recording of a clip (`source_id`) is the YouTube id: in the
+  published split, 3,144 of 9,032 clips of test_seen share their video with a training clip.
+- Names of classes have commas in them: ``"alligators, crocodiles hissing"``.
+- Clips are taken from local folders and archives first, and downloaded only if the user asks for
+  that. They are cut without encoding them again.
+
+A row of the list has a YouTube id, a start in seconds, a label, and the split of VGGSound itself,
+which is not used here::
+
+    -0iEMffOYwo,5,playing oboe,train
 """
 
 from __future__ import annotations
@@ -58,17 +81,17 @@ def clips(settings: Settings) -> list[Clip]:
     Raises:
         PipelineError: the CSV is missing or malformed.
     """
-    found = []
+    listed = []
     try:
         with open(settings.csv, newline="", encoding="utf-8-sig") as file:
             for line, row in enumerate(csv.reader(file, strict=True), start=1):
                 if row:
-                    found.append(_clip(settings.csv, line, row))
+                    listed.append(_clip(settings.csv, line, row))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{settings.csv}: cannot be read as UTF-8 CSV ({error})") from error
-    if not found:
+    if not listed:
         raise FormatError(f"{settings.csv}: has no row")
-    return found
+    return listed
 
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
@@ -77,10 +100,10 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     Raises:
         MediaError: it is not there, and not downloaded yet.
     """
-    found = archives.media_by_stem(settings.media)
+    by_stem = archives.media_by_stem(settings.media)
     for name in _names(clip):
-        if name in found:
-            return archives.unpack_if_needed(found[name], folder, max_bytes)
+        if name in by_stem:
+            return archives.unpack_if_needed(by_stem[name], folder, max_bytes)
     path = _downloaded(clip, folder)
     if not path.is_file():
         raise MediaError(f"missing file: no {clip.clip_id}.* in datasets.*.media")
@@ -89,10 +112,10 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
 
 def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
     """Returns where `locate` would find or put the clip's file now."""
-    found = archives.media_by_stem(settings.media)
+    by_stem = archives.media_by_stem(settings.media)
     for name in _names(clip):
-        if name in found:
-            return archives.local_path(found[name], folder)
+        if name in by_stem:
+            return archives.local_path(by_stem[name], folder)
     path = _downloaded(clip, folder)
     return path if path.is_file() else None
 

@@ -71,22 +71,25 @@ def write(path: Path, value: Export) -> int:
             capitals, spaces and punctuation; or a class has no text embedding.
     """
     _check_classes(value.class_names)
-    stages = {stage: [r for r in value.rows if r.partition == p] for p, stage in STAGES.items()}
-    stages[STAGE_2_TRAIN] = [r for r in value.rows if r.partition in TRAINING_PARTITIONS[2]]
-    features = {
-        modality: dict(zip(of.clip_ids, of.features, strict=True))
-        for modality, of in value.features.items()
+    stages = {
+        stage: [row for row in value.rows if row.partition == partition]
+        for partition, stage in STAGES.items()
     }
-    usable = set.intersection(*(set(of) for of in features.values()))
+    stages[STAGE_2_TRAIN] = [row for row in value.rows if row.partition in TRAINING_PARTITIONS[2]]
+    feature_of = {
+        modality: dict(zip(features.clip_ids, features.features, strict=True))
+        for modality, features in value.features.items()
+    }
+    usable = set.intersection(*map(set, feature_of.values()))
     with atomic_write_folder(path) as folder:
         top = folder / DATASETS / value.benchmark
         _write_lists(top / "class-split", value, stages)
-        for modality, of in features.items():
+        for modality, features in feature_of.items():
             for stage, rows in stages.items():
                 _write_stage(
                     top / "features" / f"{value.which}_features" / modality / stage,
                     [row for row in rows if row.clip_id in usable],
-                    of,
+                    features,
                 )
         _write_vectors(folder, top, value)
     return len(usable & {row.clip_id for row in value.rows})
@@ -110,7 +113,9 @@ def _write_lists(folder: Path, value: Export, stages: Mapping[str, Sequence[Spli
     _write_lines(folder / ALL_CLASSES, value.class_names)
     for stage, rows in stages.items():
         file = folder / FOLDERS[value.which] / f"{stage}.csv"
-        cells = [(r.clip_id, r.class_name, number[r.class_name], r.source_id) for r in rows]
+        cells = [
+            (row.clip_id, row.class_name, number[row.class_name], row.source_id) for row in rows
+        ]
         write_csv(file, COLUMNS, sorted(cells))
         _write_lines(file.with_suffix(".txt"), sorted({row.class_name for row in rows}))
 

@@ -26,13 +26,14 @@ def stage_folders(path: Path, modality: str) -> list[Path]:
     Raises:
         PipelineError: there is none.
     """
-    found = [path / modality / stage for stage in FOLDERS if (path / modality / stage).is_dir()]
-    if not found:
+    candidates = [path / modality / stage for stage in FOLDERS]
+    folders = [folder for folder in candidates if folder.is_dir()]
+    if not folders:
         raise PipelineError(
             f"{path / modality}: no folder of features in it, such as {FOLDERS[0]}; "
             "path must be the folder that audio/ and video/ are in"
         )
-    return found
+    return folders
 
 
 def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.ndarray]]:

@@ -118,12 +118,13 @@ def files(path: Path, benchmark: str, which: str) -> list[Path]:
     folder = top / FOLDERS[which]
     needed = [folder / f"{stage}.txt" for stage in STAGES.values()]
     needed += [folder / f"{stage}.csv" for name, stage in STAGES.items() if name != TRAIN]
-    trains = [folder / f"{stage}.csv" for stage in (STAGES[TRAIN], STAGE_2_TRAIN)]
-    found = [train for train in trains if train.is_file()]
-    for file in [*needed, *(found or trains[:1])]:
+    # The list of stage 1 follows from that of stage 2, so that either of them will do.
+    stage_1, stage_2 = (folder / f"{stage}.csv" for stage in (STAGES[TRAIN], STAGE_2_TRAIN))
+    training = [file for file in (stage_1, stage_2) if file.is_file()]
+    for file in [*needed, *(training or [stage_1])]:
         if not file.is_file():
             raise PipelineError(f"{file}: no such file; the published lists are not complete")
-    return [top / ALL_CLASSES, *needed, *found]
+    return [top / ALL_CLASSES, *needed, *training]
 
 
 def read(path: Path, benchmark: str, which: str) -> Lists:
@@ -142,10 +143,10 @@ def read(path: Path, benchmark: str, which: str) -> Lists:
     folder = files(path, benchmark, which)[1].parent
     stage_2 = folder / f"{STAGE_2_TRAIN}.csv"
     training = read_clips(stage_2, benchmark, names) if stage_2.is_file() else None
+    csv_of = {partition: folder / f"{stage}.csv" for partition, stage in STAGES.items()}
     listed = {
         partition: read_clips(file, benchmark, names)
-        for partition, stage in STAGES.items()
-        for file in [folder / f"{stage}.csv"]
+        for partition, file in csv_of.items()
         if file.is_file()
     }
     validation = {clip.clip_id for name in (VAL_SEEN, VAL_UNSEEN) for clip in listed[name]}

@@ -1,4 +1,10 @@
-"""Builds a split from shares and a seed."""
+"""A split built from shares and a seed: no recording is in two partitions.
+
+The classes are divided into three groups: those seen from stage 1 on, those seen from stage 2 on,
+and those never seen. Within a class, the recordings (`source_id`) are divided. Both follow from
+hashes of names and a seed, so that the order of the clips does not matter, the same settings give
+the same split everywhere, and a new clip does not move the others.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The published classes with the seen clips partitioned anew, by recording.
+"""The published classes with their seen clips partitioned anew, so that no recording leaks.
 
-Beside the published split it measures what the leak in its seen partitions is worth: classes and
-clips are the same, but no recording is in two partitions.
+Classes, clips and unseen partitions are those of the published split (`official`). Only the clips
+of seen classes are divided again, by recording. A method's scores on both splits together tell how
+much of its accuracy on seen classes comes from recordings that it was trained on.
 """
 
 from __future__ import annotations

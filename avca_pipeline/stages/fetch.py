@@ -1,9 +1,12 @@
 """Stage ``fetch``: has every clip's media on this machine, or says why not.
 
-Three kinds of trouble are told apart. What is wrong with one clip is a row with a reason. What
-passes (a server that is busy) is a row with a reason too, and counted in ``<shard>.tries``, so that
-the next run fetches the shard again; the count ends with the trouble, and begins anew with another
-list of clips. What the machine lacks (room on the disk) ends the stage.
+There are three kinds of trouble:
+
+- One clip is at fault: its row has the reason, and the stage goes on.
+- The trouble may pass (a server is busy): the row has the reason too, and the run is counted in
+  ``<shard>.tries``, so that the next run fetches the shard again. The count is removed once a run
+  has no such trouble, and begins anew with another list of clips.
+- The machine lacks something (room on the disk): the stage ends.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import logging
 import stat
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,13 +53,13 @@ def run(
     *,
     limits: dict | None = None,
 ) -> None:
-    """Writes one row for each clip of a shard, in the order of the list.
+    """Writes one row for each clip of a shard, in the order of the list of clips.
 
     Args:
         plugin: of the dataset.
         settings: of the plugin.
         clips: the shard's list of clips.
-        raw: where media that are not here yet are put.
+        raw: folder for media that are downloaded, unpacked or made.
         out: the table.
         network: settings of downloads, which change no result.
         pack: archive of what is in ``raw``, for machines that do not see this one's disk.
@@ -77,20 +80,21 @@ def run(
     shared = Network(loading, max_bytes)
     rows: list[_Row] = []
     title = f"fetch {clips.stem}"
-    locate = functools.partial(_located, module, typed, raw, shared)
+    locate = functools.partial(_locate_or_download, module, typed, raw, shared)
     with Progress(title, len(listed), "clips") as progress, Prober() as prober:
         files = _Files(prober, max_bytes)
-        for clip, located in _in_order(locate, listed, shared):
-            rows.append(_with_place(_row(clip, located, files), module, typed, clip, raw))
+        for clip, file in _located_in_order(locate, listed, shared):
+            row = _fetch_clip(clip, file, files)
+            rows.append(_with_path(row, module, typed, clip, raw))
             progress.advance()
     table = [row.clip for row in rows]
     if pack is not None:
         media = {row.name: Path(row.path) for row in table if row.status == OK}
         archives.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
-    num_passing = sum(row.passes for row in rows)
+    num_passing = sum(row.may_pass for row in rows)
     tries = out.with_suffix(TRIES_SUFFIX)
     if num_passing:
-        _count_try(tries, loading.runs, file_sha256(clips))
+        _count_run(tries, loading.runs, file_sha256(clips))
     fetched.write(out, table)
     if not num_passing:
         tries.unlink(missing_ok=True)
@@ -101,14 +105,21 @@ def run(
 
 @dataclass(frozen=True)
 class _Row:
+    """A clip's row, and whether a later run may find the clip usable."""
+
     clip: FetchedClip
-    passes: bool = False
+    may_pass: bool = False
 
 
-def _located(
+def _locate_or_download(
     module: AnyDataset, typed: PluginSettings, raw: Path, network: Network, clip: Clip
 ) -> Path:
-    """Returns the clip's file, downloaded if it can be; runs beside others of its kind."""
+    """Returns the clip's file, downloaded if need be; several threads call this at once.
+
+    Raises:
+        MediaError: why there never will be one.
+        TransientError: why there is none for now.
+    """
     if clip.reason:
         raise MediaError(clip.reason)
     try:
@@ -120,37 +131,36 @@ def _located(
     return module.locate(typed, clip, raw, network.max_bytes)
 
 
-def _in_order(
+def _located_in_order(
     locate: Callable[[Clip], Path], listed: Sequence[Clip], network: Network
-) -> Iterator[tuple[Clip, Callable[[], Path]]]:
-    """Yields each clip with what returns its file or raises, while others are on their way."""
+) -> Iterator[tuple[Clip, Future[Path]]]:
+    """Yields each clip with the result of `locate` to come, while threads locate the next ones."""
     with ThreadPoolExecutor(network.settings.workers) as pool:
-        coming = [pool.submit(locate, clip) for clip in listed]
+        futures = [pool.submit(locate, clip) for clip in listed]
         try:
-            for clip, one in zip(listed, coming, strict=True):
-                yield clip, one.result
+            yield from zip(listed, futures, strict=True)
         finally:
             network.stopping.set()
             pool.shutdown(cancel_futures=True)
 
 
-def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
-    """Returns the clip's row, whatever goes wrong with it.
+def _fetch_clip(clip: Clip, file: Future[Path], files: _Files) -> _Row:
+    """Waits for the clip's file and returns the clip's row, also if something is wrong with it.
 
     Raises:
-        PipelineError: it is not the clip that is to blame.
+        PipelineError: the clip is not at fault.
     """
     state: dict[str, Any] = {}
-    passes = False
+    may_pass = False
     try:
-        path = located()
+        path = file.result()
         state = {"path": str(path)}
         state = files.state(path)
         return _Row(_usable(clip, files.probe(path), state))
     except MediaError as error:
         reason = str(error)
     except TransientError as error:
-        reason, passes = str(error), True
+        reason, may_pass = str(error), True
         if reason.split(":")[0] not in PASSING:
             # Once its file is known, nothing is downloaded any more.
             reason = f"{'cannot be read' if state else 'download failed'}: {reason}"
@@ -159,21 +169,20 @@ def _row(clip: Clip, located: Callable[[], Path], files: _Files) -> _Row:
     except Exception as error:
         if trouble := machine_trouble(error):
             raise PipelineError(f"clip {clip.clip_id!r}: cannot be fetched ({trouble})") from error
-        # What surprises us in one clip is one row, not a lost shard.
-        passes = isinstance(error, OSError) and error.errno in MAY_PASS
+        # An unexpected error in one clip must not lose the whole shard.
+        may_pass = isinstance(error, OSError) and error.errno in MAY_PASS
         if not isinstance(error, OSError):
             traceback.print_exc()
         words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         reason = redacted(f"cannot be read: {words}".splitlines()[0])
-    return _Row(FetchedClip(clip.clip_id, REJECTED, reason=reason, **state), passes)
+    return _Row(FetchedClip(clip.clip_id, REJECTED, reason=reason, **state), may_pass)
 
 
-def _with_place(
-    row: _Row, module: AnyDataset, typed: PluginSettings, clip: Clip, raw: Path
-) -> _Row:
-    """Returns a row with the place of its media also where they could not be had from there.
+def _with_path(row: _Row, module: AnyDataset, typed: PluginSettings, clip: Clip, raw: Path) -> _Row:
+    """Returns a row that has the path of its media even if they could not be unpacked from there.
 
-    When the clip is found in another place, such as an archive that was mended, it is tried again.
+    A clip that is later found at another path, as in an archive that was repaired, is fetched
+    again.
     """
     if row.clip.path:
         return row
@@ -186,7 +195,7 @@ def _with_place(
 
 @dataclass
 class _Files:
-    """What is known of files; several clips may be cut from one."""
+    """The files that have been looked at, each once: several clips may be cut from one file."""
 
     prober: Prober
     max_bytes: int
@@ -194,34 +203,38 @@ class _Files:
     probes: dict[Path, Probe | MediaError] = field(default_factory=dict)
 
     def state(self, path: Path) -> dict[str, Any]:
-        """Returns what tells later whether a file is still the one that was looked at.
+        """Returns size, time of change and SHA-256: a later stage compares them with the file.
 
         Raises:
-            MediaError: it is no file, or too large to be read.
-            TransientError: somebody is writing it.
-            OSError: it cannot be read.
+            MediaError: the path leads to no file, or to one that is too large.
+            TransientError: another process is writing the file.
+            OSError: the file cannot be read.
         """
         if path not in self.states:
             self.states[path] = {"path": str(path)} | self._content(path)
         return self.states[path]
 
     def probe(self, path: Path) -> Probe:
-        """Returns what a file holds."""
+        """Returns the properties of a file's streams.
+
+        Raises:
+            MediaError: the file is no media file, or damaged.
+        """
         if path not in self.probes:
             try:
                 self.probes[path] = self.prober.probe(path)
             except MediaError as error:
                 self.probes[path] = error
-        found = self.probes[path]
-        if isinstance(found, MediaError):
-            raise found
-        return found
+        probe = self.probes[path]
+        if isinstance(probe, MediaError):
+            raise probe
+        return probe
 
     def _content(self, path: Path) -> dict[str, Any]:
         try:
             before = path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            return {}  # why, is found in opening it
+            return {}  # Opening the file will say what is wrong.
         if not stat.S_ISREG(before.st_mode):
             raise MediaError("not a media file: a folder, pipe, socket or device")
         if before.st_size > self.max_bytes:
@@ -233,9 +246,9 @@ class _Files:
         return {"size": after.st_size, "modified_ns": after.st_mtime_ns, "sha256": sha256}
 
 
-def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
-    # A damaged header may say that a file lasts less than nothing.
-    duration_s = found.duration_s if found.duration_s and found.duration_s > 0 else None
+def _usable(clip: Clip, probe: Probe, state: dict[str, Any]) -> FetchedClip:
+    # A damaged header may announce a negative duration.
+    duration_s = probe.duration_s if probe.duration_s and probe.duration_s > 0 else None
     start_s = clip.start_s or 0.0
     if duration_s is not None and start_s >= duration_s:
         raise MediaError(f"nothing in segment: begins at {start_s:g} s of {duration_s:g} s")
@@ -243,25 +256,28 @@ def _usable(clip: Clip, found: Probe, state: dict[str, Any]) -> FetchedClip:
         clip.clip_id,
         OK,
         duration_s=duration_s,
-        fps=found.fps,
-        width=found.width,
-        height=found.height,
-        has_video=found.has_video,
-        has_audio=found.has_audio,
-        sample_rate_hz=found.sample_rate_hz,
+        fps=probe.fps,
+        width=probe.width,
+        height=probe.height,
+        has_video=probe.has_video,
+        has_audio=probe.has_audio,
+        sample_rate_hz=probe.sample_rate_hz,
         **state,
     )
 
 
-def _count_try(path: Path, most: int, of_clips: str) -> None:
-    """Counts a run that had trouble which passes; up to the most of it the workflow runs again.
+def _count_run(path: Path, max_repeats: int, clips_sha256: str) -> None:
+    """Counts a run that had trouble which may pass.
+
+    The workflow repeats the job as long as the count is at most ``max_repeats``; so the count goes
+    one beyond.
 
     Args:
         path: of the count.
-        most: runs that try again.
-        of_clips: digest of the list of clips; what was counted for another one is not added to.
+        max_repeats: number of later runs that try again.
+        clips_sha256: of the list of clips; a count for another list is not added to.
     """
-    count = fetched.tries(path, of_clips)
-    if most and count <= most:  # one more than it is tried again
+    count = fetched.tries(path, clips_sha256)
+    if max_repeats and count <= max_repeats:
         with atomic_write(path) as temporary:
-            temporary.write_text(f"{count + 1} {of_clips}\n")
+            temporary.write_text(f"{count + 1} {clips_sha256}\n")

@@ -1,7 +1,15 @@
-"""fastText (Bojanowski et al., 2017): the whole class name as one word, as the benchmark has it.
+"""fastText: the vector of a whole class name, made from the character n-grams of its words.
 
-A name with spaces is no word of the model, so that its vector is the mean of those of its
-character n-grams, scaled to length 1. The published vectors were made from ``wiki.en.bin``.
+============  ====================================================================================
+Paper         Bojanowski, Grave, Joulin, Mikolov: Enriching Word Vectors with Subword Information.
+              TACL 2017, arXiv 1607.04606
+Size          300 numbers for each class
+Where from    https://dl.fbaipublicfiles.com/fasttext/vectors-wiki/wiki.en.zip has ``wiki.en.bin``
+============  ====================================================================================
+
+The benchmark's published vectors were made in this way from ``wiki.en.bin``: the model is asked for
+the whole name, with its spaces. Such a name is no word of the model, so that its vector is the mean
+of those of its character n-grams. Vectors are scaled to length 1.
 """
 
 from __future__ import annotations
@@ -52,9 +60,9 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     spelled = {class_key(original): manual for original, manual in names}
     asked = [spelled.get(class_key(class_name), class_name) for class_name in class_names]
     # The reader goes on for ever where a word has no end.
-    found = in_child.read(settings.path, functools.partial(_vectors, asked))
+    table = in_child.read(settings.path, functools.partial(_vectors, asked))
     rows = []
-    for class_name, name, row in zip(class_names, asked, found, strict=True):
+    for class_name, name, row in zip(class_names, asked, table, strict=True):
         length = float(np.linalg.norm(row))
         if not 0 < length < np.inf:
             raise PipelineError(f"{settings.path}: no vector for class {class_name!r} ({name!r})")
@@ -77,7 +85,7 @@ def _vectors(names: Sequence[str], path: Path) -> np.ndarray:
     try:
         model = _load_gensim()(str(path))
         # The model knows the characters of written text, which macOS's file names take apart.
-        found = [model.get_vector(unicodedata.normalize("NFC", name)) for name in names]
-        return np.asarray(found, np.float64).reshape(len(names), -1)
+        rows = [model.get_vector(unicodedata.normalize("NFC", name)) for name in names]
+        return np.asarray(rows, np.float64).reshape(len(names), -1)
     except Exception as error:  # gensim reads the file by offsets, and a wrong one raises anything
         raise FormatError(f"{path}: not a model of fastText ({error!r})") from error
