@@ -234,6 +234,10 @@ def _check(o: argparse.Namespace) -> None:
     logger.info(f"{o.config}: good")
 
 
+def _schema(o: argparse.Namespace) -> None:
+    importlib.import_module("avca_pipeline.commands.schema").run(o.out)
+
+
 def _inputs(o: argparse.Namespace) -> dict[str, Path]:
     return {"split": o.split, "video": o.video, "audio": o.audio, "labels": o.labels}
 
@@ -307,6 +311,7 @@ def _parser() -> argparse.ArgumentParser:
     problem = "split labels video audio"
     sub = command("check", _check, "check a config and the files it names", settings=False)
     sub.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
+    command("schema", _schema, "write the JSON Schema of a config", "out", settings=False)
     sub = command("lists", _lists, "download a benchmark's lists", "out", settings=False)
     sub.add_argument("--benchmark", required=True, help="UCF, ActivityNet or VGGSound")
     sub.add_argument("--address", help="of a mirror of the authors' repository")

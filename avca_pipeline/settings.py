@@ -30,6 +30,9 @@ from avca_pipeline.errors import abbreviated
 
 REFUSED = "refused"
 """Type of the errors whose message is complete: it says what was found and what to do."""
+MAX_NAME = 100
+MAX_NAMES = 50
+"""How much a message lists: so many names of so many characters each."""
 _KNOWN_TO_PYDANTIC = frozenset(get_args(core_schema.ErrorType))
 
 
@@ -40,7 +43,7 @@ def _no_truth_value(value: Any) -> Any:
     return value
 
 
-Seed = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, lt=2**32)]
+Seed = Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_truth_value)]
 """What every generator of random numbers takes: torch's, NumPy's and Python's."""
 
 
@@ -101,6 +104,12 @@ def refusal(message: str) -> PydanticCustomError:
     return PydanticCustomError(REFUSED, message)
 
 
+def error_at(key: str, refused: PydanticCustomError) -> ValidationError:
+    """Returns an error that stands for a refusal of the value of a key."""
+    details = InitErrorDetails(type=refused, loc=(key,), input=None)
+    return ValidationError.from_exception_data(key, [details])
+
+
 def error_within(location: tuple[int | str, ...], error: ErrorDetails) -> InitErrorDetails:
     """Returns an error of a value as an error of the section that the value stands in.
 
@@ -109,7 +118,7 @@ def error_within(location: tuple[int | str, ...], error: ErrorDetails) -> InitEr
         error: one of ``ValidationError.errors()`` of the value.
     """
     is_known = error["type"] in _KNOWN_TO_PYDANTIC
-    kind: Any = error["type"] if is_known else refusal(error["msg"])
+    kind: Any = error["type"] if is_known else PydanticCustomError(error["type"], error["msg"])
     location = (*location, *error["loc"])
     context = error.get("ctx", {}) if is_known else {}
     return InitErrorDetails(type=kind, loc=location, input=error["input"], ctx=context)
@@ -138,13 +147,18 @@ def whole_path(path: Path) -> Path:
 
 def nearest(name: object, choices: Iterable[str]) -> str:
     """Returns "did you mean …?", or the list of the choices, to end an error message with."""
-    choices = sorted(choices)
     # Comparing takes time with the square of the length.
-    text = name[:100] if isinstance(name, str) else ""
-    close = difflib.get_close_matches(text, choices, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices) or 'none'}"
+    names = sorted(choice[:MAX_NAME] for choice in choices)
+    text = name[:MAX_NAME] if isinstance(name, str) else ""
+    close = difflib.get_close_matches(text, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    rest = ", …" if len(names) > MAX_NAMES else ""
+    return f"known: {', '.join(names[:MAX_NAMES]) or 'none'}{rest}"
 
 
 def _first_sentence(settings: type[BaseModel], key: str) -> str:
     description = settings.model_fields[key].description or "see the documentation"
-    return description.partition(". ")[0].replace("``", "").removesuffix(".")
+    sentence = description.partition(". ")[0].replace("``", "").removesuffix(".")
+    is_abbreviation = sentence[:2].isupper()
+    return sentence if is_abbreviation else sentence[:1].lower() + sentence[1:]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -15,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from avca_pipeline import registry
 from avca_pipeline.backbones import AnyBackbone
+from avca_pipeline.config.candidates import candidates, mistakes_in_search
 from avca_pipeline.config.names import check_name
 from avca_pipeline.config.sections import Count, Share
 from avca_pipeline.datasets import AnyDataset
@@ -22,12 +20,9 @@ from avca_pipeline.errors import abbreviated
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.models import AnyModel, ModelSettings
 from avca_pipeline.registry import Kind
-from avca_pipeline.settings import PluginSettings, error_within, nearest, refusal
+from avca_pipeline.settings import PluginSettings, error_at, error_within, nearest, refusal
 from avca_pipeline.splits import AnySplit, SplitSettings
 from avca_pipeline.text_embeddings import AnyTextEmbedding
-
-MAX_CANDIDATE_NAME = 200
-MAX_CANDIDATES = 10_000
 
 PluginT = TypeVar("PluginT")
 SettingsT = TypeVar("SettingsT", bound=PluginSettings)
@@ -187,18 +182,20 @@ def read_entry(kind: Kind, name: str, value: Any) -> Entry[Any, Any]:
     value = {} if value is None else value
     if not isinstance(value, Mapping):
         raise refusal(f"expected keys and values, found {abbreviated(value)}")
+    is_named = "plugin" in value
     value = {"plugin": name, **value}
     plugin = value["plugin"]
     if plugin not in registry.names(kind):
         hint = nearest(plugin, registry.names(kind))
-        raise refusal(f"no plugin {abbreviated(plugin)}; {hint}")
+        unknown = refusal(f"no plugin {abbreviated(plugin)}; {hint}")
+        raise error_at("plugin", unknown) if is_named else unknown
     module = registry.load(kind, plugin)
     keys, settings = _read_settings(kind, module.Settings, value)
     details: dict[str, Any] = {}
     if isinstance(keys, DatasetKeys):
         details = {"num_shards": keys.num_shards, "max_missing": keys.max_missing}
     if isinstance(keys, ModelKeys):
-        details = {"candidates": _candidates(settings, keys.search)}
+        details = {"candidates": candidates(settings, keys.search)}
     return ENTRIES[kind](name, plugin, settings, module, **details)
 
 
@@ -224,63 +221,8 @@ def _read_settings(
     except ValidationError as error:
         errors = [error_within((), details) for details in error.errors(include_url=False)]
     if kind == "models":
-        errors += _mistakes_in_search(settings, value.get("search"))
+        errors += mistakes_in_search(settings, value.get("search"))
     if errors:
         raise ValidationError.from_exception_data(settings.__name__, errors)
     keys = whole.model_fields_set & settings.model_fields.keys()
     return whole, settings.model_validate({key: getattr(whole, key) for key in keys})
-
-
-def _mistakes_in_search(settings: type[PluginSettings], search: Any) -> list[InitErrorDetails]:
-    """Returns what is wrong with single values under ``search``, whatever else is wrong."""
-    if not isinstance(search, Mapping):
-        return []
-    lists = {key: values for key, values in search.items() if isinstance(values, list)}
-    num_candidates = math.prod(map(len, lists.values()))
-    if num_candidates > MAX_CANDIDATES:
-        too_many = refusal(f"stands for {num_candidates} candidates; {MAX_CANDIDATES} are the most")
-        return [InitErrorDetails(type=too_many, loc=("search",), input=search)]
-    errors: list[InitErrorDetails] = []
-    for key, values in lists.items():
-        if key not in settings.model_fields:
-            unknown = refusal(
-                f"unknown key {abbreviated(key)}; {nearest(key, settings.model_fields)}"
-            )
-            errors.append(InitErrorDetails(type=unknown, loc=("search",), input=values))
-            continue
-        for value in values:
-            try:
-                settings.model_validate({key: value})
-            except ValidationError as error:
-                about_value = (d for d in error.errors(include_url=False) if d["loc"][:1] == (key,))
-                errors += [error_within(("search",), details) for details in about_value]
-    return errors
-
-
-def _candidates(settings: Any, search: dict[str, list[Any]]) -> dict[str, Any]:
-    """Returns the settings of each combination of the values under ``search``, by its name."""
-    given = settings.model_dump(exclude_unset=True)
-    candidates = {}
-    for values in itertools.product(*search.values()):
-        chosen = dict(zip(search, values, strict=True))
-        name = "-".join(f"{key}={value}" for key, value in chosen.items()) or "default"
-        if not re.fullmatch(r"[A-Za-z0-9._=+-]+", name):
-            raise _refusal_in_search(f"{abbreviated(name)} cannot be part of a path")
-        if len(name) > MAX_CANDIDATE_NAME:
-            raise _refusal_in_search(
-                f"{abbreviated(name)} becomes the name of a folder and is longer than "
-                f"{MAX_CANDIDATE_NAME} characters; search over fewer keys at a time"
-            )
-        try:
-            candidates[name] = type(settings).model_validate({**given, **chosen})
-        except ValidationError as error:
-            errors = [
-                error_within(("search",), details) for details in error.errors(include_url=False)
-            ]
-            raise ValidationError.from_exception_data("search", errors) from None
-    return candidates
-
-
-def _refusal_in_search(message: str) -> ValidationError:
-    error = InitErrorDetails(type=refusal(message), loc=("search",), input=None)
-    return ValidationError.from_exception_data("search", [error])

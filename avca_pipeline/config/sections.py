@@ -27,9 +27,14 @@ def _share(value: Any) -> float:
     return float(value)
 
 
-Count = Annotated[int, BeforeValidator(_count), Field(ge=1, le=MAX_COUNT)]
+Count = Annotated[
+    int, Field(ge=1, le=MAX_COUNT, json_schema_extra={"type": "integer"}), BeforeValidator(_count)
+]
 """How many of something there are; shards are numbered with five digits."""
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
+Share = Annotated[
+    float, Field(ge=0, le=1, json_schema_extra={"type": "number"}), BeforeValidator(_share)
+]
+"""A part of a whole."""
 
 
 class LimitsSettings(PluginSettings):

@@ -124,7 +124,7 @@ class Config(PluginSettings):
     """What puts each clip into one of the five partitions."""
     models: Annotated[dict[str, ModelEntry], _of_plugins("models")]
     """Methods, with their hyper-parameters and the values to search."""
-    experiments: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)] = Field(alias="experiment")
+    experiment: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)]
     """The grid of runs, or a list of grids: one run for each combination."""
 
     @property
@@ -148,13 +148,13 @@ class Config(PluginSettings):
             itertools.product(
                 e.datasets, e.splits, e.feature_sets, e.text_embeddings, e.models, e.seeds
             )
-            for e in self.experiments
+            for e in self.experiment
         )
         return [Run(*combination) for combination in dict.fromkeys(combinations)]
 
     def used(self, key: str) -> list[str]:
         """Returns the names that the experiment lists under one of its keys, each once."""
-        return list(dict.fromkeys(name for e in self.experiments for name in getattr(e, key)))
+        return list(dict.fromkeys(name for e in self.experiment for name in getattr(e, key)))
 
     def used_splits(self) -> list[tuple[str, str]]:
         """Returns each dataset with each of the splits that it is used with."""

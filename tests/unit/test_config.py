@@ -129,7 +129,7 @@ WRONG = {
     ),
     "list of grids": (
         put("experiment", value=[DEFAULT["experiment"], {"seeds": [0]}]),
-        "experiment.1.datasets: is missing; add it: Names under datasets",
+        "experiment.1.datasets: is missing; add it: names under datasets",
         "experiment.1.feature_sets: is missing",
         "experiment.1.text_embeddings: is missing",
         "experiment.1.splits: is missing",
@@ -317,6 +317,23 @@ def test_all_mistakes_are_reported_together() -> None:
     with pytest.raises(PipelineError) as caught:
         avca_config.parse(three_mistakes())
     assert sorted(caught.value.lines) == sorted(THREE_MISTAKES)
+
+
+@pytest.mark.parametrize("nothing", [None, {}], ids=repr)
+def test_a_config_of_nothing_is_told_what_to_add(nothing: Any) -> None:
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(nothing)
+    keys = [
+        "datasets",
+        "feature_sets",
+        "text_embeddings",
+        "splits",
+        "models",
+        "experiment",
+        "backbones",
+    ]
+    assert [line.partition(": is missing; ")[0] for line in caught.value.lines] == keys
+    assert caught.value.lines[0] == "datasets: is missing; add it: where clips come from"
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:
