@@ -40,8 +40,8 @@ def read(path: Path) -> dict[str, Any]:
         raise FormatError(
             f"{path}: damaged or not a checkpoint; delete it and run again"
         ) from error
-    found = content.get("format_version") if isinstance(content, dict) else None
-    check_version(path, found, FORMAT_VERSION)
+    content = content if isinstance(content, dict) else {}
+    check_version(path, content.get("format_version"), FORMAT_VERSION)
     return content
 
 

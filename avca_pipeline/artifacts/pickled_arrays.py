@@ -13,9 +13,10 @@ import math
 import pickle
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -147,12 +148,19 @@ for _package in ("numpy.core", "numpy._core"):
 """What the names in a pickle of arrays stand for, under NumPy's old and new module names."""
 
 
-# The one that is written in Python: the other takes as much memory as a number in the file says.
-_Unpickler: Any = pickle._Unpickler
+class _Descriptions(pickle._Unpickler):
+    """Reads the few instructions that dicts of arrays need, and refuses all others.
 
+    It is the reader that is written in Python: the other one takes as much memory as a number in
+    the file says.
+    """
 
-class _Descriptions(_Unpickler):
-    """Reads the few instructions that dicts of arrays need, and refuses all others."""
+    # What the annotations of the library leave out.
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]]
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in MEANINGS:
@@ -191,7 +199,7 @@ REFUSED = (
 )
 _refused = {getattr(pickle, name)[0] for name in REFUSED.split()}
 _Descriptions.dispatch = {
-    code: load for code, load in _Unpickler.dispatch.items() if code not in _refused
+    code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _refused
 } | {
     pickle.BUILD[0]: _Descriptions.load_build,
     pickle.SETITEM[0]: _Descriptions.load_setitem,

@@ -78,9 +78,9 @@ def read_json(path: Path, format_version: int) -> dict[str, Any]:
         FormatError: no such file, no JSON object, or another version.
     """
     value = read_json_value(path)
-    found = value.get("format_version") if isinstance(value, dict) else None
-    check_version(path, found, format_version)
-    return value
+    content: dict[str, Any] = value if isinstance(value, dict) else {}
+    check_version(path, content.get("format_version"), format_version)
+    return content
 
 
 def read_json_value(path: Path) -> Any:

@@ -59,7 +59,7 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
     """Returns ImageNet's classes, by the library's list, for weights that have seen them."""
     if settings.weights != PUBLISHED:
         return settings.stated_classes()
-    from timm.data import ImageNetInfo
+    from timm.data.imagenet_info import ImageNetInfo
 
     # A tag such as "in12k_ft_in1k_384" names every labelled set that the weights have seen.
     subsets = LABELLED_SETS.findall(_pretrained_config(settings.model).tag or "")
@@ -135,7 +135,7 @@ def _pretrained_config(model: str) -> Any:
 
 
 def _data_config(model: str) -> dict[str, Any]:
-    from timm.data import resolve_data_config
+    from timm.data.config import resolve_data_config
 
     config: dict[str, Any] = resolve_data_config(vars(_pretrained_config(model)))
     return config

@@ -160,4 +160,5 @@ def _cropped(preset: Any, frame: np.ndarray) -> np.ndarray:
     image = torch.from_numpy(frame).permute(2, 0, 1)
     image = functional.resize(image, preset.resize_size, preset.interpolation, antialias=False)
     image = functional.center_crop(image, preset.crop_size)
-    return image.permute(1, 2, 0).contiguous().numpy()
+    centre: np.ndarray = image.permute(1, 2, 0).contiguous().numpy()
+    return centre

@@ -224,6 +224,6 @@ def mel_matrix() -> np.ndarray:
     edges = np.linspace(low, high, NUM_BANDS + 2)
     rising = (frequencies[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequencies[:, None]) / (edges[2:] - edges[1:-1])
-    matrix = np.maximum(0.0, np.minimum(rising, falling))
+    matrix: np.ndarray = np.maximum(0.0, np.minimum(rising, falling))
     matrix[0] = 0.0  # the constant part of the signal is left out
     return matrix.astype(np.float32)

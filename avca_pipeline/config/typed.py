@@ -30,7 +30,7 @@ from avca_pipeline.config.sections import (
     LimitsSettings,
 )
 from avca_pipeline.fetching.weights import WeightsSettings
-from avca_pipeline.fetching.youtube import DownloadSettings
+from avca_pipeline.fetching.whole_videos import DownloadSettings
 from avca_pipeline.registry import Kind
 from avca_pipeline.settings import PluginSettings, refusal
 

@@ -274,7 +274,7 @@ def _samples(words: Words, rng: np.random.Generator, duration_s: float, rate_hz:
 def _sound(timbre: str, pitch_hz: float, times_s: Floats, rng: np.random.Generator) -> Floats:
     """Returns a tone: pure, with all of its harmonics, or within a noise far above it."""
     turns = pitch_hz * times_s + rng.uniform()
-    tone = np.sin(2 * np.pi * turns)
+    tone: Floats = np.sin(2 * np.pi * turns)
     if timbre == "hum":
         return tone
     if timbre == "buzz":
@@ -282,7 +282,8 @@ def _sound(timbre: str, pitch_hz: float, times_s: Floats, rng: np.random.Generat
     # Noise of up to 2 kHz, shifted to 5.5 kHz: above every pitch, below 8 kHz.
     knots = np.clip(rng.normal(size=int(4000 * times_s[-1]) + 2), -2, 2)
     noise = np.interp(4000 * times_s, np.arange(len(knots)), knots)
-    return 0.8 * (tone + noise * np.sin(2 * np.pi * 5500 * times_s))
+    carrier: Floats = np.sin(2 * np.pi * 5500 * times_s)
+    return 0.8 * (tone + noise * carrier)
 
 
 def _beat(rhythm: str, times_s: Floats, rng: np.random.Generator) -> Floats:
@@ -290,8 +291,9 @@ def _beat(rhythm: str, times_s: Floats, rng: np.random.Generator) -> Floats:
     if rhythm == "steady":
         return np.ones_like(times_s)
     rate_hz, threshold = (5.0, -0.2) if rhythm == "pulsing" else (8.0, 0.95)
-    beat = np.sin(2 * np.pi * (rate_hz * rng.uniform(0.9, 1.1) * times_s + rng.uniform()))
-    return 1 / (1 + np.exp(-20 * (beat - threshold)))
+    beat: Floats = np.sin(2 * np.pi * (rate_hz * rng.uniform(0.9, 1.1) * times_s + rng.uniform()))
+    loudness: Floats = 1 / (1 + np.exp(-20 * (beat - threshold)))
+    return loudness
 
 
 def _encode(path: Path, video: tuple[Bytes, int] | None, audio: tuple[Floats, int] | None) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from avca_pipeline.artifacts.atomic import atomic_write, temporary_folder
+from avca_pipeline.artifacts.atomic import atomic_write
+from avca_pipeline.artifacts.temporary import temporary_folder
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.fetching import archive_members
 from avca_pipeline.fetching.archive_members import MAX_BYTES

@@ -148,7 +148,7 @@ def _duration_s(container: Any) -> float | None:
     if may_jump(container):  # FFmpeg takes the last time stamp's distance from the first for it
         return measured_s(container, streams(container), start_s(container))
     if container.duration:
-        return container.duration / MICROSECONDS
+        return float(container.duration / MICROSECONDS)
     stream = streams(container)[0]
     return float(stream.duration * stream.time_base) if stream.duration else None
 

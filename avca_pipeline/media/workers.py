@@ -159,7 +159,7 @@ class DecodePool:
                 yield from self._bury(worker, f"silent for {SILENCE_S:.0f} s")
 
     def _understood(
-        self, worker: _Worker, message: tuple
+        self, worker: _Worker, message: tuple[Any, ...]
     ) -> Iterator[DecodedWindow | FinishedClip]:
         job, slot, value = message
         if job is None:

@@ -57,7 +57,7 @@ def violations(
     A clip's own class has 0.
     """
     clips = network["dropout"](concatenated(settings, batch.video, batch.audio))
-    scores = network["map"](clips) @ network["dropout"](batch.class_text).T
+    scores: torch.Tensor = network["map"](clips) @ network["dropout"](batch.class_text).T
     own = batch.text_row[:, None]
     hinge = (settings.margin + scores - scores.gather(1, own)).clamp(min=0)
     return hinge.scatter(1, own, 0.0)

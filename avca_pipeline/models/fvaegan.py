@@ -204,7 +204,8 @@ def generator_losses(
 
     def judged(clips: torch.Tensor) -> torch.Tensor:
         both = torch.cat([clips, text], dim=1)
-        return torch.func.functional_call(network["critic"], frozen, (both,)).mean()
+        judgements: torch.Tensor = torch.func.functional_call(network["critic"], frozen, (both,))
+        return judgements.mean()
 
     hidden = network["encoder"](torch.cat([real, text], dim=1))
     mean, log_variance = network["mean"](hidden), network["log_variance"](hidden)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__all__ = ["torch"]
+
 
 class _Torch:
     def __getattr__(self, name: str) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched
-from avca_pipeline.artifacts.atomic import remove_stale_temporaries
+from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.config import LimitsSettings, canonical, checked
 from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import as_features

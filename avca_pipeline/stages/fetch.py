@@ -24,14 +24,16 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import fetched, manifest
-from avca_pipeline.artifacts.atomic import atomic_write, file_sha256, remove_stale_temporaries
+from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.config import LimitsSettings, checked
 from avca_pipeline.datasets import AnyDataset
 from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import archives
-from avca_pipeline.fetching.youtube import DownloadSettings, Network, check_downloads
+from avca_pipeline.fetching.whole_videos import DownloadSettings
+from avca_pipeline.fetching.youtube import Network, check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober

@@ -9,7 +9,8 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
-from avca_pipeline.artifacts.atomic import file_sha256, remove_stale_temporaries
+from avca_pipeline.artifacts.atomic import file_sha256
+from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.config import canonical, checked
 from avca_pipeline.evaluation.labelled_clips import (
     LabelledClips,
@@ -20,7 +21,8 @@ from avca_pipeline.evaluation.labelled_clips import (
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import Progress
 from avca_pipeline.training import resume as resume_files
-from avca_pipeline.training.fit import TrainingResult, fit
+from avca_pipeline.training.fit import fit
+from avca_pipeline.training.resume import TrainingResult
 
 logger = logging.getLogger(__name__)
 
