@@ -149,8 +149,10 @@ class Model(Protocol[SettingsT, NetworkT]):
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Yields, for each step of the optimiser on a batch, every loss term by its name.
 
-        Most methods make one step. The term ``total`` is minimised. Before the next step begins,
-        the optimiser moves the parameters that have a gradient.
+        Most methods make one step. The term ``total`` is minimised. After each ``yield`` the
+        optimiser moves the parameters that have a gradient. So what a method computes after a
+        ``yield`` is computed with the parameters that the step has led to: the losses of the next
+        step, or what has to follow the last step.
 
         Args:
             settings: hyper-parameters of the method.
@@ -163,18 +165,22 @@ class Model(Protocol[SettingsT, NetworkT]):
     ) -> Iterator[NetworkT]:
         """Yields the network that tells certain classes apart; most methods yield their network.
 
-        A method that trains for this yields a network after each epoch. The last one counts.
+        A method that trains for this yields its network after each epoch. The last epoch counts.
+        The network may be one and the same object each time: an epoch's network is to be used
+        before the next epoch is asked for.
 
         Args:
             settings: hyper-parameters of the method.
             network: from `build`, trained, in evaluation mode.
-            knowledge: what the method may use.
+            knowledge: what the method may use: text embeddings, and training clips only.
         """
 
     def embed_clips(
         self, settings: SettingsT, network: NetworkT, video: torch.Tensor, audio: torch.Tensor
     ) -> torch.Tensor:
         """Returns ``(clips, dim)``: clips in the space in which classes are compared.
+
+        Each clip is embedded by itself: which others are embedded with it changes nothing.
 
         Args:
             settings: hyper-parameters of the method.
@@ -186,7 +192,10 @@ class Model(Protocol[SettingsT, NetworkT]):
     def embed_classes(
         self, settings: SettingsT, network: NetworkT, text: torch.Tensor
     ) -> torch.Tensor:
-        """Returns ``(classes, dim)``: classes in the same space as the clips.
+        """Returns ``(classes, dim)``: classes in the same space as the clips, and as wide.
+
+        The report draws clips and classes in one figure, also those of a method whose `distances`
+        needs no embedding of classes.
 
         Args:
             settings: hyper-parameters of the method.

@@ -1,11 +1,26 @@
-"""What the compatibility methods share: one linear map of a clip into the space of class vectors.
+"""What ALE, SJE and DeViSE have in common: one linear map into the space of the text embeddings.
 
-ALE, SJE and DeViSE score a clip and a class by the dot product of the mapped clip and the class's
-text embedding, and differ in how they weigh the classes that come too close. They are image
-methods; for two modalities the features of both are concatenated, video first. As published, the
-map has no bias, the class vectors are those of the classes trained on, dropout falls on features
-and on class vectors alike, and at test time a clip belongs to the nearest class vector (L2), not
-to the one with the largest dot product.
+With ``x`` for a clip's video and audio features side by side, ``w_c`` for the text embedding of
+class ``c`` and ``W`` for the map, a clip and a class are compatible to the degree
+
+    s_c = (W x) · w_c
+
+For a clip of class ``y``, another class violates the margin by
+
+    v_c = max(0, margin + s_c - s_y)
+
+The three methods differ in one thing: how the violations of a clip become its loss. ``violations``
+returns them.
+
+What the methods assume: text embeddings describe classes so well that a linear function of the
+features finds them, also for classes without training clips. What they cannot model: how audio and
+video depend on each other (``W x`` is a sum of one term for each), and classes that look different
+from clip to clip (a class is one point).
+
+Adapted as published for the benchmark of AVCA, since these are methods for images: the map has no
+bias, only the classes trained on are ranked, dropout falls on features and text embeddings alike,
+and a clip belongs to the class whose text embedding is nearest to ``W x`` (L2), not to the class
+with the largest ``s_c``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What CJME and AVGZSLNet share: a network each for audio, video and text."""
+"""What CJME and AVGZSLNet have in common: a network each for audio, video and text, into one space.
+
+The networks do not see each other's input: only the losses bring them together. A method takes the
+three from `networks`, adds its own parts, and computes its losses from their outputs.
+"""
 
 from __future__ import annotations
 

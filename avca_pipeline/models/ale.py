@@ -1,8 +1,16 @@
-"""ALE, Akata et al.: Label-Embedding for Image Classification (TPAMI 2016).
+"""ALE: a linear map into the space of the text embeddings that ranks a clip's own class first.
 
-A linear map of clips into the space of class vectors, trained with a ranking loss in which the
-classes that come too close share a weight that grows with their number. What is adapted to two
-modalities, and how clips are classified, says `_compatibility`.
+Akata, Perronnin, Harchaoui, Schmid: Label-Embedding for Image Classification (TPAMI 2016,
+https://arxiv.org/abs/1503.08677).
+
+`_compatibility` defines the violation ``v_c`` of the margin by another class ``c``, what the method
+assumes, what it cannot model, and what is adapted to two modalities. With ``k`` for the number of
+classes with ``v_c > 0``, the loss of a clip is
+
+    loss = (1 + 1/2 + … + 1/k) / k · Σ_c v_c         and 0 where k = 0
+
+The factor falls with ``k``. A violation counts most where it is the only one and keeps the own
+class from the first rank; it counts less far down in the ranking.
 """
 
 from __future__ import annotations
@@ -16,13 +24,7 @@ from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_cla
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 

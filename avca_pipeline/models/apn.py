@@ -1,9 +1,25 @@
-"""APN, Xu et al.: Attribute Prototype Network for Zero-Shot Learning (NeurIPS 2020).
+"""APN: two linear maps into the space of the text embeddings, one of them for attributes.
 
-Two linear maps of clips into the space of class vectors: one of the global features, which
-classifies, and one that predicts attributes from the last layer's locations. Adapted as published:
-clips have no locations, so both see the concatenated features, video first, and the class vector
-takes the place of the attributes.
+Xu, Xian, Wang, Schiele, Akata: Attribute Prototype Network for Zero-Shot Learning (NeurIPS 2020,
+https://arxiv.org/abs/2008.08290).
+
+With ``x`` for a clip's video and audio features side by side, ``w_c`` for the text embedding of
+class ``c``, ``y`` for the clip's class, and the maps ``W`` and ``P``:
+
+    loss = CE(softmax_c((W x) · w_c), y) + MSE(W x, w_y)
+         + CE(softmax_c((P x) · w_c), y) + MSE(P x, w_y)
+
+The sum over ``c`` in the softmax runs over the classes trained on. A clip belongs to the class
+whose text embedding is nearest to ``W x`` (L2); ``P`` has no say then.
+
+What it assumes: the numbers of a text embedding are properties that can be read off a clip, like
+the attributes of a bird. Word vectors have no such numbers, so little of the paper's idea is left.
+What it cannot model: where in a clip a property shows, and how audio and video depend on each
+other.
+
+Adapted as published for the benchmark of AVCA: the paper's ``P`` has a prototype for each attribute
+and looks at each location of an image. Features of clips have no locations, so both maps see the
+same features, and they share no weight: ``P`` teaches ``W`` nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +34,7 @@ from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_cla
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 

@@ -1,9 +1,35 @@
-"""AVCA, Mercea et al.: Audio-visual Generalised Zero-shot Learning with Cross-modal Attention and
-Language (CVPR 2022).
+"""AVCA: audio and video attend to each other before both are compared with the text.
 
-Audio and video features are encoded to one token each (``phi`` in the paper), attend to each
-other, and are projected with the class's text embedding into a shared space (``theta``), from
-which a decoder leads back to the text embedding (``rho``).
+Mercea, Riesch, Koepke, Akata: Audio-visual Generalised Zero-shot Learning with Cross-modal
+Attention and Language (CVPR 2022, https://arxiv.org/abs/2203.03598).
+
+Encoders make one token each of a clip's audio and video features: ``phi_a``, ``phi_v``. The two
+tokens attend to each other, and projections lead into a shared space: ``theta_a``, ``theta_v``. The
+text embedding ``w`` of the clip's class is projected to ``theta_w``. From the shared space a
+decoder leads back to text embeddings (``rho``), and reconstructions lead back to the tokens
+(``phi_rec``). A clip of another class has the same with a minus. With
+``tri(x, y, z) = max(0, margin + |x - y| - |x - z|)`` for anchor, positive and negative, and a sum
+over the modalities ``m`` = audio and video:
+
+    l_rec = MSE(w, rho_w) + Σ_m MSE(w, rho_m)
+    l_ct  = Σ_m tri(rho_w, rho_m, rho_m⁻)
+    l_w   = Σ_m [tri(theta_w, theta_m, theta_m⁻) + tri(theta_m, theta_w, theta_w⁻)]
+    l_t   = Σ_m [first_triplet_weight · tri(theta_m, theta_w, theta_m⁻)
+                 + second_triplet_weight · tri(theta_w, theta_m, theta_w⁻)]
+    l_r   = Σ_m [MSE(phi_rec_m, phi_m) + MSE(theta_m, theta_w)]
+    loss  = l_rec + l_ct + l_w + l_t + l_r
+
+``l_t`` mixes what ``l_w`` keeps apart: its negative is of the anchor's own kind. A clip belongs to
+the class whose ``theta_w`` is nearest to its ``theta_v``, which has seen the audio through the
+attention.
+
+What it assumes: one vector for each modality describes a clip, and classes that are near in the
+text embedding look and sound alike. What it cannot model: order in time (features are averaged over
+the clip, the attention sees two tokens), and classes of which the text embedding says little, such
+as names that consist of rare words.
+
+Where the published code does something else than the paper says, a field of `Settings` says so;
+unless the field says otherwise, its default is what the published code does.
 """
 
 from __future__ import annotations
@@ -19,13 +45,7 @@ from avca_pipeline.models.defaults import adapt_to_classes, distances
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 
@@ -192,9 +212,9 @@ def trainable(settings: Settings, network: torch.nn.ModuleDict) -> list[torch.nn
 def steps(
     settings: Settings, network: torch.nn.ModuleDict, batch: Batch
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Yields the loss terms of the one step on a batch."""
+    """Yields the loss terms of the one step on a batch; the optimiser moves before it goes on."""
     yield losses(settings, network, batch)
-    after_step(settings, network, batch)
+    after_step(settings, network, batch)  # With the parameters that the optimiser has moved to.
 
 
 def losses(
@@ -218,7 +238,7 @@ def losses(
     theta_w = network["text_projection"](w)
     theta_w_neg = network["text_projection"](batch.negative_text)
     rho_w = network["decoder"](theta_w)
-    with torch.no_grad():  # published: only its batch norm notices
+    with torch.no_grad():  # As published: updates batch norm and has no other use.
         network["decoder"](theta_w_neg)
 
     token, token_neg = _attend(settings, network, phi), _attend(settings, network, phi_neg)
@@ -229,7 +249,7 @@ def losses(
         theta_neg[m] = network[f"{m}_projection"](token_neg[m])
 
     phi_rec = through("reconstruction", theta, used[::-1])
-    with torch.no_grad():  # published: only their batch norms notice
+    with torch.no_grad():  # As published: updates batch norms and has no other use.
         through("projection", phi_rec, used)
 
     rho: _ByModality = {}
@@ -240,20 +260,20 @@ def losses(
     first, second = settings.first_triplet_weight, settings.second_triplet_weight
     terms = {"rec_w": mse(w, rho_w)} if settings.reconstruction else {}
     for m in used:
-        x = m[0]
+        letter = m[0]
         if settings.reconstruction:
-            terms[f"rec_{x}"] = mse(w, rho[m])
+            terms[f"rec_{letter}"] = mse(w, rho[m])
         if settings.decoded_triplets:
-            terms[f"ct_{x}"] = triplet(rho_w, rho[m], rho_neg[m])
+            terms[f"ct_{letter}"] = triplet(rho_w, rho[m], rho_neg[m])
         if settings.text_triplets:
-            terms[f"w_t{x}"] = triplet(theta_w, theta[m], theta_neg[m])
-            terms[f"w_{x}t"] = triplet(theta[m], theta_w, theta_w_neg)
+            terms[f"w_t{letter}"] = triplet(theta_w, theta[m], theta_neg[m])
+            terms[f"w_{letter}t"] = triplet(theta[m], theta_w, theta_w_neg)
         if settings.cross_triplets:
-            terms[f"t_first_{x}"] = first * triplet(theta[m], theta_w, theta_neg[m])
-            terms[f"t_second_{x}"] = second * triplet(theta_w, theta[m], theta_w_neg)
+            terms[f"t_first_{letter}"] = first * triplet(theta[m], theta_w, theta_neg[m])
+            terms[f"t_second_{letter}"] = second * triplet(theta_w, theta[m], theta_w_neg)
         if settings.regression:
-            terms[f"r_phi_{x}"] = mse(phi_rec[m], phi[m])
-            terms[f"r_theta_{x}"] = mse(theta[m], theta_w)
+            terms[f"r_phi_{letter}"] = mse(phi_rec[m], phi[m])
+            terms[f"r_theta_{letter}"] = mse(theta[m], theta_w)
     return terms | {"total": torch.stack(list(terms.values())).sum()}
 
 

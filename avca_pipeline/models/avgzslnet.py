@@ -1,9 +1,23 @@
-"""AVGZSLNet, Mazumder et al.: Audio-Visual Generalized Zero-Shot Learning by Reconstructing Label
-Features from Multi-Modal Embeddings (WACV 2021).
+"""AVGZSLNet: audio, video and text in one space, from which a decoder finds the text again.
 
-Audio, video and text are embedded into one space by a network each; a decoder that all three share
-leads back to the text embedding. A clip's class is the one with the least sum of its distances to
-the audio and to the video embedding.
+Mazumder, Singh, Parida, Namboodiri: AVGZSLNet: Audio-Visual Generalized Zero-Shot Learning by
+Reconstructing Label Features from Multi-Modal Embeddings (WACV 2021,
+https://arxiv.org/abs/2005.13402).
+
+Three networks embed a clip's audio as ``a``, its video as ``v`` and its class's text embedding
+``w`` as ``t``. A decoder ``D`` that the three share leads back to text embeddings. A clip of
+another class has the same with a minus: ``a⁻``, ``v⁻``, ``t⁻``. With
+``tri(x, y, z) = max(0, margin + |x - y| - |x - z|)`` for anchor, positive and negative:
+
+    loss = |D(t) - w| + |D(a) - w| + |D(v) - w|                            reconstruction
+         + tri(D(t), D(a), D(a⁻)) + tri(D(t), D(v), D(v⁻))                 decoded triplets
+         + tri(t, a, a⁻) + tri(a, t, t⁻) + tri(t, v, v⁻) + tri(v, t, t⁻)   triplets
+
+A clip belongs to the class with the least ``|a - t| + |v - t|``.
+
+What it assumes: each modality by itself says enough of the class, and both are equally reliable.
+What it cannot model: how audio and video depend on each other (no layer sees both), and a clip in
+which one of them misleads: its distance counts in full.
 """
 
 from __future__ import annotations
@@ -17,22 +31,12 @@ from pydantic import Field
 
 from avca_pipeline.evaluation.distances import Distances, euclidean_distances
 from avca_pipeline.models import Batch, Dims
-from avca_pipeline.models._triplet_networks import (
-    TripletSettings,
-    networks,
-    two_layers,
-)
+from avca_pipeline.models._triplet_networks import TripletSettings, networks, two_layers
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 
@@ -80,10 +84,9 @@ def steps(
     audio, audio_neg = network["audio"](batch.audio), network["audio"](batch.negative_audio)
     video, video_neg = network["video"](batch.video), network["video"](batch.negative_video)
     text, text_neg = network["text"](batch.text), network["text"](batch.negative_text)
-    decoded_audio, decoded_video, decoded_text, decoded_audio_neg, decoded_video_neg = (
-        _decode(settings, network, embedded)
-        for embedded in (audio, video, text, audio_neg, video_neg)
-    )
+    decode = functools.partial(_decode, settings, network)
+    decoded_audio, decoded_video, decoded_text = decode(audio), decode(video), decode(text)
+    decoded_audio_neg, decoded_video_neg = decode(audio_neg), decode(video_neg)
     terms = {
         "rec_text": _distance(settings, decoded_text, batch.text),
         "rec_audio": _distance(settings, decoded_audio, batch.text),
@@ -116,10 +119,10 @@ def distances(
     settings: Settings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
 ) -> Distances:
     """Returns the sum of the Euclidean distances from audio and from video."""
-    audio, video = (
-        euclidean_distances(*halves)
-        for halves in zip(np.split(clips, 2, axis=1), np.split(classes, 2, axis=1), strict=True)
-    )
+    clip_audio, clip_video = np.split(clips, 2, axis=1)
+    class_audio, class_video = np.split(classes, 2, axis=1)
+    audio = euclidean_distances(clip_audio, class_audio)
+    video = euclidean_distances(clip_video, class_video)
     both = audio + video
     return Distances(both, for_calibration=(audio, video, both) if settings.averages_biases else ())
 
@@ -127,7 +130,7 @@ def distances(
 def _decode(
     settings: Settings, network: torch.nn.ModuleDict, embedded: torch.Tensor
 ) -> torch.Tensor:
-    """Returns text embeddings as decoded, ``(batch, text dim)``."""
+    """Returns what the decoder makes of embeddings, ``(batch, text dim)``."""
     decoded = cast("torch.Tensor", network["decoder"](embedded))
     if settings.normalises_decoded:
         decoded = torch.nn.functional.normalize(decoded, dim=1)
@@ -135,5 +138,5 @@ def _decode(
 
 
 def _distance(settings: Settings, decoded: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-    difference = torch.nn.functional.pairwise_distance(decoded, text, eps=0)
-    return (difference if settings.reconstruction == "l2" else difference**2).mean()
+    distance = torch.nn.functional.pairwise_distance(decoded, text, eps=0)
+    return (distance if settings.reconstruction == "l2" else distance**2).mean()

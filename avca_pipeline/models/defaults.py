@@ -1,4 +1,10 @@
-"""What most methods have in common; a method takes from here what fits. It is no plugin."""
+"""What most methods have in common. A method imports from here what fits it; this is no plugin.
+
+The defaults are those of a method that maps clips into the space of the text embeddings and does
+nothing more about the classes: all parameters are trained, classes are where their text embeddings
+are, and the nearest class in Euclidean distance wins. `avca_pipeline.models.Model` says what each
+function is for.
+"""
 
 from __future__ import annotations
 
@@ -33,5 +39,5 @@ def embed_classes(
 def distances(
     settings: ModelSettings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
 ) -> Distances:
-    """Returns Euclidean distances, which the bias is chosen for."""
+    """Returns Euclidean distances."""
     return Distances(euclidean_distances(clips, classes))

@@ -1,7 +1,16 @@
-"""DeViSE, Frome et al.: DeViSE: A Deep Visual-Semantic Embedding Model (NIPS 2013).
+"""DeViSE: a linear map into the space of the text embeddings, trained on all mistakes alike.
 
-A linear map of clips into the space of class vectors, trained with the sum of all violations of
-the margin. What is adapted to two modalities, and how clips are classified, says `_compatibility`.
+Frome, Corrado, Shlens, Bengio, Dean, Ranzato, Mikolov: DeViSE: A Deep Visual-Semantic Embedding
+Model (NIPS 2013).
+
+`_compatibility` defines the violation ``v_c`` of the margin by another class ``c``, what the method
+assumes, what it cannot model, and what is adapted to two modalities. The loss of a clip is
+
+    loss = Σ_c v_c
+
+Every class inside the margin counts, whether it stands second or last: with many classes the loss
+is large as long as the text embeddings of some are close to each other. The paper also trains the
+network that makes the features; here features are given.
 """
 
 from __future__ import annotations
@@ -15,13 +24,7 @@ from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_cla
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 

@@ -1,14 +1,32 @@
-"""f-VAEGAN-D2, Xian et al.: F-VAEGAN-D2: A Feature Generating Framework for Any-Shot Learning
-(CVPR 2019).
+"""f-VAEGAN-D2: made-up features of the unseen classes turn zero-shot learning into classification.
 
-A generator makes features of a class from noise and the class's text embedding. It is trained as
-the decoder of a variational autoencoder and against two critics, one that sees the text embedding
-and one that does not. Zero-shot recognition then is ordinary classification: a linear softmax
-classifier is trained on real features of seen classes and made-up ones of unseen classes.
+Xian, Sharma, Schiele, Akata: F-VAEGAN-D2: A Feature Generating Framework for Any-Shot Learning
+(CVPR 2019, https://arxiv.org/abs/1903.10132).
+
+A generator ``G`` makes a feature from noise ``z`` and a class's text embedding ``w``. It is the
+decoder of a variational autoencoder, whose encoder turns a real feature ``x`` into a normal
+distribution with mean ``μ`` and deviation ``σ``, and the opponent of two critics: ``D(x, w)``, and
+``D2(x)``, which does not see the text. With ``z' = μ + σ · noise`` and ``x̂`` on the line between
+real and made-up feature, the losses of a batch are
+
+    critics:    mean D(G(z, w), w) - mean D(x, w) + gradient_penalty · mean (|∇ D(x̂, w)| - 1)²
+                and the same for D2 without w
+    G, encoder: autoencoder_weight · Σ [BCE(G(z', w), x) + KL(N(μ, σ²) ‖ N(0, 1))]
+                - adversarial_weight · [mean D(G(z', w), w) + mean D(G(z, w), w)]
+
+Critics and generator take turns. Then a linear softmax classifier is trained on real features of
+the seen classes and made-up features of the unseen ones; a second classifier, for ZSL, on made-up
+features alone. The distance of a clip to a class is the negative log-probability of the class.
+
+What it assumes: the generator, which has only met seen classes, makes the right features for a text
+embedding it has not met. What it cannot model: anything about a clip beyond one feature vector; and
+what the classifier learns of an unseen class is as good as the made-up features, whatever their
+number.
 
 Adapted as published: the features are audio and video side by side, audio first, scaled together
 to unit length. The last layer is a sigmoid and reconstruction is cross-entropy, which suits
-features that are not negative; the published numbers are for the ``main`` features only.
+features that are not negative; the published numbers are for the ``main`` features only. ``D2`` has
+no say in the generator's loss.
 
 Differs from the published code in two ways that ``batches_per_epoch: 1``, ``critic_steps: 1`` and
 ``chosen_on_test: true`` bring back for comparison. That code stops after 50 single batches because
@@ -32,13 +50,7 @@ from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 
@@ -228,7 +240,10 @@ def generator_losses(
 def adapt_to_classes(
     settings: Settings, network: torch.nn.ModuleDict, knowledge: ClassKnowledge
 ) -> Iterator[torch.nn.ModuleDict]:
-    """Yields two classifiers after each epoch: ``among_all`` classes, and ``among_unseen`` only."""
+    """Yields two classifiers after each epoch: ``among_all`` classes, and ``among_unseen`` only.
+
+    The buffer ``unseen`` has the columns of the classes that ``among_unseen`` tells apart.
+    """
     generator = torch.Generator().manual_seed(SYNTHESIS_SEED)
     unseen = torch.from_numpy(np.flatnonzero(knowledge.is_unseen)).to(knowledge.text.device)
     with torch.no_grad():
@@ -237,21 +252,21 @@ def adapt_to_classes(
             len(unseen), settings.synthetic_per_class, settings.latent_dim, generator=generator
         )
         made_up = synthesised(settings, network, knowledge.text[unseen], noise)
-    position = torch.arange(len(unseen), device=unseen.device)
-    position = position.repeat_interleave(settings.synthetic_per_class)
-    problems = {
-        "among_all": (torch.cat([real, made_up]), torch.cat([knowledge.column, unseen[position]])),
-        "among_unseen": (made_up, position),
-    }
-    num_classes = {"among_all": len(knowledge.text), "among_unseen": len(unseen)}
-    epochs = [
-        _classifiers(settings, *problem, num_classes[name], generator)
-        for name, problem in problems.items()
-    ]
-    for classifiers in zip(*epochs, strict=True):
-        ready = torch.nn.ModuleDict(dict(zip(problems, classifiers, strict=True)))
-        ready.register_buffer("unseen", unseen)
-        yield ready
+    # The number of a made-up clip's class, counted among unseen classes only.
+    number = torch.arange(len(unseen), device=unseen.device)
+    number = number.repeat_interleave(settings.synthetic_per_class)
+    epochs_among_all = _classifier_epochs(
+        settings,
+        torch.cat([real, made_up]),
+        torch.cat([knowledge.column, unseen[number]]),
+        len(knowledge.text),
+        generator,
+    )
+    epochs_among_unseen = _classifier_epochs(settings, made_up, number, len(unseen), generator)
+    for among_all, among_unseen in zip(epochs_among_all, epochs_among_unseen, strict=True):
+        adapted = torch.nn.ModuleDict({"among_all": among_all, "among_unseen": among_unseen})
+        adapted.register_buffer("unseen", unseen)
+        yield adapted
 
 
 def synthesised(
@@ -270,8 +285,8 @@ def synthesised(
     """
     return torch.cat(
         [
-            network["generator"](torch.cat([some.to(vector), vector.expand(len(some), -1)], dim=1))
-            for vector, some in zip(text, noise, strict=True)
+            network["generator"](torch.cat([own.to(vector), vector.expand(len(own), -1)], dim=1))
+            for vector, own in zip(text, noise, strict=True)
         ]
     )
 
@@ -313,14 +328,14 @@ def _normal(num_clips: int, settings: Settings, like: torch.Tensor) -> torch.Ten
     return torch.randn(num_clips, settings.latent_dim, device=like.device, dtype=like.dtype)
 
 
-def _classifiers(
+def _classifier_epochs(
     settings: Settings,
     clips: torch.Tensor,
     label: torch.Tensor,
     num_classes: int,
     generator: torch.Generator,
 ) -> Iterator[torch.nn.Linear]:
-    """Yields a classifier of clips after each epoch."""
+    """Yields a classifier of clips after each epoch; what is random is drawn at once."""
     return fit_softmax(
         clips,
         label,

@@ -1,9 +1,16 @@
-"""SJE, Akata et al.: Evaluation of Output Embeddings for Fine-Grained Image Classification
-(CVPR 2015).
+"""SJE: a linear map into the space of the text embeddings, trained on the worst mistake alone.
 
-A linear map of clips into the space of class vectors, trained on the worst violation of the
-margin alone. What is adapted to two modalities, and how clips are classified, says
-`_compatibility`.
+Akata, Reed, Walter, Lee, Schiele: Evaluation of Output Embeddings for Fine-Grained Image
+Classification (CVPR 2015, https://arxiv.org/abs/1409.8403).
+
+`_compatibility` defines the violation ``v_c`` of the margin by another class ``c``, what the method
+assumes, what it cannot model, and what is adapted to two modalities. The loss of a clip is that of
+a structured support vector machine:
+
+    loss = max_c v_c
+
+Only the class that is confused most teaches the map, so that a step costs little and one outlier
+among the classes can hold all of its attention.
 """
 
 from __future__ import annotations
@@ -17,13 +24,7 @@ from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_cla
 from avca_pipeline.runtime.lazy import torch
 
 __all__ = [
-    "Settings",
-    "adapt_to_classes",
-    "build",
-    "distances",
-    "embed_classes",
-    "embed_clips",
-    "steps",
+    "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",
 ]  # fmt: skip
 
