@@ -166,7 +166,7 @@ def _gather(o: argparse.Namespace) -> None:
 
 
 def _embed(o: argparse.Namespace) -> None:
-    _stage("embed").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out)
+    _stage("embed").run(o.settings["plugin"], o.settings["settings"], o.clips, o.out, cache=o.cache)
 
 
 def _split(o: argparse.Namespace) -> None:
@@ -339,7 +339,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--fetched", type=Path, nargs="*", default=[], help="tables of all shards")
     sub.add_argument("--max-missing", type=float, default=1.0, help="share of the clips")
-    command("embed", _embed, "give every class name a vector", "clips out")
+    command("embed", _embed, "give every class name a vector", "clips out cache")
     command("split", _split, "put every clip into one of five partitions", "clips out audit")
     command(
         "audit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -97,6 +97,27 @@ class PluginSettings(BaseModel):
         if isinstance(value, tuple):
             return tuple(whole_path(item) if isinstance(item, Path) else item for item in value)
         return whole_path(value) if isinstance(value, Path) else value
+
+    def look_up(self, cache: Path) -> None:
+        """Looks up in the network what the settings name, and downloads hardly anything.
+
+        Args:
+            cache: where downloads are kept.
+
+        Raises:
+            PipelineError: it does not exist, or is not what the plugin takes.
+        """
+
+    def with_files(self, cache: Path) -> Self:
+        """Returns the settings with local files in the place of what a plugin downloads first.
+
+        Args:
+            cache: where downloads are kept.
+
+        Raises:
+            PipelineError: a download failed.
+        """
+        return self
 
 
 def refusal(message: str) -> PydanticCustomError:

@@ -13,7 +13,7 @@ from avca_pipeline.config import checked
 logger = logging.getLogger(__name__)
 
 
-def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:
+def run(plugin: str, settings: dict, clips: Path, out: Path, *, cache: Path) -> None:
     """Writes the text embeddings of the classes in a manifest.
 
     Args:
@@ -21,6 +21,7 @@ def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:
         settings: of the plugin.
         clips: the manifest.
         out: the vectors.
+        cache: where downloaded models are kept.
 
     Raises:
         PipelineError: a class has no vector, or a file with vectors is not what it should be.
@@ -28,7 +29,7 @@ def run(plugin: str, settings: dict, clips: Path, out: Path) -> None:
     module = registry.load("text_embeddings", plugin)
     typed = checked(module.Settings, settings, f"text_embeddings ({plugin})")
     class_names = sorted({clip.class_name for clip in manifest.read(clips)})
-    vectors = module.vectors(typed, class_names)
+    vectors = module.vectors(typed.with_files(cache), class_names)
     labels.write(out, Labels(class_names, vectors, module.describe(typed)))
     logger.info(
         f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {module.describe(typed)}"

@@ -65,7 +65,7 @@ def run(
             a file has another content than when it was fetched, or all files are missing.
     """
     backbone = registry.load("backbones", plugin)
-    typed = checked(backbone.Settings, settings, f"backbones ({plugin})")
+    typed = checked(backbone.Settings, settings, f"backbones ({plugin})").with_files(cache)
     bounds = checked(LimitsSettings, limits, "limits").limits()
     title = f"extract {out.parent.name} {clips.stem}"
     remove_stale_temporaries(out.parent)

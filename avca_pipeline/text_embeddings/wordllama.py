@@ -17,57 +17,47 @@ from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.settings import PluginSettings
-from avca_pipeline.text_embeddings._names import spellings
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.text_embeddings._sentences import Wording, class_vectors
 
 PACKAGE = "wordllama"
 VECTORS = "wordllama/weights/l2_supercat_256.safetensors"
 TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
 
 
-class Settings(PluginSettings):
+class Settings(Wording):
     """Vectors of the package wordllama, 256 numbers each."""
-
-    names: Path | None = None
-    """A CSV file with the columns ``original`` and ``manual``, for class names that are written
-    differently (manual) from those of the dataset (original) before their vectors are computed.
-    """
 
 
 def inputs(settings: Settings) -> list[Path]:
     """Returns the files that it reads, without those of the package."""
-    return [] if settings.names is None else [settings.names]
+    return settings.sentence_files()
 
 
 def describe(settings: Settings) -> str:
     """Returns where the vectors come from."""
-    return f"WordLlama {_package().version}: mean of static token vectors, 256-d"
+    words = f"WordLlama {_package().version}: mean of static token vectors, 256-d"
+    return words if settings == Settings() else f"{words}, {settings.wording()}"
 
 
 def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     """Returns ``(classes, 256)`` float32 of length 1.
 
     Raises:
-        PipelineError: the package or one of its files is missing, or a name has no vector.
+        PipelineError: the package or one of its files is missing, or a class has no sentence.
     """
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(_file(TOKENIZER)))
     (token_vectors,) = load_file(_file(VECTORS)).values()
-    rows = []
-    for class_name, spelling in zip(
-        class_names, spellings(class_names, settings.names), strict=True
-    ):
+
+    def embed(texts: list[str]) -> np.ndarray:
         # The token that begins every text says nothing about it.
-        tokens = tokenizer.encode(spelling, add_special_tokens=False).ids
-        mean = token_vectors[tokens].astype(np.float32).sum(axis=0) / max(1, len(tokens))
-        length = float(np.linalg.norm(mean))
-        if not length:
-            raise FormatError(f"text_embeddings.wordllama: no vector for class {class_name!r}")
-        rows.append(mean / length)
-    return np.stack(rows)
+        encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        return np.stack([token_vectors[ids].astype(np.float32).mean(axis=0) for ids in encoded])
+
+    return class_vectors(settings.sentences(class_names), embed)
 
 
 def _package() -> importlib.metadata.Distribution:

@@ -13,7 +13,9 @@ import sys
 from typing import get_args, get_origin, Literal
 from avca_pipeline import registry
 
-def value_for(annotation):
+def value_for(key, annotation):
+    if key == "parts":
+        return [{"plugin": "hashed"}, {"plugin": "hashed"}]
     if get_origin(annotation) is Literal:
         return get_args(annotation)[0]
     return [] if get_origin(annotation) is tuple else "here"
@@ -22,8 +24,10 @@ for kind in registry.KINDS:
     for name in registry.names(kind):
         cls = registry.load(kind, name).Settings
         fields = {key: field for key, field in cls.model_fields.items() if field.is_required()}
-        settings = cls(**{key: value_for(field.annotation) for key, field in fields.items()})
-        heavy = {"torch", "torchvision", "torchaudio", "timm", "av", "gensim"} & set(sys.modules)
+        settings = cls(**{key: value_for(key, field.annotation) for key, field in fields.items()})
+        heavy = {
+            "torch", "torchvision", "torchaudio", "timm", "transformers", "av", "gensim",
+        } & set(sys.modules)
         assert isinstance(settings, cls)
         print(kind, name, *sorted(heavy))
 """

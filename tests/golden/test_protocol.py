@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for pairing in PAIRINGS:
         embed.run(
             "precomputed", {**vectors, "pairing": pairing}, folder / "manifest.csv",
-            folder / f"{pairing}.h5",
+            folder / f"{pairing}.h5", cache=folder,
         )  # fmt: skip
     _write_features(folder, clips)
     for pairing in PAIRINGS:

@@ -107,7 +107,8 @@ def embedded(folder: Path, plugin: str = "precomputed", **settings: object) -> b
     """Gives the classes of ``clips.csv`` vectors."""
     part = {"plugin": plugin, "settings": settings}
     return accepted("embed", "--settings", json.dumps(part, default=str),
-                    "--clips", folder / "clips.csv", "--out", folder / "l.h5")  # fmt: skip
+                    "--clips", folder / "clips.csv", "--out", folder / "l.h5",
+                    "--cache", folder)  # fmt: skip
 
 
 CLIPS = (

@@ -82,7 +82,9 @@ def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
         "path": str(out / "w2v_features/word_embeddings_mine_normed.npy"),
         "names": str(out / "avgzsl_benchmark_datasets/Mine/class-split/mine_w2v_class_names.csv"),
     }
-    embed.run("precomputed", settings, tmp_path / "manifest.csv", tmp_path / "again.h5")
+    embed.run(
+        "precomputed", settings, tmp_path / "manifest.csv", tmp_path / "again.h5", cache=tmp_path
+    )
     before, after = labels.read(ours["vectors"]), labels.read(tmp_path / "again.h5")
     np.testing.assert_array_equal(after.rows(CLASSES), before.rows(CLASSES))
 

@@ -129,7 +129,7 @@ def test_every_legal_name_of_a_class_goes_through_all_tables(tmp_path: Path, vid
     assert all(row.status == "ok" for row in rows)
     words = json.dumps({"plugin": "hashed", "settings": {"dim": 8}})
     code = main(["embed", "--settings", words, "--clips", str(tmp_path / "manifest.csv"),
-                 "--out", str(tmp_path / "l.h5")])  # fmt: skip
+                 "--out", str(tmp_path / "l.h5"), "--cache", str(tmp_path)])  # fmt: skip
     assert code == 0
     vectors = labels.read(tmp_path / "l.h5")
     assert list(vectors.class_names) == sorted(names)

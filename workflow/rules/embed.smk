@@ -15,9 +15,12 @@ rule embed:
         f"{BENCHMARKS}/embed/{{text_embedding}}.tsv"
     priority: 10
     threads: 1
+    resources:
+        # No parameter: where downloads are kept changes no result.
+        weights_cache=CONFIG.cache,
     conda:
         "../../envs/avca.yaml"
     shell:
         "exec avca embed --settings {params.settings:q} --clips {input.clips:q}"
-        " --out {output:q} --log {log:q}"
+        " --out {output:q} --cache {resources.weights_cache:q} --log {log:q}"
         f"{MADE}"

@@ -1,0 +1,88 @@
+"""Any audio network of the families CLAP, AST and PE-AV.
+
+CLAP and PE-AV have a text tower beside, whose vectors ``transformers_text`` gives. Windows stand
+side by side and the last one ends with the clip: nothing is left out, nothing chosen at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.media import Limits
+from avca_pipeline.media.audio import mono_blocks
+from avca_pipeline.media.windows import Window, covering_windows
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.transformer_models.families import tower
+from avca_pipeline.transformer_models.loading import build as build_tower
+from avca_pipeline.transformer_models.repositories import look_up as look_up_model
+from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
+from avca_pipeline.transformer_models.sound import Sound, sound
+
+MODALITY: Modality = "audio"
+BATCH_WINDOWS = {"cpu": 4, "cuda": 64}
+
+
+class Settings(EncoderSettings):
+    """An audio tower of the library transformers. Needs the extra ``transformers``."""
+
+    window_s: float | None = Field(default=None, gt=0, le=60)
+    """Length of a window in seconds. Without it, a window is as long as the model takes: 10 s for
+    CLAP and PE-AV, 10.24 s for AST.
+    """
+
+    def look_up(self, cache: Path) -> None:
+        """Raises `PipelineError` unless there is such a model, and it encodes sound."""
+        tower("audio", self.model, look_up_model(self.model, self.revision, cache)[1])
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the chosen network takes."""
+    return Spec(_sound(settings).shape, "float32")
+
+
+def published(settings: Settings) -> None:
+    """Returns nothing: the weights are the model's own, verified with its other files."""
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns what the user says: a model's files do not tell what it was trained on."""
+    return settings.stated_classes()
+
+
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
+    """Yields windows as the library prepares them, float32, time first."""
+    prepare = _sound(settings)
+    blocks = mono_blocks(clip.path, prepare.rate_hz, clip.start_s, clip.end_s, limits)
+    for window in covering_windows(blocks, prepare.num_samples):
+        yield Window(*prepare.prepared(window.data[: window.num_valid]))
+
+
+def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns the audio tower and what its parameters are."""
+    return build_tower(settings.folder, tower_of(settings, "audio"), settings)
+
+
+def encode(
+    settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(windows, dim)`` float32, of length 1 where the texts' vectors are so.
+
+    Args:
+        settings: of this backbone.
+        network: from `build`.
+        data: ``(windows, time, …)`` float32.
+        num_valid: ``(windows,)``, of which PE-AV makes a mask.
+    """
+    chosen = tower_of(settings, "audio")
+    position = torch.arange(data.shape[1], device=data.device)
+    is_valid = position < num_valid[:, None].clamp(min=1)
+    vectors = chosen.vectors(network, data.to(next(network.parameters()).dtype), is_valid).float()
+    return torch.nn.functional.normalize(vectors, dim=1) if chosen.is_unit else vectors
+
+
+def _sound(settings: Settings) -> Sound:
+    return sound(settings.folder, tower_of(settings, "audio").processor, settings.window_s)

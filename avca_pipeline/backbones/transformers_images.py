@@ -1,0 +1,79 @@
+"""Any image network of the families CLIP, SigLIP and MetaCLIP 2, frame by frame.
+
+The families have a text tower beside that of the images, whose vectors ``transformers_text`` gives.
+SigLIP 2 is of the family SigLIP, but for its NaFlex models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.media import Limits
+from avca_pipeline.media.video import frames, resizable
+from avca_pipeline.media.windows import Window, frame_windows
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.transformer_models.families import tower
+from avca_pipeline.transformer_models.loading import build as build_tower
+from avca_pipeline.transformer_models.pictures import Pictures
+from avca_pipeline.transformer_models.repositories import look_up as look_up_model
+from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
+
+MODALITY: Modality = "video"
+BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
+
+
+class Settings(EncoderSettings):
+    """An image tower of the library transformers. Needs the extra ``transformers``."""
+
+    rate_hz: int = Field(default=2, ge=1, le=60)
+    """Number of frames that are encoded for each second of video."""
+
+    def look_up(self, cache: Path) -> None:
+        """Raises `PipelineError` unless there is such a model, and it encodes images."""
+        tower("images", self.model, look_up_model(self.model, self.revision, cache)[1])
+
+
+def spec(settings: Settings) -> Spec:
+    """Returns what the chosen network takes."""
+    pictures = _pictures(settings)
+    return Spec((1, pictures.height, pictures.width, 3), "uint8")
+
+
+def published(settings: Settings) -> None:
+    """Returns nothing: the weights are the model's own, verified with its other files."""
+
+
+def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
+    """Returns what the user says: captions from the web are no list of classes."""
+    return settings.stated_classes()
+
+
+def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
+    """Yields single frames, ``(1, height, width, 3)`` uint8 RGB, as the library prepares them."""
+    pictures = _pictures(settings)
+    picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
+    bounded = resizable(picked, pictures.short_side, limits)
+    return frame_windows((pictures.prepared(frame) for frame in bounded), 1)
+
+
+def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
+    """Returns the image tower and what its parameters are."""
+    return build_tower(settings.folder, tower_of(settings, "images"), settings)
+
+
+def encode(
+    settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
+) -> torch.Tensor:
+    """Returns ``(windows, dim)`` float32 of length 1, in the space that the texts are in too."""
+    chosen = tower_of(settings, "images")
+    pixels = _pictures(settings).normalised(data[:, 0]).to(next(network.parameters()).dtype)
+    vectors = chosen.vectors(network, pixels, num_valid[:, None] > 0).float()
+    return torch.nn.functional.normalize(vectors, dim=1) if chosen.is_unit else vectors
+
+
+def _pictures(settings: Settings) -> Pictures:
+    return Pictures(settings.folder, tower_of(settings, "images").processor)

@@ -1,0 +1,91 @@
+"""Several text embeddings side by side, as an image tower and an audio tower need them together.
+
+ClipClap (Kurzendoerfer et al., CVPRW 2024) describes classes by the text towers of CLIP and of an
+audio model, ``[clip | audio]``, where the features are those of the two models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from avca_pipeline import registry
+from avca_pipeline.settings import PluginSettings, nearest
+
+
+class Part(PluginSettings):
+    """One of the text embeddings."""
+
+    plugin: str
+    """Name of its plugin."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the plugin."""
+
+    @model_validator(mode="after")
+    def _is_good(self) -> Self:
+        if self.plugin not in registry.names("text_embeddings"):
+            names = registry.names("text_embeddings")
+            raise ValueError(f"no plugin {self.plugin!r}; {nearest(self.plugin, names)}")
+        self.typed()
+        return self
+
+    def typed(self) -> PluginSettings:
+        """Returns the plugin's own settings."""
+        return registry.load("text_embeddings", self.plugin).Settings(**self.settings)
+
+
+class Settings(PluginSettings):
+    """Text embeddings side by side; each keeps the length of its vectors."""
+
+    parts: tuple[Part, ...] = Field(min_length=2)
+    """The text embeddings in the order of their numbers: ``plugin``, and its ``settings``."""
+
+    def look_up(self, cache: Path) -> None:
+        """Raises `PipelineError` unless what the parts name exists."""
+        for part in self.parts:
+            part.typed().look_up(cache)
+
+    def with_files(self, cache: Path) -> Self:
+        """Returns the settings with local files in all parts."""
+        parts = tuple(
+            part.model_copy(update={"settings": part.typed().with_files(cache).model_dump()})
+            for part in self.parts
+        )
+        return self.model_copy(update={"parts": parts})
+
+
+def inputs(settings: Settings) -> list[Path]:
+    """Returns the files that the parts read."""
+    return [
+        path
+        for part in settings.parts
+        for path in registry.load("text_embeddings", part.plugin).inputs(part.typed())
+    ]
+
+
+def describe(settings: Settings) -> str:
+    """Returns where the vectors of the parts come from."""
+    described = (
+        registry.load("text_embeddings", part.plugin).describe(part.typed())
+        for part in settings.parts
+    )
+    return " | ".join(described)
+
+
+def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
+    """Returns ``(classes, dim)`` float32: the vectors of the parts side by side.
+
+    Raises:
+        PipelineError: a part has no vector for a class.
+    """
+    return np.concatenate(
+        [
+            registry.load("text_embeddings", part.plugin).vectors(part.typed(), class_names)
+            for part in settings.parts
+        ],
+        axis=1,
+    )

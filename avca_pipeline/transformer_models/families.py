@@ -1,0 +1,289 @@
+"""The families of models that can be named, and how each of them gives its vector.
+
+A repository says in ``config.json`` which family its model is of, as ``model_type``. The library
+offers several ways to a vector for most of them; the one here is what the library's own forward
+compares with other vectors, scaled to length 1 where that forward does so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.runtime.lazy import torch
+
+Task: TypeAlias = Literal["images", "video", "audio", "text"]
+
+
+@dataclass(frozen=True)
+class Tower:
+    """One tower of a family: what encodes pictures, videos, sound or text.
+
+    Attributes:
+        network: name of the library's class.
+        processor: name of the library's class that prepares the input; none for text.
+        vectors: ``(inputs, dim)`` from the network, the input and ``is_valid``.
+
+            Pictures are ``(inputs, 3, height, width)``, videos ``(inputs, frames, 3, height,
+            width)``, both normalised; sound is what the processor gives, time first; text is
+            ``(inputs, tokens)``. ``is_valid`` says for each frame, sample or token whether it is
+            real, ``(inputs, length)``.
+        is_unit: whether the library's forward scales the vectors to length 1.
+        unused: parts of the network that the tower does without, ``part.part`` for one of a part.
+        num_frames: where the config says how many frames a video has; none if any number will do.
+        text_length: how many tokens the training filled every text up to; none if it did not.
+    """
+
+    network: str
+    processor: str
+    vectors: Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]
+    is_unit: bool = True
+    unused: tuple[str, ...] = ()
+    num_frames: tuple[str, ...] = ()
+    text_length: int | None = None
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    """Returns the vector that a method gives as it is, or as a part of its output."""
+    vector: torch.Tensor = output if hasattr(output, "shape") else output.pooler_output
+    return vector
+
+
+def _image_features(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    return _pooled(network.get_image_features(pixel_values=pixels))
+
+
+def _mean_of_tokens(name: str) -> Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Returns what means a self-supervised network's tokens, which have no summary of their own."""
+
+    def vectors(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+        tokens: torch.Tensor = network(**{name: pixels}).last_hidden_state
+        return tokens.mean(dim=1)
+
+    return vectors
+
+
+def _vjepa2(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    tokens: torch.Tensor = network.get_vision_features(pixels)
+    return tokens.mean(dim=1)
+
+
+def _xclip_video(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    return _pooled(network.get_video_features(pixel_values=pixels))
+
+
+def _videoprism_video(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    return _pooled(network.get_video_features(pixel_values_videos=pixels)).flatten(1)
+
+
+def _pe_video(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    encoded = network.video_encoder(pixel_values_videos=pixels, padding_mask_videos=is_valid)
+    vector: torch.Tensor = network.video_head(encoded.pooler_output)
+    return vector
+
+
+def _clap_audio(network: Any, features: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    # The library calls one sound of a batch longer than a window at random where none is.
+    is_longer = features.new_zeros((len(features), 1), dtype=torch.bool)
+    mel = features.transpose(1, 2)
+    return _pooled(network.get_audio_features(input_features=mel, is_longer=is_longer))
+
+
+def _ast(network: Any, features: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    return _pooled(network(input_values=features))
+
+
+def _pe_audio(network: Any, samples: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    encoded = network.audio_encoder(input_values=samples[:, None], padding_mask=is_valid)
+    vector: torch.Tensor = network.audio_head(encoded.pooler_output)
+    return vector
+
+
+def _text_features(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    return _pooled(network.get_text_features(input_ids=tokens, attention_mask=is_valid.long()))
+
+
+def _siglip_text(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    # It was trained without a mask, on texts filled up to one length.
+    return _pooled(network.get_text_features(input_ids=tokens))
+
+
+def _pe_text(head: str) -> Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Returns what gives the vector of the first token, by the head for one kind of media."""
+
+    def vectors(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+        states = network.text_model(
+            input_ids=tokens, attention_mask=is_valid.long(), output_hidden_states=True
+        ).hidden_states
+        vector: torch.Tensor = getattr(network, head)(states[-1][:, 0])
+        return vector
+
+    return vectors
+
+
+def _part(name: str, vectors: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Returns ``vectors`` for a network that is a part of a larger one."""
+
+    def of_part(network: Any, data: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+        return vectors(getattr(network, name), data, is_valid)
+
+    return of_part
+
+
+_NO_TEXT = ("text_model", "text_projection")
+
+TOWERS: Mapping[Task, Mapping[str, Tower]] = {
+    "images": {
+        "clip": Tower("CLIPModel", "CLIPImageProcessor", _image_features, unused=_NO_TEXT),
+        "siglip": Tower("SiglipModel", "SiglipImageProcessor", _image_features, unused=_NO_TEXT),
+        "metaclip_2": Tower(
+            "MetaClip2Model", "CLIPImageProcessor", _image_features, unused=_NO_TEXT
+        ),
+    },
+    "video": {
+        "videomae": Tower(
+            "VideoMAEModel",
+            "VideoMAEVideoProcessor",
+            _mean_of_tokens("pixel_values"),
+            is_unit=False,
+            num_frames=("num_frames",),
+        ),
+        "xclip": Tower(
+            "XCLIPModel",
+            "CLIPImageProcessor",
+            _xclip_video,
+            unused=(*_NO_TEXT, "prompts_generator"),
+            num_frames=("vision_config", "num_frames"),
+        ),
+        "videoprism": Tower(
+            "VideoPrismClipModel",
+            "LlavaOnevisionVideoProcessor",
+            _videoprism_video,
+            unused=_NO_TEXT,
+            num_frames=("vision_config", "num_frames"),
+        ),
+        "videoprism_vision_model": Tower(
+            "VideoPrismVisionModel",
+            "LlavaOnevisionVideoProcessor",
+            _mean_of_tokens("pixel_values_videos"),
+            is_unit=False,
+            num_frames=("num_frames",),
+        ),
+        "vjepa2": Tower(
+            "VJEPA2Model",
+            "VJEPA2VideoProcessor",
+            _vjepa2,
+            is_unit=False,
+            unused=("predictor",),
+            num_frames=("frames_per_clip",),
+        ),
+        "pe_video": Tower(
+            "PeVideoModel", "PeVideoVideoProcessor", _pe_video, is_unit=False, unused=_NO_TEXT
+        ),
+        "pe_audio_video": Tower(
+            "PeAudioVideoModel",
+            "PeVideoVideoProcessor",
+            _part("video_model", _pe_video),
+            is_unit=False,
+            unused=("text_model", "audio_video_encoder", "audio_model", "video_model.text_model"),
+        ),
+    },
+    "audio": {
+        "clap": Tower("ClapModel", "ClapFeatureExtractor", _clap_audio, unused=_NO_TEXT),
+        "audio-spectrogram-transformer": Tower(
+            "ASTModel", "ASTFeatureExtractor", _ast, is_unit=False
+        ),
+        "pe_audio": Tower(
+            "PeAudioModel", "PeAudioFeatureExtractor", _pe_audio, is_unit=False, unused=_NO_TEXT
+        ),
+        "pe_audio_video": Tower(
+            "PeAudioVideoModel",
+            "PeAudioFeatureExtractor",
+            _part("audio_model", _pe_audio),
+            is_unit=False,
+            unused=("text_model", "audio_video_encoder", "video_model", "audio_model.text_model"),
+        ),
+    },
+    "text": {
+        "clip": Tower("CLIPModel", "", _text_features, unused=("vision_model",)),
+        "siglip": Tower("SiglipModel", "", _siglip_text, unused=("vision_model",), text_length=64),
+        "metaclip_2": Tower("MetaClip2Model", "", _text_features, unused=("vision_model",)),
+        "xclip": Tower("XCLIPModel", "", _text_features, unused=("vision_model", "mit")),
+        "videoprism": Tower(
+            "VideoPrismClipModel", "", _text_features, unused=("video_model",), text_length=64
+        ),
+        "clap": Tower("ClapModel", "", _text_features, unused=("audio_model",)),
+        "pe_audio": Tower(
+            "PeAudioModel", "", _pe_text("text_audio_head"), False, ("audio_encoder",)
+        ),
+        "pe_video": Tower(
+            "PeVideoModel", "", _pe_text("text_video_head"), False, ("video_encoder",)
+        ),
+    },
+}
+"""By task and family. PE-AV's vectors are compared as they are, so they are not scaled."""
+
+PE_TEXT_HEADS: Mapping[str, Tower] = {
+    "audio": Tower(
+        "PeAudioVideoModel",
+        "",
+        _part("audio_model", _pe_text("text_audio_head")),
+        False,
+        ("text_model", "audio_video_encoder", "video_model", "audio_model.audio_encoder"),
+    ),
+    "video": Tower(
+        "PeAudioVideoModel",
+        "",
+        _part("video_model", _pe_text("text_video_head")),
+        False,
+        ("text_model", "audio_video_encoder", "audio_model", "video_model.video_encoder"),
+    ),
+    "both": Tower(
+        "PeAudioVideoModel",
+        "",
+        _pe_text("text_audio_video_head"),
+        False,
+        ("audio_video_encoder", "audio_model", "video_model"),
+    ),
+}
+"""Text towers of ``pe_audio_video``: a text has another vector for each kind of media."""
+
+
+def family_names(task: Task) -> list[str]:
+    """Returns the families that have a tower for a task."""
+    names = set(TOWERS[task])
+    return sorted(names | {"pe_audio_video"} if task == "text" else names)
+
+
+def tower(task: Task, model: str, config: Mapping[str, Any], head: str | None = None) -> Tower:
+    """Returns a model's tower for a task.
+
+    Args:
+        task: what the tower encodes.
+        model: what the user calls the model, for the message.
+        config: its ``config.json``.
+        head: which of the text heads of ``pe_audio_video``; no other family has several.
+
+    Raises:
+        PipelineError: the model's family has no such tower, or needs code of its repository.
+    """
+    family = str(config.get("model_type"))
+    families = ", ".join(family_names(task))
+    if family not in family_names(task):
+        code = (
+            " and needs code of its repository, which is never run" if "auto_map" in config else ""
+        )
+        raise PipelineError(
+            f"model {model!r}: is of the family {family!r}{code}; for {task} there are: {families}"
+        )
+    if family == "pe_audio_video" and task == "text":
+        if head is None:
+            raise PipelineError(
+                f"model {model!r}: has several text heads; say head: audio, video or both"
+            )
+        return PE_TEXT_HEADS[head]
+    if head is not None:
+        raise PipelineError(f"model {model!r}: has one text head; leave head out")
+    return TOWERS[task][family]

@@ -1,0 +1,75 @@
+"""Frames as a model's processor prepares them: resized here, normalised on the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.transformer_models.loading import processor
+
+
+class Pictures:
+    """What a model's processor does to a frame.
+
+    The library's own processor resizes and crops; the scale and the mean are applied later, so that
+    frames stay bytes until they are on the device.
+
+    Attributes:
+        height: of a prepared frame.
+        width: of a prepared frame.
+        short_side: to which frames are resized before they are cropped.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Reads the settings; nothing is computed yet.
+
+        Raises:
+            PipelineError: the settings are damaged, or leave the size of a picture open.
+        """
+        self._processor = processor(folder, name)
+        self._is_video = name.endswith("VideoProcessor")
+        size = _sides(self._processor.size)
+        crop = _sides(self._processor.crop_size) if self._processor.do_center_crop else size
+        is_resized = self._processor.do_resize or self._processor.do_center_crop
+        if not is_resized or "height" not in crop or "width" not in crop:
+            raise PipelineError(f"{folder}: its processor gives pictures of different sizes")
+        self.height, self.width = crop["height"], crop["width"]
+        self.short_side = max(*size.values(), self.height, self.width)
+
+    def prepared(self, frame: np.ndarray) -> np.ndarray:
+        """Returns ``(height, width, 3)`` uint8 of a frame of any size."""
+        images: dict[str, Any] = {"videos": [frame[None]], "do_sample_frames": False}
+        if not self._is_video:
+            images = {"images": [frame]}
+        result = self._processor(
+            **images,
+            do_rescale=False,
+            do_normalize=False,
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
+        name = next(name for name in result if name.startswith("pixel_values"))
+        pixels: torch.Tensor = result[name].reshape(3, self.height, self.width)
+        return pixels.permute(1, 2, 0).contiguous().numpy()
+
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Returns ``(…, 3, height, width)`` float32 of ``(…, height, width, 3)`` uint8."""
+        values = pixels.movedim(-1, -3).float()
+        if self._processor.do_rescale:
+            values = values * self._processor.rescale_factor
+        if self._processor.do_normalize:
+            mean, std = (
+                values.new_tensor(numbers)[:, None, None]
+                for numbers in (self._processor.image_mean, self._processor.image_std)
+            )
+            values = (values - mean) / std
+        return values
+
+
+def _sides(size: Any) -> dict[str, int]:
+    """Returns the sides that a processor's size states."""
+    return {str(name): int(value) for name, value in dict(size or {}).items() if value}

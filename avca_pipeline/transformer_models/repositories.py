@@ -1,0 +1,287 @@
+"""Where the files of a model lie: a folder, or a repository that is downloaded once and verified.
+
+Nothing but data is ever taken: weights as safetensors, and settings and vocabularies as JSON and
+text. Code in a repository is not downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from avca_pipeline.artifacts.atomic import file_sha256
+from avca_pipeline.artifacts.text_files import parse_json
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching.web_files import AddressError, download
+from avca_pipeline.runtime.addresses import shown
+
+logger = logging.getLogger(__name__)
+
+HUB = "https://huggingface.co"
+MAIN = "main"
+NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]*")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
+LISTING = "repository.json"
+SETTINGS = frozenset(
+    (
+        CONFIG, "preprocessor_config.json", "video_preprocessor_config.json",
+        "processor_config.json", "tokenizer.json", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
+        "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+    )
+)  # fmt: skip
+"""The files beside the weights, as far as a repository has them."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A model in a repository.
+
+    Attributes:
+        address: of the repository, ``https://host/owner/name``.
+        revision: a branch, a tag or a commit.
+        folder: where its files are kept.
+    """
+
+    address: str
+    revision: str
+    folder: Path
+
+
+def is_folder(model: str) -> bool:
+    """Returns whether a model is named by the folder that it lies in."""
+    return model.startswith(("/", "~", "."))
+
+
+def check_name(model: str) -> str:
+    """Returns a model's name.
+
+    Raises:
+        ValueError: it is no folder, no address and no name of a repository.
+    """
+    if is_folder(model):
+        return model
+    parts = urlsplit(model)
+    name = parts.path.strip("/") if parts.scheme in ("http", "https") else model
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            "write owner/name, the http(s) address of a repository, or a folder that begins with "
+            "/, ~ or ."
+        )
+    return model
+
+
+def repository(model: str, revision: str | None, cache: Path) -> Repository:
+    """Returns where a model that is no folder is downloaded from and to."""
+    parts = urlsplit(model)
+    is_address = parts.scheme in ("http", "https")
+    address = model.rstrip("/") if is_address else f"{HUB}/{model}"
+    host = "" if not is_address else f"{parts.netloc.rpartition('@')[2]}--"
+    name = parts.path.strip("/") if is_address else model
+    revision = revision or MAIN
+    key = f"{host}{name}@{revision}".replace("/", "--").replace(":", "-")
+    return Repository(address, revision, cache.expanduser() / "models" / key)
+
+
+def look_up(model: str, revision: str | None, cache: Path) -> tuple[Path, dict[str, Any]]:
+    """Returns a model's folder and its ``config.json``, and downloads hardly more than that.
+
+    Raises:
+        PipelineError: there is no such model, or it has no weights as safetensors.
+    """
+    if is_folder(model):
+        folder = Path(model).expanduser()
+        weights_files(folder)
+        return folder, read_json(folder / CONFIG)
+    source = repository(model, revision, cache)
+    listing = _listing(model, source)
+    _listed_weights(model, listing)
+    if CONFIG not in listing["files"]:
+        raise PipelineError(f"model {model!r}: its repository has no {CONFIG}")
+    _obtain(source, listing, CONFIG)
+    return source.folder, read_json(source.folder / CONFIG)
+
+
+def obtain(model: str, revision: str | None, cache: Path) -> Path:
+    """Returns the folder with a model's verified files, which are downloaded if need be.
+
+    Of a branch, the commit at first use is kept: the features stay the same.
+
+    Raises:
+        PipelineError: there is no such model, a download failed, or a file is not as listed.
+    """
+    folder, _ = look_up(model, revision, cache)
+    if is_folder(model):
+        return folder
+    source = repository(model, revision, cache)
+    listing = _listing(model, source)
+    names = sorted(SETTINGS & set(listing["files"]))
+    shards = _listed_weights(model, listing)
+    if any(not (folder / name).is_file() for name in shards):
+        logger.info(f"{shown(source.address)}: licence: {listing['licence'] or 'not stated'}")
+    for name in [*names, *shards]:
+        _obtain(source, listing, name)
+    return folder
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """Returns the files with a model's weights.
+
+    Raises:
+        PipelineError: there are none as safetensors.
+    """
+    if (folder / INDEX).is_file():
+        shards = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise PipelineError(f"{folder / INDEX}: names no files")
+        names = sorted({str(name) for name in shards.values()})
+        if any(not NAME.fullmatch(name) or "/" in name for name in names):
+            raise PipelineError(f"{folder / INDEX}: names files outside of the folder")
+    else:
+        names = [WEIGHTS]
+    for name in names:
+        if not (folder / name).is_file():
+            raise PipelineError(
+                f"{folder}: has no {name}; weights are taken as safetensors alone, because "
+                "loading others could run code"
+            )
+    return [folder / name for name in names]
+
+
+def weights_sha256(folder: Path) -> str:
+    """Returns the SHA-256 of a model's weights: that of the file, or of the list of several."""
+    digests = {path.name: file_sha256(path) for path in weights_files(folder)}
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """Returns the files beside the weights, as far as they are there."""
+    return [folder / name for name in sorted(SETTINGS) if (folder / name).is_file()]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns what a JSON file says.
+
+    Raises:
+        PipelineError: it cannot be read, or is not such a file.
+    """
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise PipelineError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise PipelineError(f"{path}: is not the JSON file of a model")
+    return content
+
+
+def _listing(model: str, source: Repository) -> dict[str, Any]:
+    """Returns a repository's commit, licence and files; what was listed first stays."""
+    path = source.folder / LISTING
+    parts = urlsplit(source.address)
+    api = f"{parts.scheme}://{parts.netloc}/api/models{parts.path}/revision/"
+    if not path.is_file():
+        try:
+            download(f"{api}{quote(source.revision, safe='')}?blobs=true", path)
+        except AddressError as error:
+            raise _missing(model, source, error) from error
+        except PipelineError as error:
+            if "HTTP 401" in str(error) or "HTTP 403" in str(error):
+                raise _missing(model, source, error) from error
+            raise
+        is_first = True
+    else:
+        is_first = False
+    try:
+        listing = _parsed(read_json(path))
+        if COMMIT.fullmatch(source.revision) and listing["commit"] != source.revision:
+            raise PipelineError(f"{path}: lists another commit than {source.revision}")
+    except PipelineError:
+        path.unlink(missing_ok=True)
+        raise
+    if is_first and source.revision != listing["commit"]:
+        logger.info(
+            f"{shown(source.address)}: {source.revision} is commit {listing['commit']}, pinned on "
+            "first use"
+        )
+    return listing
+
+
+def _missing(model: str, source: Repository, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"model {model!r}: there is no such repository or revision ({source.revision}), or it is "
+        f"not public ({error}); correct the name, or give a local folder"
+    )
+
+
+def _parsed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns of a hub's answer what is used of it."""
+    try:
+        files = {
+            str(entry["rfilename"]): {
+                "sha256": str((entry.get("lfs") or {}).get("sha256") or ""),
+                "blob": str(entry.get("blobId") or ""),
+            }
+            for entry in content["siblings"]
+        }
+        commit = str(content["sha"])
+        licence = (content.get("cardData") or {}).get("license")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PipelineError(f"{LISTING}: not the list of a repository's files") from error
+    if not COMMIT.fullmatch(commit):
+        raise PipelineError(f"{LISTING}: names no commit")
+    return {"commit": commit, "licence": str(licence or ""), "files": files}
+
+
+def _listed_weights(model: str, listing: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the files with the weights, and of their index if there is one."""
+    files = listing["files"]
+    if WEIGHTS in files:
+        return [WEIGHTS]
+    shards = [name for name in files if re.fullmatch(r"model-\d+-of-\d+\.safetensors", name)]
+    if INDEX in files and shards:
+        return [INDEX, *sorted(shards)]
+    raise PipelineError(
+        f"model {model!r}: its repository has no {WEIGHTS}; weights are taken as safetensors "
+        "alone, because loading others could run code; name a revision that has them"
+    )
+
+
+def _obtain(source: Repository, listing: Mapping[str, Any], name: str) -> None:
+    """Downloads a file of a repository unless it is there, and verifies it in any case."""
+    path, stated = source.folder / name, listing["files"][name]
+    url = f"{source.address}/resolve/{listing['commit']}/{name}"
+
+    def check(arrived: Path) -> None:
+        digest = file_sha256(arrived) if stated["sha256"] else _blob(arrived)
+        expected = stated["sha256"] or stated["blob"]
+        if expected and digest != expected:
+            raise PipelineError(
+                f"{shown(url)}: is not the file that its repository lists ({digest}, expected "
+                f"{expected}); delete {source.folder} and run again"
+            )
+
+    if not path.is_file():
+        download(url, path, verify=check)
+    check(path)
+
+
+def _blob(path: Path) -> str:
+    """Returns what git calls the content of a file."""
+    content = path.read_bytes()
+    header = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,89 @@
+"""What a user says about a model of the library: its name, its revision, its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import field_validator
+
+from avca_pipeline.fetching.weights import PUBLISHED, RANDOM, FileOrAddress, WeightsSettings
+from avca_pipeline.settings import PluginSettings
+from avca_pipeline.transformer_models import repositories
+from avca_pipeline.transformer_models.families import Task, Tower, tower
+
+
+class NamedModel(PluginSettings):
+    """A model by its name."""
+
+    model: str
+    """The model: ``owner/name`` in the Hugging Face Hub, the http(s) address of a repository
+    elsewhere, or a folder that begins with ``/``, ``~`` or ``.``. Its weights must be safetensors.
+    """
+    revision: str | None = None
+    """Commit, tag or branch of the repository. Without one, the latest commit is taken at first use
+    and stays.
+    """
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        return repositories.check_name(value)
+
+    @field_validator("revision")
+    @classmethod
+    def _is_a_revision(cls, value: str | None) -> str | None:
+        if value is not None and not repositories.REVISION.fullmatch(value):
+            raise ValueError("write a commit, a tag or a branch of the repository")
+        return value
+
+    def model_files(self) -> list[Path]:
+        """Returns the files of a model that is named by its folder."""
+        if not repositories.is_folder(self.model):
+            return []
+        folder = Path(self.model).expanduser()
+        weights = sorted(folder.glob("*.safetensors"))
+        others = [
+            path for path in repositories.settings_files(folder) if path.name != "config.json"
+        ]
+        return [folder / repositories.CONFIG, *others, *weights]
+
+    def with_files(self, cache: Path) -> Self:
+        """Returns these settings with the folder of the model, which is downloaded if need be."""
+        folder = repositories.obtain(self.model, self.revision, cache)
+        return self.model_copy(update={"model": str(folder.absolute()), "revision": None})
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the model's files, for settings that `with_files` returned."""
+        assert repositories.is_folder(self.model), self.model
+        return Path(self.model).expanduser()
+
+
+class EncoderSettings(NamedModel, WeightsSettings):
+    """A tower of a model that encodes pictures, videos or sound."""
+
+    weights: FileOrAddress = PUBLISHED
+    """``published``, the weights of the model, or ``random`` ones for its architecture."""
+
+    @field_validator("weights")
+    @classmethod
+    def _are_the_models(cls, value: str) -> str:
+        if value not in (PUBLISHED, RANDOM):
+            raise ValueError("published or random; name the model's folder as model")
+        return value
+
+    def local_files(self) -> dict[str, Path]:
+        """Returns the files that must be there, those of the model's folder among them."""
+        files = {f"model ({path.name})": path for path in self.model_files()}
+        return super().local_files() | files
+
+
+def tower_of(settings: NamedModel, task: Task, head: str | None = None) -> Tower:
+    """Returns the tower that settings with files name, see `families.tower`."""
+    return tower(task, settings.model, config_of(settings), head)
+
+
+def config_of(settings: NamedModel) -> dict[str, Any]:
+    """Returns the ``config.json`` of a model whose files are there."""
+    return repositories.read_json(settings.folder / repositories.CONFIG)

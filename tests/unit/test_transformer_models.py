@@ -1,0 +1,425 @@
+"""Towers of the library transformers: our vectors beside the library's own, on tiny models."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from avca_pipeline import registry
+from avca_pipeline.backbones import MediaSegment
+from avca_pipeline.datasets import demo
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import Limits
+from avca_pipeline.media.video import frames
+from avca_pipeline.text_embeddings import transformers_text
+from avca_pipeline.transformer_models import families, loading, pictures, sound
+from avca_pipeline.transformer_models.repositories import read_json
+from tests.transformer_models import saved
+
+LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
+IDS = torch.tensor([[1, 40, 50, 60, 2]])
+RATE_HZ = 48_000
+
+# What the library's own forward calls the vectors of pictures, videos or sound.
+IMAGES = {"clip": "CLIPModel", "siglip": "SiglipModel", "metaclip_2": "MetaClip2Model"}
+VIDEO: dict[str, Callable[[Path, torch.Tensor], torch.Tensor]] = {
+    "videomae": lambda folder, pixels: own("VideoMAEModel", folder)(
+        pixel_values=pixels
+    ).last_hidden_state.mean(dim=1),
+    "xclip": lambda folder, pixels: (
+        own("XCLIPModel", folder)(input_ids=IDS, pixel_values=pixels).video_embeds
+    ),
+    "videoprism": lambda folder, pixels: (
+        own("VideoPrismClipModel", folder)(input_ids=IDS, pixel_values_videos=pixels).video_embeds
+    ),
+    "vjepa2": lambda folder, pixels: own("VJEPA2Model", folder)(
+        pixel_values_videos=pixels
+    ).last_hidden_state.mean(dim=1),
+    "pe_video": lambda folder, pixels: (
+        own("PeVideoModel", folder)(
+            input_ids=IDS.expand(len(pixels), -1), pixel_values_videos=pixels
+        ).video_embeds
+    ),
+    "pe_audio_video": lambda folder, pixels: (
+        own("PeAudioVideoModel", folder)(
+            input_values=torch.zeros(len(pixels), 1, 1920), pixel_values_videos=pixels
+        ).video_embeds
+    ),
+}
+AUDIO: dict[str, Callable[[Path, Any], torch.Tensor]] = {
+    "clap": lambda folder, inputs: (
+        own("ClapModel", folder)(
+            input_ids=IDS,
+            input_features=inputs["input_features"],
+            is_longer=torch.zeros(len(inputs["input_features"]), 1, dtype=torch.bool),
+        ).audio_embeds
+    ),
+    "ast": lambda folder, inputs: own("ASTModel", folder)(**inputs).pooler_output,
+    "pe_audio": lambda folder, inputs: (
+        own("PeAudioModel", folder)(
+            input_ids=IDS.expand(len(inputs["input_values"]), -1), **inputs
+        ).audio_embeds
+    ),
+    "pe_audio_video": lambda folder, inputs: (
+        own("PeAudioVideoModel", folder)
+        .audio_model(input_ids=IDS.expand(len(inputs["input_values"]), -1), **inputs)
+        .audio_embeds
+    ),
+}
+AUDIO["clap_without_fusion"] = AUDIO["clap"]
+EXTRACTORS = {
+    "clap": "ClapFeatureExtractor", "clap_without_fusion": "ClapFeatureExtractor",
+    "ast": "ASTFeatureExtractor", "pe_audio": "PeAudioFeatureExtractor",
+    "pe_audio_video": "PeAudioFeatureExtractor",
+}  # fmt: skip
+
+
+def own(name: str, folder: Path) -> Any:
+    """Returns the library's own whole network."""
+    return getattr(transformers, name).from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a tiny model of a family."""
+    base, made = tmp_path_factory.mktemp("models"), {}
+
+    def folder_of(family: str) -> Path:
+        if family not in made:
+            made[family] = saved(family, base)
+        return made[family]
+
+    return folder_of
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> MediaSegment:
+    settings = demo.Settings(num_classes=4, sources_per_class=1)
+    folder = tmp_path_factory.mktemp("media")
+    return MediaSegment(demo.locate(settings, demo.clips(settings)[0], folder))
+
+
+def write_sound(path: Path, seconds: float) -> np.ndarray:
+    """Writes mono sound and returns what it decodes to."""
+    generator = np.random.default_rng(0)
+    samples = (generator.standard_normal(round(seconds * RATE_HZ)) * 4000).astype(np.int16)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(samples.tobytes())
+    return samples / 32768.0
+
+
+def encoded(
+    module: ModuleType | Any, settings: Any, clip: MediaSegment
+) -> tuple[Any, torch.Tensor]:
+    """Returns a clip's windows and their features, which do not depend on the size of a batch."""
+    network, _ = module.build(settings, Path("unused"))
+    windows = list(module.windows(settings, clip, LIMITS))
+    spec = module.spec(settings)
+    assert {(w.data.shape, w.data.dtype.name) for w in windows} == {
+        (spec.window_shape, spec.window_dtype)
+    }
+    data = torch.from_numpy(np.stack([window.data for window in windows]))
+    num_valid = torch.tensor([window.num_valid for window in windows])
+    with torch.inference_mode():
+        together = module.encode(settings, network, data, num_valid)
+        for size in (1, 2):
+            parts = [
+                module.encode(settings, network, data[i : i + size], num_valid[i : i + size])
+                for i in range(0, len(data), size)
+            ]
+            torch.testing.assert_close(torch.cat(parts), together, rtol=0, atol=1e-6)
+    return windows, together
+
+
+@pytest.mark.parametrize("family", IMAGES)
+def test_image_towers_give_what_the_library_gives(
+    family: str, models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    module = registry.load("backbones", "transformers_images")
+    settings = module.Settings(model=str(models(family)))
+    windows, ours = encoded(module, settings, clip)
+    arrays = list(frames(clip.path, settings.rate_hz, None, None, LIMITS))
+    processor = loading.processor(models(family), families.TOWERS["images"][family].processor)
+    pixels = processor(images=arrays, return_tensors="pt")["pixel_values"]
+    prepared = pictures.Pictures(models(family), type(processor).__name__)
+    with torch.inference_mode():
+        theirs = own(IMAGES[family], models(family))(input_ids=IDS, pixel_values=pixels)
+        mine = prepared.normalised(torch.from_numpy(np.stack([w.data[0] for w in windows])))
+    # Within a level of 255, and the library's normalisation besides.
+    torch.testing.assert_close(mine, pixels, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ours, theirs.image_embeds, rtol=0, atol=1e-5)
+    assert ours.std(dim=0).max() > 1e-4
+
+
+@pytest.mark.parametrize("family", VIDEO)
+def test_video_towers_give_what_the_library_gives(
+    family: str, models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    module = registry.load("backbones", "transformers_video")
+    settings = module.Settings(model=str(models(family)))
+    windows, ours = encoded(module, settings, clip)
+    length = len(windows[0].data)
+    arrays = np.stack(list(frames(clip.path, settings.rate_hz, None, None, LIMITS)))
+    chosen = families.tower("video", family, read_json(models(family) / "config.json"))
+    processor = loading.processor(models(family), chosen.processor)
+    given = [arrays[i : i + length] for i in range(0, len(arrays) - length + 1, length)]
+    if len(arrays) % length:
+        given.append(arrays[-length:])  # the last window ends with the clip
+    if chosen.processor.endswith("VideoProcessor"):
+        inputs = processor(videos=given, do_sample_frames=False, return_tensors="pt")
+        pixels = inputs.get("pixel_values", inputs.get("pixel_values_videos"))
+    else:
+        each = [
+            processor(images=list(video), return_tensors="pt")["pixel_values"] for video in given
+        ]
+        pixels = torch.stack(each)
+    with torch.inference_mode():
+        theirs = VIDEO[family](models(family), pixels)
+    assert len(windows) == len(given) > 1
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    assert ours.std(dim=0).max() > 1e-4
+
+
+def test_a_clip_shorter_than_a_window_holds_its_last_frame(
+    models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    module = registry.load("backbones", "transformers_video")
+    short = MediaSegment(clip.path, 0.0, 0.25)
+    settings = module.Settings(model=str(models("videomae")))
+    windows, ours = encoded(module, settings, short)
+    arrays = list(frames(clip.path, settings.rate_hz, 0.0, 0.25, LIMITS))
+    assert [window.num_valid for window in windows] == [len(arrays)] == [2]
+    held = np.stack([arrays[0], arrays[1], arrays[1], arrays[1]])
+    processor = loading.processor(models("videomae"), "VideoMAEVideoProcessor")
+    pixels = processor(videos=[held], return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        theirs = VIDEO["videomae"](models("videomae"), pixels)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", AUDIO)
+def test_audio_towers_give_what_the_library_gives(
+    family: str, models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    module = registry.load("backbones", "transformers_audio")
+    settings = module.Settings(model=str(models(family)))
+    prepare = sound.sound(models(family), EXTRACTORS[family], None)
+    seconds = 2.6 * prepare.num_samples / prepare.rate_hz
+    samples = write_sound(tmp_path / "clip.wav", seconds)
+    windows, ours = encoded(module, settings, MediaSegment(tmp_path / "clip.wav"))
+    if prepare.rate_hz != RATE_HZ:
+        from avca_pipeline.media.audio import mono_blocks
+
+        blocks = mono_blocks(tmp_path / "clip.wav", prepare.rate_hz, None, None, LIMITS)
+        samples = np.concatenate(list(blocks))
+    length = prepare.num_samples
+    given = [samples[:length], samples[length : 2 * length], samples[-length:]]
+    extractor = loading.processor(models(family), EXTRACTORS[family])
+    inputs = dict(extractor(given, sampling_rate=prepare.rate_hz, return_tensors="pt"))
+    inputs.pop("is_longer", None)
+    inputs = {name: value.float() if value.dtype == torch.float64 else value
+              for name, value in inputs.items()}  # fmt: skip
+    stacked = torch.from_numpy(np.stack([window.data for window in windows]))
+    prepared = next(value for name, value in inputs.items() if name.startswith("input_"))
+    if family.startswith("clap"):
+        stacked = stacked.transpose(1, 2)
+    torch.testing.assert_close(stacked, prepared.reshape(stacked.shape), rtol=0, atol=1e-5)
+    with torch.inference_mode():
+        theirs = AUDIO[family](models(family), inputs)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    assert ours.std(dim=0).max() > 1e-4
+
+
+@pytest.mark.parametrize("family", ["clap", "clap_without_fusion"])
+def test_nothing_of_long_sound_is_left_to_chance(
+    family: str, models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """37 s are four windows, of which the last one ends with the clip."""
+    module = registry.load("backbones", "transformers_audio")
+    settings = module.Settings(model=str(models(family)))
+    samples = write_sound(tmp_path / "clip.wav", 37.0)
+    found = []
+    for seed in (0, 1):
+        np.random.seed(seed)
+        found.append(encoded(module, settings, MediaSegment(tmp_path / "clip.wav")))
+    (first, features), (second, again) = found
+    assert len(first) == 4
+    assert torch.equal(features, again)
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(first, second, strict=True))
+    last, _ = sound.sound(models(family), "ClapFeatureExtractor", None).prepared(samples[-480_000:])
+    np.testing.assert_allclose(first[3].data, last, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", AUDIO)
+def test_sound_shorter_than_anything_has_features(
+    family: str, models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    module = registry.load("backbones", "transformers_audio")
+    settings = module.Settings(model=str(models(family)))
+    write_sound(tmp_path / "clip.wav", 0.02)
+    windows, features = encoded(module, settings, MediaSegment(tmp_path / "clip.wav"))
+    assert len(windows) == 1
+    assert 1 <= windows[0].num_valid < len(windows[0].data)
+    assert torch.isfinite(features).all()
+
+
+def test_a_window_longer_than_the_model_takes_is_one_line(models: Callable[[str], Path]) -> None:
+    module = registry.load("backbones", "transformers_audio")
+    for window_s, is_good in ((4.0, True), (12.0, False)):
+        settings = module.Settings(model=str(models("clap")), window_s=window_s)
+        if is_good:
+            assert module.spec(settings).window_shape == (1001, 4, 64)
+            continue
+        with pytest.raises(PipelineError, match="12 is more than the 10 s that the model takes"):
+            module.spec(settings)
+
+
+TEXT: dict[str, Callable[[Path, Any], torch.Tensor]] = {
+    "clip": lambda folder, inputs: (
+        own("CLIPModel", folder)(**inputs, pixel_values=torch.zeros(1, 3, 32, 32)).text_embeds
+    ),
+    "siglip": lambda folder, inputs: (
+        own("SiglipModel", folder)(
+            input_ids=inputs["input_ids"], pixel_values=torch.zeros(1, 3, 32, 32)
+        ).text_embeds
+    ),
+    "metaclip_2": lambda folder, inputs: (
+        own("MetaClip2Model", folder)(**inputs, pixel_values=torch.zeros(1, 3, 32, 32)).text_embeds
+    ),
+    # Its forward changes the texts with the video that they are compared with.
+    "xclip": lambda folder, inputs: own("XCLIPModel", folder).get_text_features(**inputs)[1],
+    "videoprism": lambda folder, inputs: (
+        own("VideoPrismClipModel", folder)(
+            **inputs, pixel_values_videos=torch.zeros(1, 4, 3, 32, 32)
+        ).text_embeds
+    ),
+    "clap": lambda folder, inputs: (
+        own("ClapModel", folder)(
+            **inputs,
+            input_features=torch.zeros(1, 4, 1001, 64),
+            is_longer=torch.zeros(1, 1, dtype=torch.bool),
+        ).text_embeds
+    ),
+    "pe_audio": lambda folder, inputs: (
+        own("PeAudioModel", folder)(
+            **inputs, input_values=torch.zeros(2, 1, 1920)
+        ).text_audio_embeds
+    ),
+    "pe_video": lambda folder, inputs: (
+        own("PeVideoModel", folder)(
+            **inputs, pixel_values_videos=torch.zeros(2, 2, 3, 28, 28)
+        ).text_video_embeds
+    ),
+}
+LENGTHS = {"siglip": 64, "videoprism": 64}
+
+
+def unit(vectors: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(vectors, dim=-1)
+
+
+@pytest.mark.parametrize("family", TEXT)
+def test_text_towers_give_what_the_library_gives(
+    family: str, models: Callable[[str], Path]
+) -> None:
+    """By default a class is a sentence; of several, the mean of unit vectors counts."""
+    folder, names = models(family), ["YoYo", "playing guitar"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    vectors = {}
+    for templates in ("a video of {}", "so {} here"):
+        texts = [templates.replace("{}", name) for name in ("yo yo", "playing guitar")]
+        padding: Any = "max_length" if family in LENGTHS else True
+        inputs = tokenizer(
+            texts, padding=padding, max_length=LENGTHS.get(family), return_tensors="pt"
+        )
+        with torch.inference_mode():
+            vectors[templates] = unit(
+                TEXT[family](folder, {key: inputs[key] for key in ("input_ids", "attention_mask")})
+            )
+        settings = transformers_text.Settings(model=str(folder), templates=templates)
+        ours = transformers_text.vectors(settings, names)
+        torch.testing.assert_close(torch.from_numpy(ours), vectors[templates], rtol=0, atol=1e-5)
+    (folder / "two.txt").write_text("".join(f"{template}\n" for template in vectors))
+    settings = transformers_text.Settings(model=str(folder), templates=str(folder / "two.txt"))
+    mean = unit(torch.stack(list(vectors.values())).mean(dim=0))
+    ours = transformers_text.vectors(settings, names)
+    torch.testing.assert_close(torch.from_numpy(ours), mean, rtol=0, atol=1e-5)
+    assert abs(ours[0] @ ours[1]) < 1 - 1e-5
+
+
+def test_pe_av_has_a_text_head_for_each_kind_of_media(models: Callable[[str], Path]) -> None:
+    folder = models("pe_audio_video")
+    network = own("PeAudioVideoModel", folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer(["a video of surfing"], return_tensors="pt")
+    with torch.inference_mode():
+        theirs = network(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            input_values=torch.zeros(1, 1, 1920),
+            pixel_values_videos=torch.zeros(1, 2, 3, 28, 28),
+        )
+    expected = {
+        "audio": theirs.text_audio_embeds,
+        "video": theirs.text_video_embeds,
+        "both": theirs.text_audio_video_embeds,
+    }
+    for head, vector in expected.items():
+        settings = transformers_text.Settings(model=str(folder), head=head)
+        ours = transformers_text.vectors(settings, ["surfing"])
+        torch.testing.assert_close(torch.from_numpy(ours), unit(vector), rtol=0, atol=1e-5)
+    with pytest.raises(PipelineError, match="say head: audio, video or both"):
+        transformers_text.vectors(transformers_text.Settings(model=str(folder)), ["surfing"])
+    only = transformers_text.Settings(model=str(models("clip")), head="audio")
+    with pytest.raises(PipelineError, match="has one text head"):
+        transformers_text.vectors(only, ["surfing"])
+
+
+def test_texts_longer_than_the_tower_takes_are_cut_and_counted(
+    models: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = transformers_text.Settings(model=str(models("clip")), templates="{}")
+    long = "x" * 60
+    with caplog.at_level("WARNING"):
+        vectors = transformers_text.vectors(settings, [long, "y" * 38, f"{long} and more"])
+    assert "2 of 3 texts are longer than 40 tokens" in caplog.text
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+def test_random_weights_depend_on_their_seed_alone(
+    models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    module = registry.load("backbones", "transformers_images")
+    folder = str(models("clip"))
+    state = torch.get_rng_state()
+    built = {
+        seed: module.build(module.Settings(model=folder, weights="random", seed=seed), Path())
+        for seed in (0, 1)
+    }
+    again, weights = module.build(module.Settings(model=folder, weights="random"), Path())
+    assert torch.equal(state, torch.get_rng_state())
+    assert weights == "random:0"
+    first, same, other = (
+        dict(network.state_dict()) for network in (built[0][0], again, built[1][0])
+    )
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_network_keeps_the_tower_alone(models: Callable[[str], Path]) -> None:
+    module = registry.load("backbones", "transformers_images")
+    network, weights = module.build(module.Settings(model=str(models("clip"))), Path())
+    assert not any("text_model" in name for name, _ in network.named_parameters())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert len(weights) == 64
