@@ -1,0 +1,266 @@
+"""Models from repositories: downloaded once, verified, pinned, and refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from avca_pipeline.backbones import transformers_audio, transformers_images
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.text_embeddings import transformers_text
+from avca_pipeline.transformer_models import repositories
+from tests.serving import Request, serving
+from tests.transformer_models import saved
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub:
+    """Repositories of one model, as a hub shows them.
+
+    Attributes:
+        address: of the repository ``someone/tiny``.
+        files: its files by name.
+        asked: paths that have been asked for.
+        commit: at the end of its branch ``main``.
+    """
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.address, self.files, self.commit = "", files, COMMIT
+        self.asked: list[str] = []
+        self.wrong: dict[str, bytes] = {}
+
+    def answer(self, request: Request) -> None:
+        path = request.path.partition("?")[0]
+        self.asked.append(path)
+        if path.startswith("/api/models/someone/tiny/revision/"):
+            revision = path.rpartition("/")[2]
+            if revision in ("main", self.commit):
+                request.answer(json.dumps(self.listing()).encode(), Content_Type="application/json")
+            else:
+                request.answer(b"no", 404)
+        elif path.startswith("/api/"):
+            request.answer(b"who are you", 401)
+        else:
+            name = path.removeprefix(f"/someone/tiny/resolve/{self.commit}/")
+            content = self.wrong.get(name, self.files.get(name))
+            if content is None:
+                request.answer(b"no", 404)
+            else:
+                request.answer(content, Content_Type="application/octet-stream")
+
+    def listing(self) -> dict[str, Any]:
+        siblings = []
+        for name, content in self.files.items():
+            entry: dict[str, Any] = {"rfilename": name, "size": len(content)}
+            if name.endswith(".safetensors"):
+                entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest()}
+                entry["blobId"] = "of the pointer"
+            else:
+                entry["blobId"] = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            siblings.append(entry)
+        return {"sha": self.commit, "siblings": siblings, "cardData": {"license": "apache-2.0"}}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved("clip", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def hub(model: Path) -> Iterator[Hub]:
+    files = {path.name: path.read_bytes() for path in model.iterdir()}
+    files |= {
+        "README.md": b"hello",
+        "modeling_tiny.py": b"raise SystemExit",
+        "pytorch_model.bin": b"x",
+    }
+    made = Hub(files)
+    with serving(made.answer) as address:
+        made.address = f"{address}/someone/tiny"
+        yield made
+
+
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> NoReturn:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_a_model_is_downloaded_once_and_is_the_one_in_the_folder(
+    hub: Hub,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = transformers_text.Settings(model=hub.address)
+    with caplog.at_level("INFO"):
+        downloaded = settings.with_files(tmp_path)
+    assert "licence: apache-2.0" in caplog.text
+    assert f"main is commit {COMMIT}, pinned on first use" in caplog.text
+    names = {path.rpartition("/")[2] for path in hub.asked}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} < names
+    assert not names & {"README.md", "modeling_tiny.py", "pytorch_model.bin"}
+    no_network(monkeypatch)  # From here on, what is in the cache must do.
+    caplog.clear()
+    again = settings.with_files(tmp_path)
+    assert "licence" not in caplog.text
+    local = transformers_text.Settings(model=str(model))
+    expected = transformers_text.vectors(local, ["surfing"])
+    for ready in (downloaded, again):
+        np.testing.assert_array_equal(transformers_text.vectors(ready, ["surfing"]), expected)
+    images = transformers_images.Settings(model=hub.address).with_files(tmp_path)
+    _, weights = transformers_images.build(images, tmp_path)
+    assert weights == hashlib.sha256(hub.files["model.safetensors"]).hexdigest()
+    assert hub.address in transformers_text.describe(settings)
+
+
+def test_what_is_downloaded_stays_when_the_repository_moves_on(hub: Hub, tmp_path: Path) -> None:
+    first = repositories.obtain(hub.address, None, tmp_path)
+    hub.commit = "f" * 40
+    hub.files["config.json"] += b"\n"
+    assert repositories.obtain(hub.address, None, tmp_path) == first
+    assert (first / "config.json").read_bytes() + b"\n" == hub.files["config.json"]
+    named = repositories.obtain(hub.address, "f" * 40, tmp_path)
+    assert (named / "config.json").read_bytes() == hub.files["config.json"]
+
+
+def test_looking_up_downloads_hardly_anything(hub: Hub, tmp_path: Path) -> None:
+    transformers_images.Settings(model=hub.address).look_up(tmp_path)
+    assert len(hub.asked) == 2
+    assert hub.asked[1].endswith("config.json")
+    with pytest.raises(PipelineError, match=r"of the family 'clip'; for audio there are: .*clap"):
+        transformers_audio.Settings(model=hub.address).look_up(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_another_file_than_the_listed_one_is_not_kept(name: str, hub: Hub, tmp_path: Path) -> None:
+    hub.wrong[name] = b"{}"
+    with pytest.raises(PipelineError, match=f"{name}: is not the file that its repository lists"):
+        repositories.obtain(hub.address, None, tmp_path)
+    assert not list(tmp_path.rglob(name))
+    hub.wrong.clear()
+    folder = repositories.obtain(hub.address, None, tmp_path)
+    (folder / name).write_bytes(b"{}")
+    with pytest.raises(PipelineError, match=f"{name}: is not the file that its repository lists"):
+        repositories.obtain(hub.address, None, tmp_path)
+
+
+def test_an_unknown_repository_or_revision_is_one_line(hub: Hub, tmp_path: Path) -> None:
+    unknown = hub.address.replace("tiny", "huge")
+    for model_name, revision in ((unknown, None), (hub.address, "v2")):
+        settings = transformers_images.Settings(model=model_name, revision=revision)
+        with pytest.raises(PipelineError, match="no such repository or revision") as caught:
+            settings.look_up(tmp_path)
+        assert "\n" not in str(caught.value)
+        assert not list(tmp_path.rglob("repository.json"))
+
+
+def test_weights_that_are_no_safetensors_are_refused(hub: Hub, tmp_path: Path) -> None:
+    del hub.files["model.safetensors"]
+    with pytest.raises(PipelineError, match=r"has no model\.safetensors.*could run code"):
+        transformers_images.Settings(model=hub.address).look_up(tmp_path)
+
+
+def test_shards_are_taken_by_their_index(hub: Hub, model: Path, tmp_path: Path) -> None:
+    import transformers
+
+    network = transformers.CLIPModel.from_pretrained(model)
+    network.save_pretrained(tmp_path / "sharded", max_shard_size="60KB")
+    for path in model.glob("*.json"):
+        (tmp_path / "sharded" / path.name).write_bytes(path.read_bytes())
+    del hub.files["model.safetensors"]
+    hub.files |= {path.name: path.read_bytes() for path in (tmp_path / "sharded").iterdir()}
+    assert sum(name.endswith(".safetensors") for name in hub.files) > 1
+    ready = transformers_text.Settings(model=hub.address).with_files(tmp_path / "cache")
+    whole = transformers_text.vectors(transformers_text.Settings(model=str(model)), ["surfing"])
+    np.testing.assert_array_equal(transformers_text.vectors(ready, ["surfing"]), whole)
+    assert len(repositories.weights_sha256(ready.folder)) == 64
+
+
+def changed(folder: Path, **values: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))
+
+
+@pytest.fixture
+def folder(model: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for path in model.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    return copy
+
+
+def test_a_model_that_needs_its_own_code_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "own.py").write_text("raise SystemExit('run')")
+    changed(folder, model_type="own", auto_map={"AutoModel": "own.Model"})
+    settings = transformers_images.Settings(model=str(folder))
+    with pytest.raises(PipelineError, match="needs code of its repository, which is never run"):
+        settings.look_up(tmp_path)
+
+
+def test_damaged_folders_are_one_line(folder: Path, tmp_path: Path) -> None:
+    settings = transformers_images.Settings(model=str(folder))
+    assert set(settings.local_files().values()) == set(folder.iterdir())
+    content = (folder / "model.safetensors").read_bytes()
+    for damage in (content[:100], content[:-100], b"", b"\x80\x04K\x01."):
+        (folder / "model.safetensors").write_bytes(damage)
+        with pytest.raises(
+            PipelineError, match="damaged, or not the files of a CLIPModel"
+        ) as caught:
+            transformers_images.build(settings, tmp_path)
+        assert "\n" not in str(caught.value)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(PipelineError, match=r"has no model\.safetensors"):
+        settings.look_up(tmp_path)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(PipelineError, match="is not the JSON file of a model"):
+        repositories.read_json(folder / "config.json")
+
+
+def test_a_renamed_or_missing_weight_is_one_line(folder: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    name = "visual_projection.weight"
+    weights["renamed"] = weights.pop(name)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(PipelineError, match=f"not the weights of a CLIPModel: {name} is missing"):
+        transformers_images.build(transformers_images.Settings(model=str(folder)), tmp_path)
+
+
+def test_a_checksum_of_the_user_must_be_right(folder: Path, tmp_path: Path) -> None:
+    right = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    good = transformers_images.Settings(model=str(folder), sha256=right)
+    assert transformers_images.build(good, tmp_path)[1] == right
+    wrong = transformers_images.Settings(model=str(folder), sha256="0" * 64)
+    with pytest.raises(PipelineError, match="expected 0000"):
+        transformers_images.build(wrong, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "a/b/c", "../x y", "ftp://host/a/b", "owner/..", "a b"])
+def test_what_is_no_name_of_a_model_is_refused(name: str) -> None:
+    if name.startswith("."):
+        assert repositories.is_folder(name)
+        return
+    with pytest.raises(ValidationError, match="write owner/name"):
+        transformers_images.Settings(model=name)
+
+
+def test_what_is_no_revision_or_weights_is_refused() -> None:
+    with pytest.raises(ValidationError, match="commit, a tag or a branch"):
+        transformers_images.Settings(model="a/b", revision="../../x")
+    with pytest.raises(ValidationError, match="published or random"):
+        transformers_images.Settings(model="a/b", weights="weights.pth")
