@@ -24,6 +24,7 @@ from avca_pipeline.datasets import Downloader, defaults
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.fetching import web_files
 from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.fetching.web_addresses import AddressError
 from avca_pipeline.fetching.youtube import Network
 from avca_pipeline.media import MediaError
 from avca_pipeline.runtime.addresses import shown
@@ -95,7 +96,7 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     try:
         web_files.download(clip.path_or_url, _downloaded(clip, folder), network.download_limits())
         network.pause(network.settings.pause_s)
-    except web_files.AddressError as error:
+    except AddressError as error:
         raise MediaError(f"{error.reason}: {error}") from error
     except TransientError as error:
         raise TransientError(f"download failed: {error}") from error

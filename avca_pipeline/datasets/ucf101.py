@@ -36,7 +36,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
-from avca_pipeline.published.lists import class_key
+from avca_pipeline.published.class_names import class_key
 from avca_pipeline.settings import PluginSettings
 
 NAME = re.compile(r"(v_(\w+)_g\d\d)_c\d\d")

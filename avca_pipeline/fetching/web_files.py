@@ -7,7 +7,6 @@ rest of that version. Otherwise the download starts again from its first byte.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import logging
@@ -17,7 +16,6 @@ import re
 import threading
 import time
 import urllib.error
-import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any
 from avca_pipeline.errors import PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import connections, http_headers
 from avca_pipeline.fetching.partial_files import PartialFile
+from avca_pipeline.fetching.web_addresses import AddressError, parse_address
 from avca_pipeline.runtime import locks
 from avca_pipeline.runtime.addresses import shown
 from avca_pipeline.runtime.progress import Progress
@@ -68,18 +67,6 @@ class DownloadLimits:
     pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
 
 
-class AddressError(PipelineError):
-    """An address from which a file will never come.
-
-    Attributes:
-        reason: ``odd address``, ``removed``, ``blocked`` or ``too large``.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 class _AttemptError(Exception):
     """One attempt that failed; another may not."""
 
@@ -108,7 +95,7 @@ def download(
         PipelineError: the file cannot be written, or is not what it should be.
     """
     limits = limits or DownloadLimits()
-    address, authorization = _parsed(url)
+    address, authorization = parse_address(url)
     with download_lock(path) as is_alone:
         if path.is_file():
             return
@@ -166,30 +153,6 @@ def download_lock(path: Path) -> Iterator[bool]:
                 f"{path.parent}: cannot be written ({error.strerror}); name another folder"
             ) from error
         yield is_alone
-
-
-def _parsed(url: str) -> tuple[str, str]:
-    """Returns an address as it is sent, in ASCII, and what its user and password are sent as."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        if parts.scheme not in ("http", "https") or not host:
-            raise ValueError("no http(s) address with a host")
-        if ":" in host:
-            host = f"[{host}]"
-        elif not host.isascii():
-            host = host.encode("idna").decode("ascii")
-        if any(not 0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
-            raise ValueError("a part of the host's name is empty or too long")
-        if port is not None:
-            host = f"{host}:{port}"
-        path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
-        query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?")
-    except ValueError as error:  # UnicodeError is one
-        raise AddressError("odd address", f"{shown(url)}: {error}") from None
-    user = urllib.parse.unquote(parts.netloc.rpartition("@")[0])
-    authorization = "Basic " + base64.b64encode(user.encode()).decode() if user else ""
-    return urllib.parse.urlunsplit((parts.scheme, host, path, query, "")), authorization
 
 
 def _download_rest(

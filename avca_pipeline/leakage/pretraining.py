@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from avca_pipeline.published.lists import class_key
+from avca_pipeline.published.class_names import class_key
 
 
 def pretrained_on(

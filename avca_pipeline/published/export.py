@@ -20,14 +20,8 @@ from avca_pipeline.artifacts.hdf5 import filling
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS, SplitClip
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.published.lists import (
-    ALL_CLASSES,
-    DATASETS,
-    FOLDERS,
-    STAGE_2_TRAIN,
-    STAGES,
-    class_key,
-)
+from avca_pipeline.published.class_names import class_key
+from avca_pipeline.published.lists import ALL_CLASSES, DATASETS, FOLDERS, STAGE_2_TRAIN, STAGES
 
 COLUMNS = ("filename", "label", "label_code", "source_id")
 TEXT = {

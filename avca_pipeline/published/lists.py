@@ -14,7 +14,6 @@ known about them:
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pathlib import Path
 from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
 from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.published.class_names import class_key
 
 DATASETS = "avgzsl_benchmark_datasets"
 ALL_CLASSES = "all_class.txt"
@@ -46,8 +46,6 @@ SOURCES = {
 }
 """What of a published file name is the recording: class and group, or YouTube id."""
 
-VARIATION_SELECTORS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
-
 
 @dataclass(frozen=True)
 class PublishedClip:
@@ -69,28 +67,6 @@ class Lists:
 
     partitions: dict[str, list[PublishedClip]]
     dropped: dict[str, str] = field(default_factory=dict)
-
-
-def class_key(name: str) -> str:
-    """Returns what two spellings of one class have in common: letters and digits, in one case.
-
-    ``HandStandPushups`` and ``Handstand Pushups`` are one class; nothing is matched by likeness.
-    Accents and vowel signs belong to their letters, whether they are written as one character with
-    it (NFC) or as one of their own (NFD, as macOS does). A name of symbols alone is its own key.
-    """
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
-    return "".join(words(folded)) or folded.strip()
-
-
-def words(name: str) -> list[str]:
-    """Returns the stretches of letters and digits in a name, with the marks on them."""
-    text = ""
-    for char in name:
-        # Variation selectors are marks to Unicode, and say how the sign before them looks.
-        is_mark = unicodedata.category(char)[0] == "M" and char not in VARIATION_SELECTORS
-        is_part = char.isalnum() or (is_mark and not text.endswith(" ") and text != "")
-        text += char if is_part else " "
-    return text.split()
 
 
 def class_split(path: Path, benchmark: str) -> Path:

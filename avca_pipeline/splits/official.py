@@ -31,7 +31,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage import data_checks, split_checks
 from avca_pipeline.leakage.levels import only_warnings_for
 from avca_pipeline.published import lists
-from avca_pipeline.published.lists import class_key
+from avca_pipeline.published.class_names import class_key
 from avca_pipeline.splits import SplitSettings
 
 KNOWN_LEAKS = (

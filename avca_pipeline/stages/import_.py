@@ -16,7 +16,7 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import ImportedFeatures, canonical, checked
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published import layout
-from avca_pipeline.published.lists import class_key
+from avca_pipeline.published.class_names import class_key
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from avca_pipeline.published.lists import class_key, read_names
+from avca_pipeline.published.class_names import class_key
+from avca_pipeline.published.lists import read_names
 
 WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 CAPITALISED = re.compile(r"[A-Z][a-z]+")

@@ -24,7 +24,8 @@ import numpy as np
 
 from avca_pipeline.artifacts import in_child
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.published.lists import class_key, read_names
+from avca_pipeline.published.class_names import class_key
+from avca_pipeline.published.lists import read_names
 from avca_pipeline.settings import PluginSettings
 
 

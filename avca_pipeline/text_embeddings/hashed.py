@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.published.lists import words
+from avca_pipeline.published.class_names import words
 from avca_pipeline.settings import PluginSettings, Seed
 
 

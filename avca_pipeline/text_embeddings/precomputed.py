@@ -25,7 +25,8 @@ from pydantic import model_validator
 from avca_pipeline.artifacts import in_child, pickled_arrays
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.published.lists import class_key, read_names
+from avca_pipeline.published.class_names import class_key
+from avca_pipeline.published.lists import read_names
 from avca_pipeline.settings import PluginSettings
 
 

@@ -20,7 +20,8 @@ from avca_pipeline.artifacts.split import PARTITIONS, TRAINING_PARTITIONS
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
-from avca_pipeline.published.lists import STAGES, class_key
+from avca_pipeline.published.class_names import class_key
+from avca_pipeline.published.lists import STAGES
 from avca_pipeline.splits import official, official_grouped
 from avca_pipeline.stages import import_
 from avca_pipeline.stages import split as split_stage

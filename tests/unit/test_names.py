@@ -20,7 +20,7 @@ from avca_pipeline.cli import main
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.pretraining import pretrained_on
 from avca_pipeline.published import export, lists
-from avca_pipeline.published.lists import class_key
+from avca_pipeline.published.class_names import class_key
 from avca_pipeline.text_embeddings import hashed, precomputed
 from tests.unit.test_media import write_video
 

@@ -15,7 +15,8 @@ import pytest
 
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.fetching import http_headers, web_files
-from avca_pipeline.fetching.web_files import AddressError, DownloadLimits
+from avca_pipeline.fetching.web_addresses import AddressError
+from avca_pipeline.fetching.web_files import DownloadLimits
 from tests.serving import Request, serving
 
 ONE, TWO = b"1" * 300_000, b"2" * 300_000
