@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 
-.PHONY: demo test coverage mutants cluster lint benchmark lock setup clean
+.PHONY: demo test coverage mutants cluster lint schema benchmark lock setup clean
 
 demo: setup
 	$(BIN)/snakemake --cores all
@@ -57,6 +57,10 @@ benchmark: setup
 	$(BIN)/python -m tests.benchmarks.scale
 
 # After a change of the dependencies in pyproject.toml.
+# What editors know of a config.
+schema: setup
+	$(BIN)/avca schema --out workflow/schemas/config.schema.json
+
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	  --generate-hashes --upgrade --constraint envs/container.in \

@@ -68,7 +68,10 @@ class Settings(WeightsSettings):
     @model_validator(mode="after")
     def _parameters_are_used(self) -> Settings:
         if self.postprocess == "none" and (self.pca_weights or self.pca_sha256):
-            raise ValueError("pca_weights are given but postprocess is none, which has no use")
+            raise ValueError(
+                "pca_weights or pca_sha256 is given but postprocess is none, which does not use "
+                "them; remove them, or set postprocess to pca-quantised"
+            )
         return self
 
     def local_files(self) -> dict[str, Path]:

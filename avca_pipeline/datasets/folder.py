@@ -48,9 +48,9 @@ class Settings(PluginSettings):
             try:
                 groups = re.compile(pattern).groups
             except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from error
+                raise ValueError(f"expected a regular expression: {error}") from error
             if groups != 1:
-                raise ValueError(f"needs exactly one group in parentheses, has {groups}")
+                raise ValueError(f"expected exactly one group in parentheses, found {groups}")
         return pattern
 
 

@@ -28,7 +28,7 @@ def _readable(place: str) -> str:
     try:
         _ = urlsplit(place).port
     except ValueError as error:
-        raise ValueError(f"no address: {error}") from error
+        raise ValueError(f"expected a file or an address: {error}") from error
     return place
 
 

@@ -56,7 +56,7 @@ class ModelSettings(PluginSettings):
     @classmethod
     def _of_a_size_that_fits(cls, value: Any) -> Any:
         if isinstance(value, int) and value > MAX_WHOLE:
-            raise ValueError(f"no network or training has more than {MAX_WHOLE} of anything")
+            raise ValueError(f"expected at most {MAX_WHOLE}; no training has more of anything")
         return value
 
 

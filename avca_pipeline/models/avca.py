@@ -142,7 +142,8 @@ class Settings(ModelSettings):
     def _has_what_it_uses(self) -> Settings:
         if self.scored_embedding not in self.used:
             raise ValueError(
-                f"scored_embedding is {self.scored_embedding} but modalities is {self.modalities}"
+                f"scored_embedding is {self.scored_embedding} but modalities is {self.modalities}; "
+                f"set both to {self.modalities}"
             )
         if not (
             self.reconstruction
@@ -151,7 +152,7 @@ class Settings(ModelSettings):
             or self.cross_triplets
             or self.regression
         ):
-            raise ValueError("all losses are off")
+            raise ValueError("all losses are off; turn one on")
         return self
 
     @property

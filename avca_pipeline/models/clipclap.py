@@ -95,7 +95,7 @@ class Settings(ModelSettings):
     @model_validator(mode="after")
     def _has_a_loss(self) -> Settings:
         if not (self.reconstruction or self.regression or self.classification):
-            raise ValueError("all losses are off")
+            raise ValueError("all losses are off; turn one on")
         return self
 
     @property

@@ -52,7 +52,7 @@ class Settings(PluginSettings):
     @model_validator(mode="after")
     def _has_both_spellings(self) -> Settings:
         if self.pairing == "official" and self.names is None:
-            raise ValueError("pairing official needs names, which it sorts by both spellings")
+            raise ValueError("pairing official needs names, a CSV file of both spellings; add it")
         return self
 
 

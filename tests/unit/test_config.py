@@ -44,6 +44,9 @@ def imported(name: str, modality: str) -> Callable[[dict], None]:
     return change
 
 
+GRID = DEFAULT["experiment"]
+LOSSES = ("reconstruction", "decoded_triplets", "text_triplets", "cross_triplets", "regression")
+OFFICIAL_PAIRING = {"plugin": "precomputed", "path": "x", "pairing": "official"}
 AVCA = avca.Settings.model_fields
 NO_DEMO = "experiment.datasets: 'demo' is not under datasets; known: mine"
 WRONG = {
@@ -243,7 +246,7 @@ WRONG = {
     ),
     "size of a network": (
         put("models", "avca", "token_dim", value=2**63),
-        "models.avca.token_dim: no network or training has more than 1000000 of anything",
+        "models.avca.token_dim: expected at most 1000000; no training has more of anything",
     ),
     "size of a table": (
         put("text_embeddings", "hashed", value={"dim": 10**12}),
@@ -275,13 +278,63 @@ WRONG = {
         put("backbones", "c3d", "sha256", value="a" * 64),
         "backbones.c3d: sha256 is given but weights are random; name a file or an address",
     ),
+    "loss switches": (
+        put("models", "avca", value=dict.fromkeys(LOSSES, False)),
+        "models.avca: all losses are off; turn one on",
+    ),
+    "modality that is not used": (
+        put("models", "avca", value={"modalities": "audio"}),
+        "models.avca: scored_embedding is video but modalities is audio; set both to audio (found "
+        "modalities: 'audio')",
+    ),
+    "parameters without use": (
+        put("backbones", "vggish", value={"pca_sha256": "a" * 64}),
+        "backbones.vggish: pca_weights or pca_sha256 is given but postprocess is none, which does "
+        "not use them; remove them, or set postprocess to pca-quantised (found pca_sha256: 'aaa",
+    ),
+    "pairing without names": (
+        put("text_embeddings", "hashed", value=OFFICIAL_PAIRING),
+        "text_embeddings.hashed: pairing official needs names, a CSV file of both spellings; ",
+    ),
+    "pattern of sources": (
+        put("datasets", "demo", value={"plugin": "folder", "path": "x", "source_pattern": "a"}),
+        "datasets.demo.source_pattern: expected exactly one group in parentheses, found 0",
+    ),
+    "pattern that is none": (
+        put("datasets", "demo", value={"plugin": "folder", "path": "x", "source_pattern": "("}),
+        "datasets.demo.source_pattern: expected a regular expression: missing ), unterminated",
+    ),
+    "choice without quotes": (
+        put("splits", "built", "audit", value={"features_differ": False}),
+        "splits.built.audit.features_differ: expected 'error', 'warning' or 'off', found False; "
+        "put the word in quotes, because YAML reads it as true or false",
+    ),
+    "list that is a word": (
+        put("experiment", "models", value="avca"),
+        "experiment.models: expected a list of values, found 'avca'; write [avca]",
+    ),
+    "text that is a number": (
+        put("feature_sets", "c3d-vggish", "video", value=3),
+        "feature_sets.c3d-vggish.video: expected a text, found 3; put it in quotes",
+    ),
+    "named plugin": (
+        put("models", "mine", value={"plugin": "avka"}),
+        "models.mine.plugin: no plugin 'avka'; did you mean 'avca'?",
+    ),
+    "reference in a list of grids": (
+        put(
+            "experiment",
+            value=[DEFAULT["experiment"], DEFAULT["experiment"] | {"splits": ["bilt"]}],
+        ),
+        "experiment.1.splits: 'bilt' is not under splits; did you mean 'built'?",
+    ),
     "half an address": (
         put("backbones", "c3d", "weights", value="http://[x"),
-        "backbones.c3d.weights: no address: Invalid IPv6 URL",
+        "backbones.c3d.weights: expected a file or an address: Invalid IPv6 URL",
     ),
     "port of an address": (
         put("backbones", "vggish", value={"pca_weights": "http://host:99999/x"}),
-        "backbones.vggish.pca_weights: no address: Port out of range",
+        "backbones.vggish.pca_weights: expected a file or an address: Port out of range",
     ),
 }
 

@@ -43,7 +43,7 @@ def test_the_file_is_what_the_command_writes(tmp_path: Path) -> None:
     assert main(["schema", "--out", str(tmp_path / "schema.json")]) == 0
     written = (tmp_path / "schema.json").read_text(encoding="utf-8")
     assert FILE.read_text(encoding="utf-8") == written, (
-        "the schema is out of step; run: avca schema --out workflow/schemas/config.schema.json"
+        "the schema is out of step; run: make schema"
     )
 
 
