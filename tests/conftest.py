@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).parents[1]
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 # Each test in these folders starts Snakemake.
 SLOW_FOLDERS = ("tests/workflow/", "tests/cluster/")
+GPU_FOLDER = "tests/gpu/"
 
 # New examples on each run here, the same ones on each run in CI. A failure prints the line that
 # repeats it.
@@ -31,8 +32,11 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(REPOSITORY).as_posix().startswith(SLOW_FOLDERS):
+        path = item.path.relative_to(REPOSITORY).as_posix()
+        if path.startswith(SLOW_FOLDERS):
             item.add_marker("slow")
+        if path.startswith(GPU_FOLDER):
+            item.add_marker("gpu")
 
 
 def absent(message: str) -> NoReturn:

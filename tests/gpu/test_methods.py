@@ -1,0 +1,102 @@
+"""Each method trains on a GPU, repeatably, and what it has learned means the same on a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
+from avca_pipeline.models import AnyModel, ClassKnowledge, Dims, ModelSettings
+from avca_pipeline.training.fit import fit
+from avca_pipeline.training.resume import TrainingResult
+from tests.builders import labelled_clips
+
+SMALL: dict[str, Any] = {
+    "epochs": 4, "batches_per_epoch": 6, "batch_size": 32, "hidden": 64, "learning_rate": 0.003,
+    "critic_steps": 1, "synthetic_per_class": 10, "classifier_epochs": 2, "classifier_batch": 20,
+    "token_dim": 32, "embedding_dim": 32, "encoder_hidden": 64, "projection_hidden": 64,
+    "head_dim": 8, "attention_hidden": 32,
+}  # fmt: skip
+ADVERSARIAL = ("fvaegan",)  # two networks pull at its loss, which need not fall
+
+
+def small(name: str) -> tuple[AnyModel, ModelSettings]:
+    model = registry.load("models", name)
+    fields = model.Settings.model_fields
+    values = {key: value for key, value in SMALL.items() if key in fields}
+    dropouts = {key: 0.0 for key in fields if key.endswith("dropout")}
+    return model, model.Settings(**values, **dropouts)
+
+
+def clips() -> LabelledClips:
+    """Returns small labelled clips whose features are positive, as those of networks are."""
+    data = labelled_clips()
+    return replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
+
+
+def trained(name: str, device: str) -> TrainingResult:
+    model, settings = small(name)
+    data = clips()
+    return fit(
+        model, settings, data, learn_scaling("none", data, 1),
+        stage=1, epochs=settings.epochs, seed=0, device=device,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_training_is_finite_and_repeatable(name: str, device: str) -> None:
+    first, second = trained(name, device), trained(name, device)
+    losses = [epoch["losses"]["total"] for epoch in first.history]
+    assert np.isfinite(losses).all()
+    if name not in ADVERSARIAL:
+        assert losses[-1] < losses[0]
+    assert all(torch.isfinite(value).all() for value in first.last_state.values())
+    assert [epoch["losses"] for epoch in second.history] == [e["losses"] for e in first.history]
+    for key, value in first.last_state.items():
+        assert torch.equal(value, second.last_state[key]), key
+
+
+def adapted(name: str, device: str) -> torch.nn.Module:
+    """Returns a network that was trained on a device, ready on the CPU to tell the classes apart."""
+    model, settings = small(name)
+    data = clips()
+    network = model.build(
+        settings, Dims(*(a.shape[1] for a in (data.video, data.audio, data.text)))
+    )
+    network.load_state_dict(trained(name, device).last_state)
+    rows = data.rows(TRAIN)
+    knowledge = ClassKnowledge(
+        torch.from_numpy(data.text),
+        data.class_group != TRAIN,
+        torch.from_numpy(data.video),
+        torch.from_numpy(data.audio),
+        rows=torch.from_numpy(rows),
+        label=torch.from_numpy(data.class_row[rows]),
+    )
+    *_, ready = model.adapt_to_classes(settings, network.eval(), knowledge)
+    return ready.eval()
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_what_was_learned_means_the_same_on_a_cpu(name: str, device: str) -> None:
+    model, settings = small(name)
+    data, network = clips(), adapted(name, device)
+    embeddings = []
+    for place in ("cpu", device):
+        network.to(place)
+        video, audio, text = (
+            torch.from_numpy(array).to(place) for array in (data.video, data.audio, data.text)
+        )
+        with torch.inference_mode():
+            of_clips = model.embed_clips(settings, network, video, audio)
+            of_classes = model.embed_classes(settings, network, text)
+        embeddings.append((of_clips.cpu(), of_classes.cpu()))
+    for on_cpu, on_device in zip(*embeddings, strict=True):
+        scale = on_cpu.abs().max().item()
+        torch.testing.assert_close(on_device, on_cpu, rtol=1e-3, atol=1e-4 * scale)
