@@ -24,8 +24,8 @@ import torch
 from avca_pipeline import registry
 from avca_pipeline.backbones import AnyBackbone, MediaSegment
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.evaluation.device_clips import training_clips
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
-from avca_pipeline.evaluation.scoring import on_device
 from avca_pipeline.extraction.devices import check_precision
 from avca_pipeline.extraction.encoded_clip import EncodedClip
 from avca_pipeline.extraction.encoder import Encoder, decode_pool
@@ -38,7 +38,7 @@ from avca_pipeline.training.fit import make_repeatable, train_epoch
 from avca_pipeline.training.triplets import sampler
 from tests.benchmarks import clips as clip_files
 from tests.benchmarks.device_clock import device_with_clock
-from tests.benchmarks.training import DIM, TEXT_DIM, TRAIN, labelled_clips
+from tests.benchmarks.training import DIM, TEXT_DIM, labelled_clips
 
 LIMITS = Limits(8192 * 4320, 3600.0)
 FORMAT = "xvid 320x240"
@@ -83,42 +83,53 @@ def print_methods(options: argparse.Namespace, ends_s: float) -> None:
         if time.monotonic() > ends_s:
             print(f"{name:<22}left out: the budget is used up")
             continue
-        rate, batch_size = method_rate(name, options)
-        print(
-            f"{name:<22}{batch_size:>8}{rate:>12.1f}{peak_mib(options.device):>12.0f}", flush=True
+        forget_peak(options.device)
+        training = Training(name, options.device)
+        if not training.optimiser.parameters:
+            print(f"{name:<22}trains nothing")
+            continue
+        rate = training.batches_per_s(options.steps, options.seconds)
+        size, peak = training.settings.batch_size, peak_mib(options.device)
+        print(f"{name:<22}{size:>8}{rate:>12.1f}{peak:>12.0f}", flush=True)
+
+
+class Training:
+    """A method with its published settings, and drawn clips to train it on."""
+
+    def __init__(self, name: str, device: str) -> None:
+        self.model, self.device = registry.load("models", name), device
+        self.settings = self.model.Settings()
+        make_repeatable(device, self.settings)
+        data = labelled_clips()
+        self.clips = training_clips(data, learn_scaling("none", data, 1), 1, device)
+        text_dim = DIM if name == "zero_shot" else TEXT_DIM
+        self.network = self.model.build(self.settings, Dims(DIM, DIM, text_dim)).to(device)
+        self.optimiser = Adam(
+            self.model.trainable(self.settings, self.network),
+            self.settings.learning_rate,
+            self.settings.weight_decay,
+            self.settings.beta1,
         )
+        self.sampler = sampler(self.clips.class_row)
+        self.triplets = torch.Generator().manual_seed(0)
 
+    def train(self, num_batches: int) -> None:
+        """Trains on so many batches; at the end the mean loss is read: the device is done."""
+        drawn = self.sampler.draw(num_batches, self.settings.batch_size, self.triplets)
+        positives, negatives = (rows.to(self.device) for rows in drawn)
+        train_epoch(
+            self.model, self.settings, self.network, self.optimiser, self.clips,
+            positives, negatives,
+        )  # fmt: skip
 
-def method_rate(name: str, options: argparse.Namespace) -> tuple[float, int]:
-    """Returns how many batches a second a method is trained on, and their size."""
-    model = registry.load("models", name)
-    settings = model.Settings()
-    make_repeatable(options.device, settings)
-    forget_peak(options.device)
-    data = labelled_clips()
-    clips = on_device(data, learn_scaling("none", data, 1), 1, options.device)
-    network = model.build(settings, Dims(DIM, DIM, TEXT_DIM)).to(options.device)
-    optimiser = Adam(
-        model.trainable(settings, network),
-        settings.learning_rate,
-        settings.weight_decay,
-        settings.beta1,
-    )
-    draw = sampler(data.rows(TRAIN), data.class_row).draw
-    generator = torch.Generator().manual_seed(0)
-
-    def turn() -> None:
-        rows = draw(options.steps, settings.batch_size, generator)
-        positives, negatives = (part.to(options.device) for part in rows)
-        # At its end the mean loss is read back: the device is done.
-        train_epoch(model, settings, network, optimiser, clips, positives, negatives)
-
-    turn()
-    num_turns, started = 0, time.perf_counter()
-    while time.perf_counter() - started < options.seconds:
-        turn()
-        num_turns += 1
-    return num_turns * options.steps / (time.perf_counter() - started), settings.batch_size
+    def batches_per_s(self, num_batches: int, seconds: float) -> float:
+        """Returns the rate over at least so many seconds, after a first turn that warms up."""
+        self.train(num_batches)
+        num_turns, began_s = 0, time.perf_counter()
+        while time.perf_counter() - began_s < seconds:
+            self.train(num_batches)
+            num_turns += 1
+        return num_turns * num_batches / (time.perf_counter() - began_s)
 
 
 def print_backbones(options: argparse.Namespace, ends_s: float) -> None:

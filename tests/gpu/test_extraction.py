@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import backbones
+from avca_pipeline import backbones, registry
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
@@ -181,8 +181,10 @@ def extracted(folder: Path, paths: Sequence[Path], plugin: str, device: str, nam
     return features.read(folder / name)
 
 
-@pytest.mark.parametrize("plugin", ["vggish", "c3d"])
+@pytest.mark.parametrize("plugin", ["vggish", "timm_frames", "c3d"])
 def test_two_runs_give_the_same_bits(plugin: str, device: str, tmp_path: Path) -> None:
+    if device == "cpu" and plugin == "c3d":
+        pytest.skip("takes minutes on a CPU")
     settings = demo.Settings(num_classes=4, sources_per_class=1)
     clips = demo.clips(settings)[:3]
     paths = [demo.locate(settings, clip, tmp_path / "media") for clip in clips]
@@ -193,22 +195,26 @@ def test_two_runs_give_the_same_bits(plugin: str, device: str, tmp_path: Path) -
     assert first.windows is not None
     np.testing.assert_array_equal(first.features, second.features)
     np.testing.assert_array_equal(first.windows, second.windows)
-    on_cpu = extracted(tmp_path, paths, plugin, "cpu", "cpu.h5")
-    np.testing.assert_allclose(
-        first.features, on_cpu.features, rtol=1e-3, atol=1e-3 * abs(on_cpu.features).max()
-    )
+
+
+@pytest.fixture
+def read_numbers(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a backbone whose clips are text files with a window a line."""
+    folder = str(Path(__file__).parents[1] / "numbers" / "plugins")
+    monkeypatch.setattr(backbones, "__path__", [*backbones.__path__, folder])
+    registry._own_names.cache_clear()
+    yield "read_numbers"
+    registry._own_names.cache_clear()
 
 
 def test_a_decode_worker_may_be_replaced_while_the_gpu_is_in_use(
-    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str, read_numbers: str, tmp_path: Path
 ) -> None:
     """The new worker is forked from a process with a CUDA context, and leaves that alone."""
-    plugins = str(Path(__file__).parents[1] / "numbers" / "plugins")
-    monkeypatch.setattr(backbones, "__path__", [*backbones.__path__, plugins])
     texts = ["\n".join(str(number) for number in range(40)), "1\n2\ndie once\n3", "5\n6"]
     paths = [tmp_path / f"{number}.txt" for number in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
-    table = extracted(tmp_path, paths, "read_numbers", device, "out.h5")
+    table = extracted(tmp_path, paths, read_numbers, device, "out.h5")
     assert table.features[:, 0].tolist() == [19.5, 2.0, 5.5]
     assert table.rejected == {}

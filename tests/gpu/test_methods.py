@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +11,15 @@ import pytest
 import torch
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
-from avca_pipeline.models import AnyModel, ClassKnowledge, Dims, ModelSettings
+from avca_pipeline.models import AnyModel, Dims, ModelSettings
 from avca_pipeline.training.fit import fit
 from avca_pipeline.training.resume import TrainingResult
 from tests.builders import labelled_clips
 
 SMALL: dict[str, Any] = {
-    "epochs": 4, "batches_per_epoch": 6, "batch_size": 32, "hidden": 64, "learning_rate": 0.003,
+    "batches_per_epoch": 6, "batch_size": 32, "hidden": 64, "learning_rate": 0.003,
     "critic_steps": 1, "synthetic_per_class": 10, "classifier_epochs": 2, "classifier_batch": 20,
     "token_dim": 32, "embedding_dim": 32, "encoder_hidden": 64, "projection_hidden": 64,
     "head_dim": 8, "attention_hidden": 32,
@@ -35,9 +36,13 @@ def small(name: str) -> tuple[AnyModel, ModelSettings]:
 
 
 def clips() -> LabelledClips:
-    """Returns small labelled clips whose features are positive, as those of networks are."""
+    """Returns small labelled clips that suit every method.
+
+    Their features are positive, as those of networks are, and of the dimension of the text.
+    """
     data = labelled_clips()
-    return replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
+    text = np.concatenate([data.text, data.text[:, :2]], axis=1)
+    return replace(data, video=np.abs(data.video), audio=np.abs(data.audio), text=text)
 
 
 def trained(name: str, device: str) -> TrainingResult:
@@ -45,16 +50,19 @@ def trained(name: str, device: str) -> TrainingResult:
     data = clips()
     return fit(
         model, settings, data, learn_scaling("none", data, 1),
-        stage=1, epochs=settings.epochs, seed=0, device=device,
+        stage=1, epochs=4, seed=0, device=device,
     )  # fmt: skip
+
+
+trained_once = functools.cache(trained)
 
 
 @pytest.mark.parametrize("name", registry.names("models"))
 def test_training_is_finite_and_repeatable(name: str, device: str) -> None:
-    first, second = trained(name, device), trained(name, device)
-    losses = [epoch["losses"]["total"] for epoch in first.history]
+    first, second = trained_once(name, device), trained(name, device)
+    losses = [epoch["losses"]["total"] for epoch in first.history if epoch["losses"]]
     assert np.isfinite(losses).all()
-    if name not in ADVERSARIAL:
+    if losses and name not in ADVERSARIAL:
         assert losses[-1] < losses[0]
     assert all(torch.isfinite(value).all() for value in first.last_state.values())
     assert [epoch["losses"] for epoch in second.history] == [e["losses"] for e in first.history]
@@ -63,22 +71,13 @@ def test_training_is_finite_and_repeatable(name: str, device: str) -> None:
 
 
 def adapted(name: str, device: str) -> torch.nn.Module:
-    """Returns a network that was trained on a device, ready on the CPU to tell the classes apart."""
+    """Returns a network that was trained on a device, and adapted to the classes on the CPU."""
     model, settings = small(name)
     data = clips()
-    network = model.build(
-        settings, Dims(*(a.shape[1] for a in (data.video, data.audio, data.text)))
-    )
-    network.load_state_dict(trained(name, device).last_state)
-    rows = data.rows(TRAIN)
-    knowledge = ClassKnowledge(
-        torch.from_numpy(data.text),
-        data.class_group != TRAIN,
-        torch.from_numpy(data.video),
-        torch.from_numpy(data.audio),
-        rows=torch.from_numpy(rows),
-        label=torch.from_numpy(data.class_row[rows]),
-    )
+    scaling = learn_scaling("none", data, 1)
+    knowledge = evaluation_set(data, scaling, training_clips(data, scaling, 1, "cpu")).knowledge
+    network = model.build(settings, Dims(*[data.text.shape[1]] * 3))
+    network.load_state_dict(trained_once(name, device).last_state)
     *_, ready = model.adapt_to_classes(settings, network.eval(), knowledge)
     return ready.eval()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import backbones
+from avca_pipeline import backbones, registry
 from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
@@ -48,9 +49,12 @@ REJECTED_ONES = {
 
 
 @pytest.fixture(autouse=True)
-def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     here = str(Path(__file__).parent / "plugins")
     monkeypatch.setattr(backbones, "__path__", [*backbones.__path__, here])
+    registry._own_names.cache_clear()
+    yield
+    registry._own_names.cache_clear()
 
 
 def run(
