@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 
-# The six attributes. No word occurs in two of them, and none is said of two different things.
+# The six attributes. No word belongs to two of them.
 HUES = {"red": 0.0, "green": 0.36, "blue": 0.63}
 PATTERNS = ("stripes", "rings", "dots")
 MOTIONS = ("drifting", "rushing", "flickering")
@@ -29,7 +29,7 @@ SAMPLE_RATES_HZ = (44100, 48000)
 
 @dataclass(frozen=True)
 class Words:
-    """What a class consists of, one word of each attribute."""
+    """The words of a class, one for each attribute."""
 
     hue: str
     pattern: str
@@ -87,7 +87,7 @@ def _frames(words: Words, rng: np.random.Generator, duration_s: float, fps: int)
 
 
 def _motion(name: str, turns: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Returns how far a pattern has moved and how brightly it is lit, for each frame."""
+    """Returns the phase and the brightness of a pattern in each frame, ``[frames, 1, 1]`` each."""
     start = rng.uniform(0, 2 * np.pi)
     moved, lit = start + 0 * turns, 1 + 0 * turns
     if name == "drifting":
@@ -119,7 +119,7 @@ def _samples(words: Words, rng: np.random.Generator, duration_s: float, rate_hz:
 
 
 def _sound(timbre: str, pitch_hz: float, times_s: Floats, rng: np.random.Generator) -> Floats:
-    """Returns a tone: pure, with all of its harmonics, or within a noise far above it."""
+    """Returns a tone: pure, with all harmonics, or with noise far above it in frequency."""
     turns = pitch_hz * times_s + rng.uniform()
     tone: Floats = np.sin(2 * np.pi * turns)
     if timbre == "hum":
@@ -134,7 +134,7 @@ def _sound(timbre: str, pitch_hz: float, times_s: Floats, rng: np.random.Generat
 
 
 def _beat(rhythm: str, times_s: Floats, rng: np.random.Generator) -> Floats:
-    """Returns how loud a sound is over time: always, half of each beat, or a tick of it."""
+    """Returns the loudness over time, 0 to 1: steady, half of each beat, or a short part of it."""
     if rhythm == "steady":
         return np.ones_like(times_s)
     rate_hz, threshold = (5.0, -0.2) if rhythm == "pulsing" else (8.0, 0.95)
@@ -147,7 +147,7 @@ def _encode(path: Path, video: tuple[Bytes, int] | None, audio: tuple[Floats, in
     """Writes an MP4 of H.264 video and AAC audio, or of one of them: always the same bytes."""
     import av
 
-    # The temporary path does not end in .mp4, and that is all a format could be told from.
+    # The temporary path does not end in .mp4, so FFmpeg cannot derive the format from it.
     with av.open(str(path), "w", format="mp4") as container:
         tracks = []
         if video:
@@ -163,7 +163,7 @@ def _video_track(container: Any, pixels: Bytes, fps: int) -> tuple[Any, list[Any
     """Adds a stream to the container; returns it and its frames."""
     import av
 
-    # libx264's look-ahead makes its output vary from call to call, even on one thread.
+    # With look-ahead, the output of libx264 varies from call to call, even on one thread.
     options = {"crf": "20", "preset": "veryfast", "rc-lookahead": "0"}
     stream = container.add_stream("libx264", rate=fps, options=options)
     stream.height, stream.width = pixels.shape[1:3]
@@ -180,7 +180,7 @@ def _audio_track(container: Any, samples: Floats, rate_hz: int) -> tuple[Any, li
     import av
 
     layout = "mono" if len(samples) == 1 else "stereo"
-    # The default coder takes longer than all the rest of a clip.
+    # The default coder takes longer than everything else that a clip needs.
     options = {"aac_coder": "fast"}
     stream = container.add_stream("aac", rate=rate_hz, layout=layout, options=options)
     frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)

@@ -56,7 +56,7 @@ download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:
-    """Returns the annotations: where the videos are decides about no clip."""
+    """Returns the annotations. The videos are no input: they do not decide what clips there are."""
     if not settings.annotations.is_file():
         raise PipelineError(f"{settings.annotations}: no such file; correct datasets.*.annotations")
     return [settings.annotations]
@@ -91,7 +91,7 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     """Returns the video that the clip is cut from, or the segment itself if trimmed.
 
     Raises:
-        MediaError: it is not there, or its annotation is no stretch of time.
+        MediaError: there is no such file, or the annotated segment is empty.
     """
     if not settings.is_trimmed and clip.end_s is None:
         raise MediaError(f"nothing in segment: annotated as {clip.path_or_url}")
@@ -118,7 +118,10 @@ def _name(settings: Settings, clip: Clip) -> str:
 
 
 def _clip(settings: Settings, video: str, index: int, annotation: dict[str, Any]) -> Clip:
-    """Returns one segment; one that ends before it begins gets no times, and no media later."""
+    """Returns the clip of a segment.
+
+    A segment that ends before it begins gets no times, and `locate` rejects it.
+    """
     start_s, end_s = (float(second) for second in annotation["segment"])
     label = annotation["label"]
     if not isinstance(label, str) or not math.isfinite(start_s) or not math.isfinite(end_s):

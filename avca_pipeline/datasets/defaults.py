@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def remarks(settings: PluginSettings) -> list[str]:
-    """Returns nothing: the clips say it all."""
+    """Returns no remark."""
     return []
 
 
 def find(settings: PluginSettings, clip: Clip, folder: Path) -> None:
-    """Returns nothing: a clip stays where it is."""
+    """Returns ``None``: the media of a clip do not move."""
 
 
 def downloader(settings: PluginSettings) -> None:
-    """Returns nothing: no clip is downloaded."""
+    """Returns ``None``: no clip is downloaded."""
 
 
 def download(settings: PluginSettings, clip: Clip, folder: Path, network: Network) -> None:

@@ -58,7 +58,7 @@ BROKEN = ("no-audio", "no-video", "truncated", "empty")
 
 
 class Settings(PluginSettings):
-    """What the demo consists of."""
+    """Size and seed of the demo."""
 
     num_classes: int = Field(default=20, ge=len(BROKEN), le=200)
     """Number of classes; each is a combination of words."""
@@ -72,7 +72,14 @@ class Settings(PluginSettings):
 
 @dataclass(frozen=True)
 class Source:
-    """One media file: its class, whether it holds two clips, and what is broken about it."""
+    """One media file.
+
+    Attributes:
+        source_id: its name.
+        words: its class.
+        is_long: whether it holds two clips.
+        broken: one of `BROKEN`, or nothing if the file is whole.
+    """
 
     source_id: str
     words: Words
@@ -80,7 +87,7 @@ class Source:
     broken: str = ""
 
     def clips(self, seed: int) -> Iterator[Clip]:
-        """Yields the clips cut from it: itself, or its segments."""
+        """Yields the clip that is the whole file, or the two clips that are cut from it."""
         # The seed is part of the name, so that a folder never serves the media of another seed.
         whole = Clip(
             clip_id=self.source_id,
@@ -118,7 +125,7 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     """Returns the clip's media in ``folder``, drawn and encoded unless it is there already.
 
     Raises:
-        MediaError: the clip is not one of these settings'.
+        MediaError: these settings make no such clip.
     """
     path = folder / clip.path_or_url
     if path.exists():
@@ -137,8 +144,8 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
 def _sources(settings: Settings) -> dict[str, Source]:
     """Returns every source by its id.
 
-    A source's content must not depend on how many others there are, so nothing here depends on
-    the number of classes or sources but where the two loops end.
+    The content of a source must not depend on how many others there are. So the numbers of classes
+    and sources only decide where the two loops end.
     """
     sources = []
     for rank, words in enumerate(_classes(settings.num_classes, settings.seed)):
@@ -152,10 +159,10 @@ def _sources(settings: Settings) -> dict[str, Source]:
 
 
 def _classes(num_classes: int, seed: int) -> list[Words]:
-    """Returns compositions in which every word, and every pair of words, is about as frequent.
+    """Returns classes in which all words, and all pairs of words, are about equally frequent.
 
-    Greedy: the next class is one whose words and pairs of words have been used least, so that
-    fewer classes are always the beginning of more classes.
+    The choice is greedy: the next class is the one whose words and pairs of words have been used
+    least. So a smaller demo has the first classes of a larger one.
     """
     attributes = (tuple(HUES), PATTERNS, MOTIONS, tuple(PITCHES_HZ), TIMBRES, RHYTHMS)
     grid = np.array(list(itertools.product(*(range(len(words)) for words in attributes))))
@@ -176,7 +183,7 @@ def _classes(num_classes: int, seed: int) -> list[Words]:
 
 
 def _make(source: Source, seed: int, path: Path) -> None:
-    """Draws, encodes and, where it is to be broken, breaks a source."""
+    """Writes the media file of a source, and breaks it if it is one of the broken ones."""
     if source.broken == "empty":
         path.touch()
         return
@@ -190,5 +197,5 @@ def _make(source: Source, seed: int, path: Path) -> None:
         has_audio=source.broken != "no-audio",
     )
     if source.broken == "truncated":
-        # The index of an MP4 is at its end, so a download that broke off cannot be opened.
+        # The index of an MP4 is at its end, so a file that has lost its end cannot be opened.
         os.truncate(path, path.stat().st_size * 2 // 3)

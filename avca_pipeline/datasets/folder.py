@@ -83,7 +83,7 @@ def clips(settings: Settings) -> list[Clip]:
 
 
 def remarks(settings: Settings) -> list[str]:
-    """Returns what of the folder is no clip and no class."""
+    """Returns a line on class folders without a clip, and on files outside of class folders."""
     folders = _class_folders(settings.path)
     empty = [folder.name for folder in folders if not _files(folder)]
     stray = [
@@ -102,7 +102,7 @@ def remarks(settings: Settings) -> list[str]:
 
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:
-    """Returns the clip's file, where it lies."""
+    """Returns the clip's file in its class folder."""
     return settings.path / clip.path_or_url
 
 
@@ -142,13 +142,13 @@ def _class_folders(path: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns whatever lies in a class folder; what lies deeper with the folders on the way."""
+    """Returns all files in a class folder and below it; hidden ones are left out."""
     files = []
     for entry in _entries(folder):
         if entry.name.startswith("."):
             continue
         is_folder = _is_folder(entry)
-        # A link to a folder is one entry: what lies behind it may be the folder itself.
+        # A link to a folder counts as one file: it may lead back to the folder itself.
         below = _files(entry) if is_folder and not entry.is_symlink() else []
         files += below or [entry]
     return files
@@ -157,7 +157,7 @@ def _files(folder: Path) -> list[Path]:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # what it is, is found out in reading it
+    except OSError:  # Reading it will say what is wrong.
         return False
 
 

@@ -67,7 +67,7 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     """Returns the clip's file.
 
     Raises:
-        MediaError: it has an address, and is not downloaded yet.
+        MediaError: the clip is not downloaded yet, or has an address that is not http(s).
     """
     if not is_address(clip.path_or_url):
         if re.match(r"[a-z][a-z0-9+.-]*://", clip.path_or_url, re.IGNORECASE):
@@ -80,7 +80,7 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
 
 
 def downloader(settings: Settings) -> Downloader:
-    """Returns that addresses are downloaded here."""
+    """Returns ``http``: this package downloads plain addresses itself."""
     return "http"
 
 
@@ -88,8 +88,8 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     """Downloads a clip to where `locate` finds it; clips of one address share a file.
 
     Raises:
-        MediaError: there is no such file, and never will be.
-        TransientError: it does not come for now.
+        MediaError: every later attempt would fail too.
+        TransientError: a later attempt may succeed.
     """
     if not is_address(clip.path_or_url):
         return
@@ -103,7 +103,7 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
 
 
 def is_address(path_or_url: str) -> bool:
-    """Returns whether something is an http(s) address, if only a malformed one."""
+    """Returns whether a text begins like an http(s) address; the rest may be malformed."""
     return re.match(r"https?://", path_or_url, re.IGNORECASE) is not None
 
 

@@ -41,7 +41,7 @@ from avca_pipeline.settings import PluginSettings
 
 NAME = re.compile(r"(v_(\w+)_g\d\d)_c\d\d")
 
-# As the archive's folders spell them; file names differ in capitals.
+# Spelled as the archive spells its folders; the names of its files differ in capitals.
 NAMES_WITH_SOUND = """
 ApplyEyeMakeup ApplyLipstick Archery BabyCrawling BalanceBeam BandMarching BasketballDunk
 BlowDryHair BlowingCandles BodyWeightSquats Bowling BoxingPunchingBag BoxingSpeedBag BrushingTeeth
@@ -74,7 +74,7 @@ download = defaults.download
 
 
 def inputs(settings: Settings) -> list[Path]:
-    """Returns the archive, or the folder and those right below it.
+    """Returns the archive, or the folder and its subfolders, whose times change with their files.
 
     Raises:
         PipelineError: there is neither.

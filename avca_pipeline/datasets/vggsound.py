@@ -69,7 +69,7 @@ remarks = defaults.remarks
 
 
 def inputs(settings: Settings) -> list[Path]:
-    """Returns the CSV: where the clips are decides about none of them."""
+    """Returns the CSV. The media are no input: they do not decide which clips there are."""
     if not settings.csv.is_file():
         raise PipelineError(f"{settings.csv}: no such file; correct datasets.*.csv")
     return [settings.csv]
@@ -98,7 +98,7 @@ def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BY
     """Returns the clip's file, unpacked into ``folder`` if it is in an archive.
 
     Raises:
-        MediaError: it is not there, and not downloaded yet.
+        MediaError: the clip is in no folder or archive, and not downloaded yet.
     """
     by_stem = archives.media_by_stem(settings.media)
     for name in _names(clip):
@@ -121,7 +121,7 @@ def find(settings: Settings, clip: Clip, folder: Path) -> Path | None:
 
 
 def downloader(settings: Settings) -> Downloader | None:
-    """Returns yt-dlp where the user asks for downloads."""
+    """Returns ``yt-dlp`` if the user asks for downloads."""
     return "yt-dlp" if settings.download else None
 
 
@@ -129,8 +129,8 @@ def download(settings: Settings, clip: Clip, folder: Path, network: Network) -> 
     """Downloads a clip to where `locate` finds it.
 
     Raises:
-        MediaError: why that never will work.
-        TransientError: why it does not for now.
+        MediaError: why every later attempt would fail too.
+        TransientError: why the clip does not come now.
     """
     start_s = _start_s(clip)
     address = settings.address.replace("{id}", clip.source_id)

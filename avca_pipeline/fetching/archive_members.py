@@ -1,8 +1,8 @@
 """Archives of media, read one member at a time: ZIP, TAR and RAR.
 
-An archive is opened and listed once. Nothing in it decides where a member is written to, and an
-archive with a member that points outside is refused as a whole. What is wrong with one member is
-the trouble of one clip.
+An archive is opened and listed once. The caller decides where a member is written, never the
+archive, and an archive with a member that points out of it is refused as a whole. If one member is
+damaged, only its clip is lost.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _open_archive(path: Path, *_: int) -> Archive:
         return kinds[path.suffix.lower()](path)
     except PipelineError:
         raise
-    except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
+    except Exception as error:  # Damaged archives make the readers raise errors of any type.
         if trouble := machine_trouble(error):
             raise PipelineError(f"{path}: cannot be read ({trouble})") from error
         raise FormatError(f"{path}: cannot be read as an archive ({_one_line(error)})") from error
@@ -137,7 +137,7 @@ class Archive:
             raise
         except NotImplementedError as error:
             raise MediaError(f"cannot be unpacked: {where} but {_one_line(error)}") from error
-        except Exception as error:  # Damaged bytes make the readers raise whatever they meet.
+        except Exception as error:  # Damaged archives make the readers raise errors of any type.
             if trouble := machine_trouble(error):
                 raise PipelineError(f"{self.path}: cannot be read ({trouble})") from error
             if isinstance(error, OSError) and error.errno in MAY_PASS:
@@ -164,7 +164,7 @@ class _Tar(Archive):
         # Not "r:*": a compressed archive would be read from its beginning for every clip.
         self.archive = tarfile.open(self.path, "r:")  # noqa: SIM115 - read until the end
         members = {member.name: member for member in self.archive if not member.isdir()}
-        # The reader takes a damaged header for the end of the archive.
+        # The reader mistakes a damaged header for the end of the archive.
         with open(self.path, "rb") as file:
             file.seek(self.archive.offset)
             rest = file.read(tarfile.BLOCKSIZE)
@@ -193,7 +193,11 @@ class _Tar(Archive):
         return source
 
     def _target(self, member: Any) -> Any:
-        """Returns what a link leads to, which is a member of the same archive or nothing."""
+        """Follows links to a member of the same archive.
+
+        Raises:
+            KeyError: there is no such member, or the links form a circle.
+        """
         for _ in range(len(self.members)):
             if not (member.islnk() or member.issym()):
                 return member
@@ -236,6 +240,6 @@ class _Rar(Archive):
 
 
 def _one_line(error: Exception) -> str:
-    """Returns one line on an error, also of one without words."""
+    """Returns the message of an error in one line, or its type if it has none."""
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__

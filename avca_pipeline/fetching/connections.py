@@ -63,7 +63,7 @@ class ConnectionWatch:
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
         opener = urllib.request.OpenerDirector()
-        # Without handlers for other schemes a redirection stays in the web.
+        # Without handlers for other schemes, a redirection can only lead to http(s) addresses.
         proxies = {"http": self.proxy, "https": self.proxy} if self.proxy else None
         for handler in (
             urllib.request.ProxyHandler(proxies),
@@ -91,7 +91,7 @@ class ConnectionWatch:
             if self.problem:
                 for connected in self.sockets:
                     with contextlib.suppress(OSError):
-                        # Not an SSL socket's own: that would hand out what is still enciphered.
+                        # Not the method of an SSL socket, which would pass on encrypted bytes.
                         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 

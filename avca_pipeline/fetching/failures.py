@@ -1,8 +1,8 @@
-"""What yt-dlp's messages mean: a video that is lost, or trouble that passes.
+"""What the messages of yt-dlp mean: the video is lost, or the trouble may pass.
 
-YouTube words both alike: "Video unavailable" begins the message on a video that was removed and
-the one on a guest who has asked for too many. So what passes is looked for first, and what is not
-known to be lost is taken to pass.
+YouTube words both alike. "Video unavailable" begins the message on a video that was removed, and
+also the message to a guest who has asked for too many videos. So a message is compared first with
+what may pass, and a message that is not known at all is taken to pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PASSING = (
     r"watch (?:this video )?on youtube|administrator|needs to be reloaded|premieres in|"
     r"will begin in|temporar|timed? ?out|connection|HTTP Error (?:403|408|425|429|5\d\d)"
 )
-"""Of the host, the network or the one who asks; whatever else the message says."""
+"""Trouble of the host, of the network or of the user, whatever else the message says."""
 
 LOST = {
     "private": r"private video|video is private|members.only|channel.s members|join this channel|"
@@ -28,18 +28,18 @@ LOST = {
     "nothing in segment": r"^nothing in segment",
     "too large": r"^too large",
 }
-"""Reasons that no second attempt changes, and how they are worded."""
+"""Reasons for which every later attempt would fail too, and how they are worded."""
 
 # YouTube says "later"; yt-dlp adds what its users have found: up to an hour.
 SESSION_LIMIT = r"content isn.t available, try again later|rate-limited by YouTube"
 SESSION_LIMIT_S = 3600.0
 
-# "[youtube] dQw4w9WgXcQ: " comes first; what an id happens to spell says nothing.
+# Messages begin with "[youtube] dQw4w9WgXcQ: ". An id must not be read as a word.
 _PREFIX = re.compile(r"^(?:ERROR: )?\[[^\]]*\] (?:\S+: )?")
 
 
 def lasting_reason(problem: str) -> str | None:
-    """Returns which of `LOST` a failure is, or ``None`` for one that passes."""
+    """Returns the reason in `LOST` that a failure has, or ``None`` if it may pass."""
     message = _PREFIX.sub("", problem)
     if re.search(PASSING, message, re.IGNORECASE):
         return None
@@ -50,12 +50,12 @@ def lasting_reason(problem: str) -> str | None:
 
 
 def is_session_limit(problem: str) -> bool:
-    """Returns whether whoever asks has asked for too many videos."""
+    """Returns whether the host refuses because it was asked for too many videos."""
     return re.search(SESSION_LIMIT, problem, re.IGNORECASE) is not None
 
 
 def hint(problem: str) -> str:
-    """Returns what a user can do about trouble that passes, to end a message with."""
+    """Returns the end of a message: what the user can do about trouble that may pass."""
     if re.search(r"not a bot|captcha", problem, re.IGNORECASE) or is_session_limit(problem):
         return "; give download.cookies and a longer download.pause_s"
     return ""

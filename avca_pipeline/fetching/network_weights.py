@@ -20,9 +20,9 @@ from avca_pipeline.runtime.lazy import torch
 def read_state_dict(path: Path) -> dict[str, Any]:
     """Returns the tensors of a state dict file; never runs code from it.
 
-    A training checkpoint's ``state_dict`` or ``model`` entry is looked into, and the ``module.``
-    prefix of data-parallel training is removed. NumPy arrays, which VGGish's PCA comes as, are
-    numbers too.
+    Of a training checkpoint, the entry ``state_dict`` or ``model`` is read. The prefix ``module.``
+    of data-parallel training is removed. Arrays of NumPy, such as those of VGGish's PCA, become
+    tensors.
 
     Raises:
         PipelineError: the file is damaged or would need code to load.
@@ -36,7 +36,7 @@ def read_state_dict(path: Path) -> dict[str, Any]:
             f"weights {path}: holds more than tensors, and loading that could run code; "
             "open it where you trust it and save its state_dict alone"
         ) from error
-    except Exception as error:  # Damaged bytes make the unpickler raise whatever it meets.
+    except Exception as error:  # Damaged files make the unpickler raise errors of any type.
         raise PipelineError(f"weights {path}: damaged or not a PyTorch file") from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -55,7 +55,7 @@ def read_state_dict(path: Path) -> dict[str, Any]:
 
 
 def _numpy_globals() -> list[Any]:
-    """Returns what stands for NumPy's names while arrays of numbers are read."""
+    """Returns the classes that stand in for NumPy's while arrays of numbers are read."""
     named = [(meaning, f"{module}.{name}") for (module, name), meaning in MEANINGS.items()]
     return [*named, PickledArray, PickledType]
 
@@ -73,7 +73,7 @@ def load_weights(
 
     Args:
         network: filled in place, put into eval mode and into the settings' precision.
-        settings: where from.
+        settings: where the parameters come from.
         cache: where downloads are kept.
         published: what the backbone's authors publish.
         prefix: what the file puts before the names of this network's parameters.
@@ -120,7 +120,7 @@ def state_sha256(network: torch.nn.Module) -> str:
 
 
 def _loaded(path: Path, cache: Path) -> dict[str, Any]:
-    """Returns a file's tensors; a download that turns out to be none is not kept or pinned."""
+    """Returns the tensors of a file; a download without any is removed, and so is its pin."""
     try:
         return read_state_dict(path)
     except PipelineError:
@@ -132,8 +132,8 @@ def _loaded(path: Path, cache: Path) -> dict[str, Any]:
 def init_random(network: torch.nn.Module, seed: int) -> None:
     """Fills weights with He et al.'s (2015) normal initialisation, biases with zero.
 
-    It keeps the scale of the activations through many ReLU layers, so that what random
-    convolutions see survives to the last one. Normalisation layers keep their initial values.
+    This keeps the scale of the activations through many ReLU layers, so that the last layer of a
+    random network still depends on its input. Normalisation layers keep their initial values.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

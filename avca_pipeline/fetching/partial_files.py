@@ -64,7 +64,7 @@ class PartialFile:
         """
         with contextlib.ExitStack() as stack:
             with self._removed_on_error():
-                # Without a buffer: what it cannot write it would try again on closing.
+                # No buffer: closing a buffered file would write again what could not be written.
                 file = stack.enter_context(open(self.path, "ab", buffering=0))
 
             def write(chunk: bytes) -> None:

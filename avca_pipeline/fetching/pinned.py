@@ -23,7 +23,7 @@ NUM_DIGITS = 64
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """A file that is what it should be.
+    """A file whose checksum is right.
 
     Attributes:
         sha256: of its content.
@@ -99,7 +99,7 @@ def verify(path: Path, expected: str | None, kind: str) -> str:
 
 
 def pin_of(path: Path) -> Path:
-    """Returns the file beside a download that says what it hashed to when it was first used."""
+    """Returns the file beside a download that has the SHA-256 of its first use."""
     return path.with_name(path.name + ".sha256")
 
 

@@ -1,8 +1,8 @@
 """Files from http(s) addresses, whole or not at all.
 
-A download that broke off is continued only if the server proves that the rest is of the same file:
-it must have named a version (a strong ETag, or a date that is old enough), and it must send the
-rest of that version. Otherwise the download starts again from its first byte.
+A broken download is resumed only if the server proves that the rest belongs to the same file: it
+must have named a version (a strong ETag, or a date that is old enough), and it must send the rest
+of that version. Otherwise the download starts again from the first byte.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ATTEMPTS = 4
 TIMEOUT_S = 30.0
 MAX_S = 6 * 3600.0
 MAX_BYTES = 64 << 30
-# The longest pause that a server may ask for; one that wants more is asked by the next run.
+# The longest pause that a server may ask for. If it asks for more, the next run tries again.
 MAX_PAUSE_S = 3600.0
 RISK = "two jobs may download the same file twice"
 
@@ -81,13 +81,13 @@ def download(
     limits: DownloadLimits | None = None,
     verify: Callable[[Path], object] = lambda path: None,
 ) -> None:
-    """Downloads a file unless it is there; of several jobs that want it, one does and all wait.
+    """Downloads a file unless it is there; if several jobs want it, one downloads and all wait.
 
     Args:
         url: where it is, http or https, perhaps with a user and a password.
-        path: where it goes.
+        path: where the file is written.
         limits: of time, size and speed.
-        verify: raises `PipelineError` if the content is wrong; then nothing is kept.
+        verify: raises `PipelineError` if the content is wrong; then the download is removed.
 
     Raises:
         AddressError: there is no such file and never will be.
@@ -99,7 +99,7 @@ def download(
     with download_lock(path) as is_alone:
         if path.is_file():
             return
-        # Without a lock nobody else may know the partial file.
+        # Without a lock, each job has a partial file of its own.
         own = "" if is_alone else f".{os.getpid()}-{threading.get_ident()}"
         partial = PartialFile(path.with_name(path.name + own), url)
         _attempt_all(shown(url), address, authorization, partial, limits)
@@ -177,7 +177,7 @@ def _download_rest(
             _receive(name, response, watch, partial, num_here, limits)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # What is here is not the beginning of what is there.
+        if error.code == 416:  # The part that is here is longer than the file on the server.
             partial.remove()
         raise _refusal(name, error) from error
     except http.client.InvalidURL as error:
@@ -221,7 +221,7 @@ def _start_or_resume(
     length = http_headers.number_in(response.headers.get("Content-Length"))
     if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise _AttemptError("the server sent it compressed, which was not asked for")
-    if response.headers.get_content_type() == "text/html":  # of a proxy, or of one's hotel
+    if response.headers.get_content_type() == "text/html":  # such as the log-in page of a hotel
         raise _AttemptError("the server sent a web page")
     if response.status != 206:
         partial.begin(version, length)
@@ -251,7 +251,7 @@ def _receive(
     length = http_headers.number_in(response.headers.get("Content-Length"))
     expected = None if length is None else num_here + length
     size, begun_s, max_bytes = num_here, time.monotonic(), limits.max_bytes
-    # At a limited rate, several pieces within the time that the watch looks at.
+    # At a limited rate, several pieces must come within one period of the watch.
     piece = min(CHUNK_BYTES, (limits.rate_bytes_per_s or math.inf) * limits.timeout_s / 4)
     piece_bytes = max(1, int(piece))
     if (expected or 0) <= max_bytes:

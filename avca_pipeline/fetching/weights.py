@@ -32,7 +32,7 @@ def _readable(place: str) -> str:
     return place
 
 
-# A file or an address; what is neither is refused with the settings.
+# A text that is neither a path nor an address is refused together with the settings.
 FileOrAddress = Annotated[str, AfterValidator(_readable)]
 
 
@@ -114,7 +114,7 @@ def is_remote(weights: str) -> bool:
 
 
 def is_local(weights: str | None) -> bool:
-    """Returns whether weights are a file of the user's."""
+    """Returns whether weights are a file on this machine."""
     return weights not in (None, RANDOM, PUBLISHED) and not is_remote(str(weights))
 
 

@@ -1,6 +1,6 @@
 """Whole videos, by yt-dlp: from any address that it reads, within bounds.
 
-A download that broke off is continued only with proof that the rest is of the same file, as in
+A broken download is resumed only with proof that the rest belongs to the same file, as in
 `avca_pipeline.fetching.web_files`.
 """
 
@@ -93,7 +93,7 @@ def download_video(url: str, path: Path, settings: DownloadSettings, max_bytes: 
 
 
 def forget(path: Path) -> None:
-    """Removes what there is of a file, whole or not."""
+    """Removes a file, all parts of it, and its version."""
     for ending in ("", ".part", ".part.ytdl", ".ytdl", ".version"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
@@ -127,7 +127,7 @@ class _DownloadWatch:
         self.version = ""
 
     def check(self, state: dict[str, Any]) -> None:
-        """Is called by yt-dlp with each block."""
+        """Checks the state of the download; yt-dlp calls this for each block."""
         now, num_bytes = time.monotonic(), state.get("downloaded_bytes") or 0
         size = int(max(num_bytes, state.get("total_bytes") or 0))
         if size > self.max_bytes:
@@ -140,7 +140,7 @@ class _DownloadWatch:
             if self.num_bytes_before and num_new < min_rate * self.settings.timeout_s:
                 raise TimeoutError(f"brought less than {min_rate:g} bytes a second")
             self.period_s, self.num_bytes_before = now, num_bytes
-        # Of a video in fragments nothing tells whether the next one is of the same video.
+        # If a video comes in fragments, nothing proves that the next one belongs to the same video.
         if self.version and state.get("fragment_index") is None:
             _note(self.path).write_text(self.version, encoding="utf-8")
             self.version = ""
@@ -166,7 +166,7 @@ def _resuming_downloader(watch: _DownloadWatch) -> Any:
                 response.close()
                 forget(watch.path)
                 raise OSError("the file on the server has changed")
-            if start and not is_rest:  # the whole of another version comes
+            if start and not is_rest:  # the server sends another version from its first byte
                 note.unlink(missing_ok=True)
             watch.version = "" if is_rest else version
             return response

@@ -1,8 +1,9 @@
-"""Downloads one stretch of a video from wherever yt-dlp can read, and remembers what never will be.
+"""Downloads one stretch of a video from any host that yt-dlp reads, and remembers what is lost.
 
-A failure lasts (private, removed, blocked, not there) or passes (busy, broken off). One that lasts
-is written down beside the clips and not tried again; one that passes is tried again at once, after
-a pause that doubles or that the host asks for, and by the next run.
+A failure lasts (the video is private, removed or blocked) or may pass (the host is busy, the
+connection broke off). A failure that lasts is written down beside the clips and not tried again. A
+failure that may pass is tried again: after a pause that doubles or that the host asks for, and by
+the next run.
 """
 
 from __future__ import annotations
@@ -100,9 +101,9 @@ def download_segment(url: str, path: Path, start_s: float, end_s: float, network
         network: of the job.
 
     Raises:
-        MediaError: why there never will be one. The reason is remembered in ``<path>.failed``;
-            delete that file to have it tried again.
-        TransientError: why there is none for now.
+        MediaError: why the video is lost. The reason is remembered in ``<path>.failed``; delete
+            that file to try again.
+        TransientError: why the video does not come now.
         PipelineError: the disk is full, or the host takes no more requests at all.
     """
     note = path.with_name(path.name + ".failed")
@@ -142,7 +143,7 @@ def _attempt_all(url: str, path: Path, stretch: tuple[float, float], network: Ne
             break
         elif attempt + 1 < settings.attempts:
             network.pause(max(retry_after_s, settings.back_off_s * 2**attempt))
-    if is_session_limit(problem):  # All that are left would have the same answer.
+    if is_session_limit(problem):  # All further requests would get the same answer.
         raise PipelineError(
             f"download: {problem}; what has come is kept, run again later{hint(problem)}"
         )
@@ -159,7 +160,7 @@ def _attempt(
             download_video(url, whole, network.settings, network.max_bytes)
         with atomic_write(path) as temporary:
             cut(whole, temporary, *stretch)
-    except MediaError as error:  # what came is not what was announced, or too large
+    except MediaError as error:  # not the stretch that was asked for, or too large
         forget(whole)
         return error
     except failures() as error:
@@ -169,7 +170,7 @@ def _attempt(
 
 
 def _one_line(error: Exception) -> str:
-    """Returns what a failure says in one line, without colours and without secrets."""
+    """Returns the message of a failure in one line, without colours and secrets."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
     return redacted(" ".join(text.split()))
 

@@ -8,9 +8,9 @@ VARIATION_SELECTORS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100
 
 
 def class_key(name: str) -> str:
-    """Returns what two spellings of one class have in common: letters and digits, in one case.
+    """Returns the key under which all spellings of one class meet: its letters and digits.
 
-    ``HandStandPushups`` and ``Handstand Pushups`` are one class; nothing is matched by likeness.
+    ``HandStandPushups`` and ``Handstand Pushups`` are one class; names are not joined by likeness.
     Accents and vowel signs belong to their letters, whether they are written as one character with
     it (NFC) or as one of their own (NFD, as macOS does). A name of symbols alone is its own key.
     """

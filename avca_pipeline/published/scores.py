@@ -1,7 +1,7 @@
 """The numbers of the paper's tables, to put beside ours.
 
-They hold for one benchmark's lists of clips, one feature set and one method together, and are never
-shown for anything else: later papers mix ``main`` and ``cls`` numbers in one table.
+A number holds for one benchmark, one kind of lists, one feature set and one method together, and is
+never shown for anything else: some later papers mix ``main`` and ``cls`` numbers in one table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OFFICIAL = "official"
 def published(
     split: Mapping[str, Any], feature_set: str, model: str, plugin: str
 ) -> dict[str, float]:
-    """Returns the published scores of a row of the table as shares, as far as there are any.
+    """Returns the published scores of a row of the table, as shares of 1; none if there are none.
 
     A model counts as the published one if its name in the config is the plugin's, or that and the
     lists' (``ale-cls``); under other names it may be anything, such as an ablation.

@@ -29,7 +29,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.settings import Seed
 from avca_pipeline.splits import SplitSettings
 
-# Of a class seen from stage 1 on, from stage 2 on, and never.
+# A class is seen from stage 1 on, seen from stage 2 on, or never seen; these are its partitions.
 PARTITIONS_OF_GROUP = {
     TRAIN: (TRAIN, VAL_SEEN, TEST_SEEN),
     VAL_UNSEEN: (VAL_UNSEEN, TEST_SEEN),
@@ -142,7 +142,7 @@ def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceSh
 def _group_classes(
     class_names: Iterable[str], settings: Settings, pretrained: Collection[str]
 ) -> dict[str, str]:
-    """Returns the group of each class; those in ``pretrained`` come last and stay seen."""
+    """Returns the group of each class; classes in ``pretrained`` are always seen."""
     ranked = sorted(
         class_names,
         key=lambda name: (name in pretrained, _share(settings.seed, "class", name), name),
@@ -250,6 +250,6 @@ def _fill_empty(
 
 
 def _share(seed: int, kind: str, name: str) -> float:
-    """Returns a number in [0, 1) that looks random and depends on its arguments alone."""
+    """Returns a number in [0, 1) from a hash of the arguments."""
     digest = hashlib.sha256(f"{seed}:{kind}:{name}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

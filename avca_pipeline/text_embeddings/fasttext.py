@@ -60,7 +60,7 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     names = read_names(settings.names) if settings.names else []
     spelled = {class_key(original): manual for original, manual in names}
     asked = [spelled.get(class_key(class_name), class_name) for class_name in class_names]
-    # The reader goes on for ever where a word has no end.
+    # gensim's reader never ends if the file is damaged within a word; a child process can be ended.
     table = in_child.read(settings.path, functools.partial(_vectors, asked))
     rows = []
     for class_name, name, row in zip(class_names, asked, table, strict=True):
@@ -85,8 +85,8 @@ def _vectors(names: Sequence[str], path: Path) -> np.ndarray:
     """Returns ``(names, dim)`` float64."""
     try:
         model = _load_gensim()(str(path))
-        # The model knows the characters of written text, which macOS's file names take apart.
+        # The model was trained on composed characters (NFC); file names of macOS are decomposed.
         rows = [model.get_vector(unicodedata.normalize("NFC", name)) for name in names]
         return np.asarray(rows, np.float64).reshape(len(names), -1)
-    except Exception as error:  # gensim reads the file by offsets, and a wrong one raises anything
+    except Exception as error:  # a wrong offset makes gensim raise errors of any type
         raise FormatError(f"{path}: not a model of fastText ({error!r})") from error
