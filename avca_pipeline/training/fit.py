@@ -23,7 +23,8 @@ from avca_pipeline.evaluation.device_clips import (
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
 from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import AnyModel, Batch, Dims, ModelSettings
-from avca_pipeline.nn.optimiser import Adam, Plateau
+from avca_pipeline.nn.adam import Adam
+from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.resume import ResumeFile, State, TrainingResult, copy_of
 from avca_pipeline.training.triplets import sampler

@@ -10,7 +10,8 @@ from typing import Any
 
 from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.errors import FormatError
-from avca_pipeline.nn.optimiser import Adam, Plateau
+from avca_pipeline.nn.adam import Adam
+from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.runtime.lazy import torch
 
 logger = logging.getLogger(__name__)

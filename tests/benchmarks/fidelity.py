@@ -51,8 +51,8 @@ from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import Batch, Dims, avca, devise, fvaegan
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.dropout import Dropout
-from avca_pipeline.nn.optimiser import Adam
 from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.published import lists
 from avca_pipeline.text_embeddings import precomputed

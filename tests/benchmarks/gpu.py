@@ -33,7 +33,7 @@ from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.workers import DecodedWindow
 from avca_pipeline.models import Dims
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.training.fit import make_repeatable, train_epoch
 from avca_pipeline.training.triplets import sampler
 from tests.benchmarks import clips as clip_files

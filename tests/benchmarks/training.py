@@ -23,7 +23,7 @@ from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import Batch, Dims, avca
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.training.fit import train_epoch
 from avca_pipeline.training.triplets import sampler
 

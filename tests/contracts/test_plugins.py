@@ -20,7 +20,7 @@ from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.media import Limits
 from avca_pipeline.models import Batch, ClassKnowledge, Dims
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.settings import PluginSettings
 from avca_pipeline.training.fit import fit
 from tests.builders import labelled_clips

@@ -13,7 +13,7 @@ import torch
 
 from avca_pipeline import registry
 from avca_pipeline.models import Batch, Dims, ModelSettings
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from tests.conftest import shared_folder
 from tests.golden.filling import filled
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from avca_pipeline.models import Batch, Dims, clipclap
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from tests.conftest import REPOSITORY, shared_folder
 from tests.golden.filling import filled
 

@@ -10,7 +10,7 @@ import torch
 
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.models import Dims, fvaegan
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.softmax import fit_softmax
 from tests.conftest import shared_folder
 

@@ -14,7 +14,7 @@ from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.evaluation.scoring import predict
 from avca_pipeline.models import Dims, zero_shot
-from avca_pipeline.nn.optimiser import Adam
+from avca_pipeline.nn.adam import Adam
 from avca_pipeline.published import lists
 from avca_pipeline.training.fit import TrainingResult, fit
 from tests.conftest import shared_folder

@@ -15,7 +15,8 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.device_clips import training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.models import Dims, avca
-from avca_pipeline.nn.optimiser import Adam, Plateau
+from avca_pipeline.nn.adam import Adam
+from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.training.fit import TrainingResult, fit, train_epoch
 from avca_pipeline.training.triplets import sampler
 from tests.builders import labelled_clips
