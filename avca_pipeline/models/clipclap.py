@@ -1,5 +1,7 @@
-"""ClipClap, Kurzendörfer et al.: Audio-Visual Generalized Zero-Shot Learning using Pre-Trained
-Large Multi-Modal Models (CVPR 2024 workshop, https://arxiv.org/abs/2404.06309).
+"""ClipClap: features and class names from encoders that were trained on language.
+
+Kurzendörfer et al.: Audio-Visual Generalized Zero-Shot Learning using Pre-Trained Large Multi-Modal
+Models (CVPR 2024 workshop, https://arxiv.org/abs/2404.06309).
 
 A clip's video and audio features stand side by side and are one input ``x``; so are the text
 embeddings of its class, ``w``. Both are made for language: features of CLIP and of a CLAP, and

@@ -1,5 +1,7 @@
-"""Zero-shot classification without training: clips and class names meet in a space that encoders of
-today share already (CLIP, Radford et al., ICML 2021; CLAP, Wu et al., ICASSP 2023).
+"""Zero-shot classification without training.
+
+Clips and class names meet in a space that today's encoders share already (CLIP, Radford et al.,
+ICML 2021; CLAP, Wu et al., ICASSP 2023).
 
 There is no loss and no step. The class of a clip is the one whose text embedding is nearest:
 

@@ -325,6 +325,6 @@ def test_a_folder_that_cannot_be_read_is_named(
 
 
 def test_resource_forks_are_no_clips(tmp_path: Path) -> None:
-    """macOS leaves ``._clip.avi`` beside ``clip.avi`` on disks that are not its own."""
+    """Such files as macOS leaves: ``._clip.avi`` beside ``clip.avi``, on foreign disks."""
     path = write_zip(tmp_path / "a", {"clip.avi": b"one", "._clip.avi": b"two", ".x.avi": b"x"})
     assert list(archives.media_by_stem((path,))) == ["clip"]
