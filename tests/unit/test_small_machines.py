@@ -60,7 +60,7 @@ def test_no_home_no_name_no_temporary_folder(
 
 
 def test_filters_of_sound_need_no_compiler() -> None:
-    """The library librosa compiles functions and keeps them in the environment or in the home folder."""
+    """The library librosa compiles functions and keeps them in its folder or the home folder."""
     code = (
         "import sys; from avca_pipeline.backbones import selavi_audio, vggish; "
         "vggish.mel_matrix(); selavi_audio.filter_bank(26); "
