@@ -95,8 +95,8 @@ def assert_same(first: TrainingResult, second: TrainingResult) -> None:
 def is_trained(name: str) -> bool:
     """Whether a method has anything that a training moves."""
     plugin = registry.load("models", name)
-    settings = settings_of(plugin)
-    return bool(plugin.trainable(settings, plugin.build(settings, Dims(12, 12, 12))))
+    settings = plugin.Settings()
+    return bool(plugin.trainable(settings, plugin.build(settings, Dims(12, 12, 24))))
 
 
 @pytest.mark.parametrize("name", filter(is_trained, registry.names("models")))
