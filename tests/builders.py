@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from avca_pipeline.artifacts import features, labels, split
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.scores import Accuracies, Choice, Provenance, Scores
 from avca_pipeline.artifacts.split import (
     PARTITIONS,
     TEST_SEEN,
@@ -18,7 +23,18 @@ from avca_pipeline.artifacts.split import (
     VAL_UNSEEN,
     SplitClip,
 )
+from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
+from avca_pipeline.config import ImportedFeatures, LimitsSettings
 from avca_pipeline.evaluation.labelled_clips import LabelledClips
+from avca_pipeline.fetching.archive_members import MAX_BYTES
+from avca_pipeline.requests import (
+    ExtractRequest,
+    FetchRequest,
+    ImportRequest,
+    ManifestRequest,
+    SplitRequest,
+)
+from avca_pipeline.stages.report import ReportFiles
 
 
 def labelled_clips(seed: int = 0) -> LabelledClips:
@@ -101,3 +117,90 @@ class World:
             ones = np.ones(len(ids), int)
             features.write(folder / name, Features(ids, table, ones, ones > 1))
         return paths
+
+
+SHARD = "00000-of-00001"
+"""The only shard of a small dataset."""
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    """Returns what a JSON file says, read without the package."""
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert value.pop("format_version") == 1
+    return value
+
+
+def manifest_request(plugin: str, settings: Any, num_shards: int = 1) -> ManifestRequest:
+    """Returns the request for the clips of a dataset."""
+    return ManifestRequest(plugin=plugin, settings=settings, num_shards=num_shards)
+
+
+def fetch_request(plugin: str, settings: Any, **limits: int) -> FetchRequest:
+    """Returns the request for the media of the only shard of a dataset."""
+    return FetchRequest(
+        plugin=plugin, settings=settings, shard=SHARD, **{"max_bytes": MAX_BYTES, **limits}
+    )
+
+
+def extract_request(plugin: str, settings: Any) -> ExtractRequest:
+    """Returns the request for a backbone's features of the only shard of a dataset."""
+    limits = LimitsSettings().limits()
+    return ExtractRequest(
+        backbone=plugin, plugin=plugin, settings=settings, shard=SHARD, limits=limits
+    )
+
+
+def import_request(modality: str, path: Path | str) -> ImportRequest:
+    """Returns the request for imported features of the only shard of a dataset."""
+    source = ImportedFeatures(modality=modality, path=path)
+    return ImportRequest(features="theirs", shard=SHARD, source=source)
+
+
+def split_request(plugin: str, settings: Any, **backbones: Any) -> SplitRequest:
+    """Returns the request for a split called ``mine``."""
+    return SplitRequest(split="mine", plugin=plugin, settings=settings, backbones=backbones)
+
+
+RUN = Run("d", "s", "f", "t", "m", 0)
+VALIDATION = ValidationScores(seen=0.4, unseen=0.2, hm=0.27, zsl=0.5, bias=0.6)
+
+
+def history_of(candidate: str, best: int, *hms: float) -> History:
+    """Returns a history with these HMs after the epochs."""
+    epochs = [
+        Epoch(index, {"total": 1.0}, replace(VALIDATION, hm=hm), 0.1, 1.0)
+        for index, hm in enumerate(hms)
+    ]
+    return History(candidate, best, tuple(epochs))
+
+
+def scores_of(run: Run = RUN, **changes: Any) -> Scores:
+    """Returns made-up scores of a run, with changes."""
+    features = {"name": "c3d", "backbone": "c3d", "weights": "random:0"}
+    provenance = Provenance(
+        video=features,
+        audio={**features, "name": "vggish", "backbone": "vggish"},
+        scaling="none",
+        text_embedding="hashed words",
+        model="avca",
+        settings={},
+        versions={},
+        device="CPU",
+    )
+    accuracies = Accuracies(seen=0.1, unseen=0.2, hm=0.3, zsl=0.4)
+    value = Scores(
+        run=run,
+        scores=accuracies,
+        chance=accuracies,
+        bias=0.0,
+        selection=Choice("default", 0, VALIDATION, 1, is_on_test=False),
+        per_class=(),
+        num_missing={},
+        provenance=provenance,
+    )
+    return replace(value, **changes)
+
+
+def report_files(**paths: list[Path]) -> ReportFiles:
+    """Returns what the report reads; nothing of what is not named."""
+    return ReportFiles(**{field.name: paths.get(field.name, []) for field in fields(ReportFiles)})

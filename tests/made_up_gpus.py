@@ -50,13 +50,12 @@ print(json.dumps(gpus.visible()))
 assert "torch" not in sys.modules
 """
 DEVICE = """
-import argparse
 from pathlib import Path
-from avca_pipeline import cli
-from avca_pipeline.runtime import gpus
+from avca_pipeline.runtime import gpus, logs
+from avca_pipeline.runtime.device import choose_device
+logs.show_on_screen()
 gpus.NVIDIA = Path({driver!r})
-options = dict(device="auto", jobs_per_gpu=1, threads=None, command="train")
-assert cli._device(argparse.Namespace(**options)) == "cpu"
+assert choose_device("auto", None, 1, "train") == "cpu"
 """
 
 

@@ -5,7 +5,6 @@ All shards together are ``features/<backbone>.h5``, in the same format.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,6 @@ from avca_pipeline.errors import FormatError
 FORMAT_VERSION = 1
 KIND = "features"
 NOTES = ("gap_s", "num_jumps", "num_damaged", "tilt_deg")
-SHARD = re.compile(r"\d{5}-of-\d{5}")
 AWAY_SUFFIX = ".away"
 """Ends the name of the list of files that were away when a shard was extracted."""
 IMPORTED = "imported"
@@ -182,16 +180,6 @@ def _note(value: Features, name: str) -> np.ndarray:
     """Returns a column of notes, zeros if it is missing."""
     found = value.notes.get(name)
     return np.zeros(len(value.clip_ids)) if found is None else found.astype(np.float64)
-
-
-def backbone_of(path: Path) -> str:
-    """Returns the backbone of a file: its own name, or that of its folder for one shard."""
-    return path.parent.name if SHARD.fullmatch(path.stem) else path.stem
-
-
-def dataset_of(path: Path) -> str:
-    """Returns the dataset of a file by the folders that it lies in."""
-    return path.parents[2 if SHARD.fullmatch(path.stem) else 1].name
 
 
 def check(path: Path) -> None:

@@ -19,7 +19,8 @@ NAMES = ("clip_id", "source_id", "class_name", "path_or_url")
 COLUMNS = (*NAMES, "start_s", "end_s")
 REASON = "no_media_because"
 UNSTORABLE = re.compile(r"[\0\r\n\ud800-\udfff]")
-FIRST_SHARD = re.compile(r"00000-of-(\d{5})")
+SHARD_PATTERN = r"\d{5}-of-\d{5}"
+"""Matches the name of a shard, as `shard_names` makes them."""
 
 
 @dataclass(frozen=True)
@@ -149,17 +150,16 @@ def shard_names(num_shards: int) -> list[str]:
     return [_shard_name(index, num_shards) for index in range(num_shards)]
 
 
-def all_shards(paths: Iterable[Path]) -> list[Path]:
-    """Returns the files of all shards, each once, where the first one of them is given.
+def shards_beside(first: Path, num_shards: int) -> list[Path]:
+    """Returns the files of all shards, which lie beside that of the first one.
 
-    The name of a shard says how many there are; a command line that named each would be too long.
+    A command line that named each of them could be too long.
+
+    Args:
+        first: file of the first shard.
+        num_shards: how many there are.
     """
-    found: dict[Path, None] = {}
-    for path in paths:
-        first = FIRST_SHARD.fullmatch(path.stem)
-        names = shard_names(int(first[1])) if first else [path.stem]
-        found |= dict.fromkeys(path.with_name(name + path.suffix) for name in names)
-    return list(found)
+    return [first.with_name(name + first.suffix) for name in shard_names(num_shards)]
 
 
 def shard_of(clip_id: str, num_shards: int) -> str:

@@ -36,11 +36,14 @@ class Record:
         recipe: digest of all settings behind the result.
         inputs: path within the results to the digest of each result that was read.
         digest: of the result; empty for a folder.
+        request: what the stage was asked for, to say later which key has changed; secrets of
+            addresses are not in it.
     """
 
     recipe: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    request: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,22 @@ class Expected:
                 )
         return digests
 
-    def write(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> None:
+    def write(
+        self,
+        outputs: Iterable[Path],
+        inputs: Mapping[str, str],
+        request: Mapping[str, Any] | None = None,
+    ) -> None:
         """Writes the record of each result that a job has made.
 
         Args:
             outputs: files or folders.
             inputs: what `check` returned.
+            request: what the stage was asked for, without secrets.
         """
         for path in outputs:
             digest = digest_of(path) if path.is_file() else ""
-            write(self.results, path, Record(self.recipe, inputs, digest))
+            write(self.results, path, Record(self.recipe, inputs, digest, request or {}))
 
     def keep(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> bool:
         """Puts results back that were made from the same; false if there are none.
@@ -201,6 +210,6 @@ def read(results: Path, path: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
         content: Any = json.loads(path_of(results, path).read_text(encoding="utf-8"))
         record = Record(**content)
-        if isinstance(record.inputs, dict):
+        if isinstance(record.inputs, dict) and isinstance(record.request, dict):
             return record
     return None

@@ -1,30 +1,153 @@
-"""``scores.json``, ``history.json``, ``selection.json``, and the embeddings behind the scores."""
+"""``scores.json``, the numbers of a run, and ``embeddings.h5``, what they can be computed from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import ConfigDict
 
-from avca_pipeline.artifacts.atomic import write_json
+from avca_pipeline.artifacts import typed_json
 from avca_pipeline.artifacts.hdf5 import atomic_write_hdf5, reading_hdf5, write_strings
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
-from avca_pipeline.artifacts.text_files import read_json
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.training import ValidationScores
+from avca_pipeline.artifacts.typed_json import STRICT
 
 FORMAT_VERSION = 1
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes scores, a history of epochs, or a selection."""
-    write_json(path, {"format_version": FORMAT_VERSION, **content})
+@dataclass(frozen=True)
+class Accuracies:
+    """Scores as shares from 0 to 1; ``None`` for what is not defined.
+
+    Attributes:
+        seen: S, the mean class accuracy of seen classes.
+        unseen: U, that of unseen classes.
+        hm: HM, the harmonic mean of S and U.
+        zsl: the mean class accuracy of unseen classes among themselves.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    seen: float | None
+    unseen: float | None
+    hm: float | None
+    zsl: float | None
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Reads what `write` wrote."""
-    return read_json(path, FORMAT_VERSION)
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """The test clips of one class.
+
+    Attributes:
+        class_name: the class.
+        is_unseen: whether no clip of it was trained on.
+        num_clips: how many there are.
+        gzsl: share of them that is right among all classes; ``None`` without clips.
+        zsl: the same among unseen classes; ``None`` for a seen class.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    class_name: str
+    is_unseen: bool
+    num_clips: int
+    gzsl: float | None
+    zsl: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and on what.
+
+    Attributes:
+        candidate: name of the hyper-parameters.
+        epoch: index of the epoch whose network was scored.
+        val: scores on validation that led to the choice.
+        num_candidates: how many candidates there were.
+        is_on_test: whether the epoch was chosen on the test clips, for comparison with a paper
+            that did so.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    candidate: str
+    epoch: int
+    val: ValidationScores
+    num_candidates: int
+    is_on_test: bool
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where every input of the scores came from.
+
+    Attributes:
+        video: name and attributes of the video features.
+        audio: name and attributes of the audio features.
+        scaling: of the features.
+        text_embedding: where the vectors of the classes come from, in words.
+        model: the plugin.
+        settings: its hyper-parameters.
+        versions: program to its version.
+        device: name of the GPU, or ``CPU``.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    video: dict[str, str]
+    audio: dict[str, str]
+    scaling: str
+    text_embedding: str
+    model: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    device: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The numbers of a run.
+
+    Attributes:
+        run: its names.
+        scores: on the test clips.
+        chance: what guessing reaches.
+        bias: what was added to the distances of seen classes.
+        selection: what was chosen on validation.
+        per_class: of all classes, in the order of their names.
+        num_missing: partition to how many of its clips have no features.
+        provenance: of the inputs.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    run: Run
+    scores: Accuracies
+    chance: Accuracies
+    bias: float
+    selection: Choice
+    per_class: tuple[ClassAccuracy, ...]
+    num_missing: dict[str, int]
+    provenance: Provenance
+
+
+def write(path: Path, value: Scores) -> None:
+    """Writes the scores of a run."""
+    typed_json.write(path, value, FORMAT_VERSION)
+
+
+def read(path: Path) -> Scores:
+    """Reads the scores of a run.
+
+    Raises:
+        FormatError: not scores of this version.
+    """
+    return typed_json.read(path, Scores, FORMAT_VERSION)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``splits/<split>.csv``: which clip is in which of the five partitions; and its audit.
+"""``splits/<split>.csv``: which clip is in which of the five partitions.
 
 A clip stands in the table once, so it cannot be in two partitions. What stage 2 trains on is
 derived (`TRAINING_PARTITIONS`), never stored.
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from avca_pipeline.artifacts.atomic import write_csv, write_json
-from avca_pipeline.artifacts.text_files import read_csv, read_json
+from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError
 
 TRAIN, VAL_SEEN, VAL_UNSEEN = "train", "val_seen", "val_unseen"
@@ -22,7 +21,6 @@ PARTITIONS = (TRAIN, VAL_SEEN, VAL_UNSEEN, TEST_SEEN, TEST_UNSEEN)
 TRAINING_PARTITIONS = {1: (TRAIN,), 2: (TRAIN, VAL_SEEN, VAL_UNSEEN)}
 """What each stage of the protocol trains on."""
 
-AUDIT_FORMAT_VERSION = 1
 COLUMNS = ("clip_id", "class_name", "source_id", "partition")
 
 
@@ -83,13 +81,3 @@ def read(path: Path) -> list[SplitClip]:
                 f"{row.partition}"
             )
     return rows
-
-
-def write_audit(path: Path, audit: dict[str, Any]) -> None:
-    """Writes the audit of a split: every check, what it counted, passed or not."""
-    write_json(path, {"format_version": AUDIT_FORMAT_VERSION, **audit})
-
-
-def read_audit(path: Path) -> dict[str, Any]:
-    """Reads the audit of a split."""
-    return read_json(path, AUDIT_FORMAT_VERSION)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from avca_pipeline.artifacts.run import Run
 from avca_pipeline.config.entries import (
     BackboneEntry,
     DatasetEntry,
@@ -69,26 +69,6 @@ def _read_grids(value: Any) -> tuple[Experiment, ...]:
     if num_runs > MAX_RUNS:
         raise refusal(f"stands for {num_runs} runs; {MAX_RUNS} are the most")
     return grids
-
-
-@dataclass(frozen=True)
-class Run:
-    """One dataset × split × feature set × text embedding × model × seed."""
-
-    dataset: str
-    split: str
-    feature_set: str
-    text_embedding: str
-    model: str
-    seed: int
-
-    @property
-    def path(self) -> str:
-        """Where its results lie within the results folder."""
-        return (
-            f"{self.dataset}/runs/{self.split}/{self.feature_set}/{self.text_embedding}/"
-            f"{self.model}/seed{self.seed}"
-        )
 
 
 class Config(PluginSettings):

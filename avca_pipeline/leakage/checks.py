@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
+from avca_pipeline.artifacts.audits import CheckResult
 from avca_pipeline.artifacts.split import (
     TEST_SEEN,
     TEST_UNSEEN,
@@ -78,12 +79,8 @@ class CheckList(list[Check[Subject]]):
 
 def run_checks(
     checks: Iterable[Check[Subject]], subject: Subject, level_of: Mapping[str, Level]
-) -> list[dict[str, Any]]:
-    """Returns the results of the checks.
-
-    Each has its ``name``, what it ``means``, its ``level``, how many violations it ``found``
-    (``by_partition`` too, where it counts clips of partitions), up to ten ``examples``, and
-    whether it ``passed``. A check that is ``off`` is left out.
+) -> list[CheckResult]:
+    """Returns the results of the checks; a check that is ``off`` is left out.
 
     Args:
         checks: in the order of the results.
@@ -97,23 +94,23 @@ def run_checks(
     ]
 
 
-def _result(check: Check[Subject], violations: Violations, level: Level) -> dict[str, Any]:
+def _result(check: Check[Subject], violations: Violations, level: Level) -> CheckResult:
     by_partition = None
     if isinstance(violations, dict):
         by_partition = {partition: len(clips) for partition, clips in violations.items()}
         violations = [clip for clips in violations.values() for clip in clips]
-    return {
-        "name": check.name,
-        "means": check.rule,
-        "level": level,
-        "found": len(violations),
-        "by_partition": by_partition,
-        "examples": violations[:MAX_EXAMPLES],
-        "passed": not violations,
-    }
+    return CheckResult(
+        name=check.name,
+        means=check.rule,
+        level=level,
+        found=len(violations),
+        by_partition=by_partition,
+        examples=violations[:MAX_EXAMPLES],
+        passed=not violations,
+    )
 
 
-def stop_on_errors(split: str, results: Sequence[Mapping[str, Any]]) -> None:
+def stop_on_errors(split: str, results: Sequence[CheckResult]) -> None:
     """Says which checks have failed.
 
     Args:
@@ -123,17 +120,17 @@ def stop_on_errors(split: str, results: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         PipelineError: a check has failed whose level is ``error``.
     """
-    failures = [result for result in results if not result["passed"]]
+    failures = [result for result in results if not result.passed]
     for result in failures:
-        examples = ", ".join(result["examples"][:3])
+        examples = ", ".join(result.examples[:3])
         logger.warning(
-            f"{result['level']}: {result['name']}: {result['found']} violations, such as {examples}"
+            f"{result.level}: {result.name}: {result.found} violations, such as {examples}"
         )
-    errors = [result for result in failures if result["level"] == "error"]
+    errors = [result for result in failures if result.level == "error"]
     if errors:
         raise PipelineError(
             f"split {split!r}: {len(errors)} check(s) of the audit failed, the first is "
-            f"{errors[0]['name']} ({errors[0]['means']}); see above, or lower its level under "
+            f"{errors[0].name} ({errors[0].means}); see above, or lower its level under "
             "splits.*.audit"
         )
 

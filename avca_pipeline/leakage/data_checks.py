@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from avca_pipeline.artifacts.audits import Coverage, DataAudit, UsableClips
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import PARTITIONS, SplitClip
@@ -69,11 +69,8 @@ CHECKS: CheckList[SplitData] = CheckList()
 check = CHECKS.check
 
 
-def audit_data(subject: SplitData, level_of: Mapping[str, Level] | None = None) -> dict[str, Any]:
+def audit_data(subject: SplitData, level_of: Mapping[str, Level] | None = None) -> DataAudit:
     """Returns the audit of a split's data.
-
-    ``checks`` are those of `run_checks`; ``coverage`` says how many clips of each partition and
-    of each class there are, how many are usable, and the reasons of those that are not.
 
     Args:
         subject: the split and its data.
@@ -84,14 +81,14 @@ def audit_data(subject: SplitData, level_of: Mapping[str, Level] | None = None) 
         level_of = {check.name: check.default for check in CHECKS}
     results = run_checks(CHECKS, subject, level_of)
     missing = subject.missing()
-    return {
-        "passed": all(result["passed"] for result in results),
-        "checks": results,
-        "coverage": {
-            "partitions": _coverage(subject.rows, missing, lambda row: row.partition),
-            "classes": _coverage(subject.rows, missing, lambda row: row.class_name),
-        },
-    }
+    return DataAudit(
+        passed=all(result.passed for result in results),
+        checks=results,
+        coverage=Coverage(
+            partitions=_coverage(subject.rows, missing, lambda row: row.partition),
+            classes=_coverage(subject.rows, missing, lambda row: row.class_name),
+        ),
+    )
 
 
 @check(default="error")
@@ -231,7 +228,7 @@ def enough_clips_usable(subject: SplitData) -> list[str]:
 
 def _coverage(
     rows: Sequence[SplitClip], missing: Mapping[str, str], key: Callable[[SplitClip], str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, UsableClips]:
     """Returns for each group how many clips it has, how many are usable, and why others are not."""
     total = Counter(key(row) for row in rows)
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
@@ -242,11 +239,11 @@ def _coverage(
         total, key=lambda name: (PARTITIONS.index(name) if name in PARTITIONS else 0, name)
     )
     return {
-        name: {
-            "clips": total[name],
-            "usable": total[name] - reasons[name].total(),
-            "reasons": dict(sorted(reasons[name].items())),
-        }
+        name: UsableClips(
+            clips=total[name],
+            usable=total[name] - reasons[name].total(),
+            reasons=dict(sorted(reasons[name].items())),
+        )
         for name in ordered
     }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from avca_pipeline.artifacts.audits import PartitionCounts, SplitAudit
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import (
     PARTITIONS,
@@ -41,11 +41,8 @@ check = CHECKS.check
 
 def audit_split(
     subject: SplitUnderAudit, level_of: Mapping[str, Level] | None = None
-) -> dict[str, Any]:
+) -> SplitAudit:
     """Returns the audit of a split of a manifest.
-
-    ``checks`` are those of `run_checks`. ``counts`` has the clips, classes and sources of each
-    partition, ``excluded`` the clips that are in none and why.
 
     Args:
         subject: the split.
@@ -55,12 +52,12 @@ def audit_split(
     if level_of is None:
         level_of = {check.name: check.default for check in CHECKS}
     results = run_checks(CHECKS, subject, level_of)
-    return {
-        "passed": all(result["passed"] for result in results),
-        "checks": results,
-        "counts": {partition: _counts(subject.built.clips, partition) for partition in PARTITIONS},
-        "excluded": dict(sorted(subject.built.excluded.items())),
-    }
+    return SplitAudit(
+        passed=all(result.passed for result in results),
+        checks=results,
+        counts={partition: _counts(subject.built.clips, partition) for partition in PARTITIONS},
+        excluded=dict(sorted(subject.built.excluded.items())),
+    )
 
 
 @check(default="error")
@@ -149,13 +146,13 @@ def unseen_classes_not_pretrained_on(subject: SplitUnderAudit) -> list[str]:
     ]
 
 
-def _counts(rows: Sequence[SplitClip], partition: str) -> dict[str, int]:
+def _counts(rows: Sequence[SplitClip], partition: str) -> PartitionCounts:
     members = [row for row in rows if row.partition == partition]
-    return {
-        "clips": len(members),
-        "classes": len({row.class_name for row in members}),
-        "sources": len({row.source_id for row in members}),
-    }
+    return PartitionCounts(
+        clips=len(members),
+        classes=len({row.class_name for row in members}),
+        sources=len({row.source_id for row in members}),
+    )
 
 
 def _classes_elsewhere(

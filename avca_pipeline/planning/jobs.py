@@ -19,9 +19,10 @@ from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
-from avca_pipeline.config import Config, Run, canonical, settings_of
+from avca_pipeline.config import Config, Run, canonical
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.listing import Listing, listing
+from avca_pipeline.planning.requests import Requests, run_of
 from avca_pipeline.published import layout
 
 
@@ -40,7 +41,7 @@ class Job:
     Attributes:
         rule: name of its rule.
         outputs: what it makes, as paths within the results.
-        settings: of its stage, as canonical JSON.
+        settings: the request of its stage, as canonical JSON.
         inputs: option of its command to what it reads there.
         outside: digest of the files of the user that it reads.
         contents: path to digest, where the content of an output is known before it is made.
@@ -95,7 +96,8 @@ class Jobs:
         digests: Digests,
         facts: Path | None = None,
     ) -> None:
-        self.config, self.versions, self.digests = config, versions, digests
+        self.config, self.digests = config, digests
+        self.request = Requests(config, versions)
         self.facts: dict[str, Any] = {}
         if facts is not None:
             with contextlib.suppress(OSError, ValueError):
@@ -143,25 +145,8 @@ class Jobs:
         return self._listings[dataset]
 
     def settings(self, rule: str, *names: str) -> str:
-        """Returns the settings of a job's stage; needs no file of the user."""
-        more: dict[str, Any] = {}
-        name = ""
-        if rule in ("manifest", "fetch"):
-            name = names[0]
-        elif rule in ("extract", "import", "embed", "split"):
-            name = names[1]
-        elif rule in ("audit", "export"):
-            name, more = names[1], {"dataset": names[0]}
-        elif rule == "evaluate":
-            more = {"run": vars(_run(names))}
-        elif rule in ("train_stage1", "train_stage2"):
-            name, more = names[4], {"feature_set": names[2], "seed": int(names[5])}
-        if rule == "manifest":
-            more = {"num_shards": self.config.num_shards[name]}
-        if rule == "train_stage1":
-            more["candidate"] = names[6]
-        stage = "train" if rule.startswith("train") else rule
-        return settings_of(self.config, stage, name, version=self.versions[stage], **more)
+        """Returns the request of a job's stage as canonical JSON; needs no file of the user."""
+        return canonical(self.request(rule, *names).model_dump(mode="json"))
 
     def expected(self, job: Job) -> Expected:
         """Returns what a job is told of its own result and of the results that it reads."""
@@ -361,21 +346,19 @@ class Jobs:
 
     def _report(self) -> Job:
         runs = [_names(run) for run in self.config.runs()]
-        splits = self.config.used_splits()
-        features = [self("gather", *names) for names in self.config.used_features()]
+        # All in the order in which the request has the names.
+        datasets = self.request.report().datasets
+        splits = [(part.dataset, split) for part in datasets for split in part.splits]
+        features = [(part.dataset, name) for part in datasets for name in part.features]
         inputs = {
             "scores": [file for names in runs for file in self("evaluate", *names).files[:1]],
             "embeddings": [file for names in runs for file in self("evaluate", *names).files[1:]],
             "histories": [file for names in runs for file in self._histories(*names)],
             "audits": [file for names in splits for file in self("split", *names).files[1:]],
             "data_audits": [file for names in splits for file in self("audit", *names).files],
-            "manifests": [
-                self._clips(dataset)["clips"][0] for dataset in self.config.used("datasets")
-            ],
-            "fetched": [
-                file for dataset in self.config.with_media() for file in self._fetched(dataset)
-            ],
-            "features": [file for job in features for file in job.files],
+            "manifests": [self._clips(part.dataset)["clips"][0] for part in datasets],
+            "fetched": [file for part in datasets for file in self._fetched(part.dataset)],
+            "features": [file for names in features for file in self("gather", *names).files],
         }
         return Job(
             "report",
@@ -401,10 +384,5 @@ def _names(run: Run) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _run(names: Sequence[str]) -> Run:
-    dataset, split, feature_set, text_embedding, model, seed = names
-    return Run(dataset, split, feature_set, text_embedding, model, int(seed))
-
-
 def _folder(names: Sequence[str]) -> str:
-    return _run(names).path
+    return run_of(*names).path

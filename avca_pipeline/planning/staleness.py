@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import stat
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +17,17 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Record
 from avca_pipeline.config.entries import DatasetEntry
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.planning.differences import differences
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Job, Jobs
+from avca_pipeline.runtime.sealing import sealed
 
 NO_FILE = ("missing file", "not a media file")
 """Reasons of clips of which no file was read."""
+OTHER_RECIPE = "made with other settings or from other files"
+OTHER_FILES = "the clips, or the files that the config names, are other ones"
+READS_STALE = "reads results that are made anew"
+MAX_LINES = 20
 
 
 @dataclass
@@ -28,17 +36,29 @@ class Staleness:
 
     Attributes:
         because_of: path of a result to the reason why it is out of date.
+        causes: rule and reason to how many results of the rule are out of date for this reason;
+            without those that only read results that are out of date.
         perhaps: results that are up to date, but are made from those. They stay as they are if
             what they are made from turns out to be the same.
     """
 
     because_of: dict[str, str] = field(default_factory=dict)
+    causes: Counter[tuple[str, str]] = field(default_factory=Counter)
     perhaps: set[str] = field(default_factory=set)
 
     @functools.cached_property
     def paths(self) -> set[str]:
         """All of these, within the results; for use once all are known, since it is kept."""
         return {*self.because_of, *self.perhaps}
+
+    def summary(self) -> list[str]:
+        """Returns one line for each cause, such as the key of the config that has changed."""
+        lines = [
+            f"{rule}: {number} result{'s' if number > 1 else ''} to be made anew: {reason}"
+            for (rule, reason), number in self.causes.items()
+        ]
+        num_more = len(lines) - MAX_LINES
+        return [*lines[:MAX_LINES], *([f"… and {num_more} more causes"] if num_more > 0 else [])]
 
 
 def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
@@ -71,12 +91,16 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
             if any(_is_asked_for(job, results, name) for name in forced)
             else _reason(job, made, known, results, jobs.digests)
         )
+        if reason == OTHER_RECIPE:
+            reason = _what_differs(job, made, reads_stale=_reads_any(job, found))
         if not reason and job.rule == "fetch":
             entry = jobs.config.datasets[job.outputs[0].split("/")[0]]
             reason = _media(results / job.outputs[0], entry, jobs)
         if not reason and job.rule == "extract":
             reason = _back(results / job.outputs[0])
         if reason:
+            if reason != READS_STALE:
+                found.causes[job.rule, reason] += 1
             found.because_of |= dict.fromkeys(job.outputs, reason)
         elif _reads_any(job, found):
             found.perhaps |= set(job.outputs)
@@ -119,13 +143,25 @@ def _reason(
                 return f"{path} has no record"
             continue
         if record.recipe != job.recipe:
-            return f"{path} was made with other settings"
+            return OTHER_RECIPE
         if place.is_file() and _digest(place, digests) != record.digest:
             return f"{path} was changed"
         for source, digest in record.inputs.items():
             if known.get(source, digest) != digest:
                 return f"{source} is another one"
     return ""
+
+
+def _what_differs(job: Job, made: dict[str, Record | None], *, reads_stale: bool) -> str:
+    """Returns why the recipe of a job is another one than that of the results that are there."""
+    now, _ = sealed(json.loads(job.settings))
+    for record in made.values():
+        if record is not None and record.recipe != job.recipe:
+            if not record.request:
+                return "made by an earlier release"
+            if words := differences(record.request, now):
+                return words
+    return READS_STALE if reads_stale else OTHER_FILES
 
 
 def _digest(place: Path, digests: Digests) -> str:

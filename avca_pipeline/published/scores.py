@@ -7,10 +7,10 @@ never shown for anything else: some later papers mix ``main`` and ``cls`` number
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
+
+from avca_pipeline.artifacts.audits import SplitMethod
 
 FILE = "scores.csv"
 KEY = ("benchmark", "lists", "feature_set", "model")
@@ -18,7 +18,7 @@ OFFICIAL = "official"
 
 
 def published(
-    split: Mapping[str, Any], feature_set: str, model: str, plugin: str
+    split: SplitMethod | None, feature_set: str, model: str, plugin: str
 ) -> dict[str, float]:
     """Returns the published scores of a row of the table, as shares of 1; none if there are none.
 
@@ -26,18 +26,17 @@ def published(
     lists' (``ale-cls``); under other names it may be anything, such as an ablation.
 
     Args:
-        split: ``plugin`` and ``settings`` of the row's split, from its audit.
+        split: how the row's split was made, from its audit.
         feature_set: its name in the config.
         model: its name in the config.
         plugin: of the model.
     """
-    settings = split.get("settings", {})
-    if split.get("plugin") != OFFICIAL:
+    if split is None or split.plugin != OFFICIAL:
         return {}
-    lists = settings["lists"]
+    lists = split.settings["lists"]
     if model not in (plugin, f"{plugin}-{lists}"):
         return {}
-    return table().get((settings["benchmark"], lists, feature_set, plugin), {})
+    return table().get((split.settings["benchmark"], lists, feature_set, plugin), {})
 
 
 @cache

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from avca_pipeline.artifacts.audits import SplitAudit
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN
 from avca_pipeline.reporting.tables import Row
 
 
@@ -122,13 +123,13 @@ class Coverage:
         return steps
 
 
-def tested_step(row: Row, audit: Mapping[str, Any]) -> Step:
+def tested_step(row: Row, audit: SplitAudit) -> Step:
     """Returns the balance of the test clips of a run: in the split, scored, without a feature."""
-    first = row.runs[0].content
-    tests = ("test_seen", "test_unseen")
-    num_in = sum(audit["counts"][name]["clips"] for name in tests)
-    num_scored = sum(c["num_clips"] for c in first["per_class"])
-    num_missing = sum(first["num_missing"].get(name, 0) for name in tests)
+    first = row.runs[0]
+    tests = (TEST_SEEN, TEST_UNSEEN)
+    num_in = sum(audit.counts[name].clips for name in tests)
+    num_scored = sum(accuracy.num_clips for accuracy in first.per_class)
+    num_missing = sum(first.num_missing.get(name, 0) for name in tests)
     names = row.names
     name = f"test clips of split {names['split']} with {names['feature_set']}"
     return Step(name, num_in, num_scored, num_missing, abs(num_in - num_scored - num_missing))

@@ -13,9 +13,9 @@ def thin_evidence(row: Row) -> list[str]:
     found = []
     for is_unseen, kind, scores in ((False, "seen", "S"), (True, "unseen", "U and ZSL")):
         clips = [
-            one["num_clips"]
-            for one in row.runs[0].content["per_class"]
-            if one["is_unseen"] is is_unseen and one["num_clips"]
+            accuracy.num_clips
+            for accuracy in row.runs[0].per_class
+            if accuracy.is_unseen is is_unseen and accuracy.num_clips
         ]
         few = sum(number < MIN_CLIPS_OF_A_CLASS for number in clips)
         if len(clips) == 1:

@@ -24,6 +24,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.artifacts.training import History
 
 MAX_CLIPS = 2000
 MAX_PERPLEXITY = 30.0
@@ -103,7 +104,7 @@ def embedding_plot(value: Embeddings, name: str, title: str) -> Plot:
 
 
 def validation_plot(
-    histories: Mapping[int, Sequence[Mapping[str, Any]]],
+    histories: Mapping[int, Sequence[History]],
     chosen: Mapping[int, str],
     name: str,
     title: str,
@@ -116,7 +117,7 @@ def validation_plot(
         name: a prefix of the drawing's ids.
         title: what is read aloud.
     """
-    candidates = sorted({h["candidate"] for some in histories.values() for h in some})
+    candidates = sorted({history.candidate for listed in histories.values() for history in listed})
     if not candidates:
         return Plot(note="There is no history of stage 1.")
     drawn = [c for c in candidates if c in chosen.values()]
@@ -134,7 +135,7 @@ def validation_plot(
             panel.grid(axis="y", color="#e5e8eb", linewidth=0.7)
             panel.xaxis.get_major_locator().set_params(integer=True)
             for history in histories[seed]:
-                _curve(panel, history, colours.get(history["candidate"], GREY), chosen.get(seed))
+                _curve(panel, history, colours.get(history.candidate, GREY), chosen.get(seed))
         for panel in panels[len(histories) :]:
             panel.set_visible(False)
         panels[0].set_ylim(bottom=0)
@@ -165,10 +166,9 @@ def _stars(axes: Axes, points: np.ndarray, value: Embeddings, marks: Marks) -> N
         axes.scatter(x, y, s=size[row], c=colour, marker="*", linewidths=width[row], edgecolors="k")
 
 
-def _curve(panel: Axes, history: Mapping[str, Any], colour: str, chosen: str | None) -> None:
-    hm = [epoch["val"]["hm"] for epoch in history["epochs"]]
-    percent = [math.nan if value is None else 100 * value for value in hm]
-    is_chosen = history["candidate"] == chosen
+def _curve(panel: Axes, history: History, colour: str, chosen: str | None) -> None:
+    percent = [100 * epoch.val.hm for epoch in history.epochs]
+    is_chosen = history.candidate == chosen
     panel.plot(
         range(len(percent)),
         percent,
@@ -178,7 +178,7 @@ def _curve(panel: Axes, history: Mapping[str, Any], colour: str, chosen: str | N
         markersize=3,
     )
     if is_chosen:
-        best = history["best_epoch"]
+        best = history.best_epoch
         panel.plot([best], [percent[best]], "o", color=colour, markersize=6, markeredgecolor="#333")
 
 

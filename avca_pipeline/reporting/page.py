@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
 import jinja2
 
+from avca_pipeline.artifacts import audits
+from avca_pipeline.artifacts.audits import CheckResult, DataAudit, SplitAudit
 from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
@@ -39,23 +41,23 @@ class Audit:
 
     dataset: str
     split: str
-    content: Mapping[str, Any]
-    of_data: Mapping[str, Any] | None = None
+    content: SplitAudit
+    of_data: DataAudit | None = None
 
     @property
-    def checks(self) -> list[Mapping[str, Any]]:
+    def checks(self) -> list[CheckResult]:
         """All checks, those of the data last."""
-        return [*self.content["checks"], *(self.of_data["checks"] if self.of_data else [])]
+        return [*self.content.checks, *(self.of_data.checks if self.of_data else [])]
 
     @property
     def passed(self) -> bool:
         """Whether every check has passed."""
-        return all(check["passed"] for check in self.checks)
+        return all(check.passed for check in self.checks)
 
     @property
-    def coverage(self) -> Mapping[str, Any]:
+    def coverage(self) -> audits.Coverage:
         """Of partitions and classes: how many clips they have and can use."""
-        return self.of_data["coverage"] if self.of_data else {"partitions": {}, "classes": {}}
+        return self.of_data.coverage if self.of_data else audits.Coverage({}, {})
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,9 @@ def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
     counts = {
         one.dataset: f" ({len(one.clips)} clips, {one.num_classes} classes)" for one in coverage
     }
-    seeds = _distinct(str(run.seed) for row in rows for run in row.runs)
+    seeds = _distinct(str(run.run.seed) for row in rows for run in row.runs)
     descriptions = {
-        row.names["text_embedding"]: row.runs[0].content["provenance"]["text_embedding"]
-        for row in rows
+        row.names["text_embedding"]: row.runs[0].provenance.text_embedding for row in rows
     }
     texts = [f"{name} ({description})" for name, description in descriptions.items()]
     datasets = [name + counts.get(name, "") for name in _names(rows, "dataset")]
@@ -152,7 +153,7 @@ def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
         for row in rows
         for run in row.runs
         for role in ("video", "audio")
-        for attributes in [run.content["provenance"][role]]
+        for attributes in [getattr(run.provenance, role)]
     ]
     random = _distinct(name for name, value in weights if value.startswith(IS_RANDOM))
     imported = _distinct(name for name, value in weights if value == IMPORTED)
@@ -175,13 +176,13 @@ def provenance(row: Row) -> dict[str, list[tuple[str, str]]]:
 
     A value that differs between seeds is given for each of them.
     """
-    by_seed = [dict(_flat(run.content["provenance"])) for run in row.runs]
+    by_seed = [dict(_flat(asdict(run.provenance))) for run in row.runs]
     parts: dict[str, list[tuple[str, str]]] = {}
     for path in _distinct(path for flat in by_seed for path in flat):
         values = [flat.get(path, "–") for flat in by_seed]
         if len(set(values)) > 1:
             seeded = zip(row.runs, values, strict=True)
-            values = ["; ".join(f"seed {run.seed}: {value}" for run, value in seeded)]
+            values = ["; ".join(f"seed {run.run.seed}: {value}" for run, value in seeded)]
         part, _, key = path.partition(".")
         parts.setdefault(part, []).append((key or part, values[0]))
     return parts
@@ -211,13 +212,13 @@ def _exclusions(audits: Sequence[Audit]) -> list[Rejection]:
     return [
         Rejection(audit.dataset, f"split {audit.split}", clip, reason)
         for audit in audits
-        for clip, reason in audit.content["excluded"].items()
+        for clip, reason in audit.content.excluded.items()
     ]
 
 
 def _backbones(rows: Sequence[Row], role: str) -> list[str]:
-    found = (row.runs[0].content["provenance"][role].get("name", "?") for row in rows)
-    return _distinct(found)
+    names = (getattr(row.runs[0].provenance, role).get("name", "?") for row in rows)
+    return _distinct(names)
 
 
 def _names(rows: Sequence[Row], key: str) -> list[str]:

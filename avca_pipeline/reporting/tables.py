@@ -7,32 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import Any
 
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import FormatError
 
 IDENTITY = ("dataset", "split", "feature_set", "text_embedding", "model")
 SCORES = ("seen", "unseen", "hm", "zsl")
 COLUMNS = ("mean", "std", "chance", "published")
-KEYS = ("run", "scores", "chance", "bias", "selection", "per_class", "num_missing", "provenance")
-
-
-@dataclass(frozen=True)
-class ScoredRun:
-    """The scores of one seed.
-
-    Attributes:
-        folder: of the run, below which its embeddings and histories lie.
-        identity: what `IDENTITY` names.
-        seed: of training.
-        content: of ``scores.json``.
-    """
-
-    folder: Path
-    identity: tuple[str, ...]
-    seed: int
-    content: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,7 +34,7 @@ class Statistic:
 
 
 @dataclass(frozen=True)
-class ClassAccuracy:
+class ClassStatistics:
     """Accuracies of one class over seeds."""
 
     class_name: str
@@ -67,7 +50,7 @@ class Row:
 
     Attributes:
         identity: what `IDENTITY` names.
-        runs: one of each seed, in the order of the seeds.
+        runs: the scores of each seed, in the order of the seeds.
         scores: of each name in `SCORES`.
         bias: over seeds.
         best: names in `SCORES` in which no other model of the group shows a higher mean; empty
@@ -77,7 +60,7 @@ class Row:
     """
 
     identity: tuple[str, ...]
-    runs: tuple[ScoredRun, ...]
+    runs: tuple[Scores, ...]
     scores: Mapping[str, Statistic]
     bias: Statistic
     best: frozenset[str] = frozenset()
@@ -101,45 +84,33 @@ class Row:
     @property
     def method(self) -> str:
         """The model's plugin."""
-        return str(self.runs[0].content["provenance"].get("model", self.names["model"]))
+        return self.runs[0].provenance.model
 
     @property
     def is_chosen_on_test(self) -> bool:
         """Whether the epoch was chosen on the clips that the scores are of."""
-        return any(run.content["selection"].get("is_on_test", False) for run in self.runs)
+        return any(run.selection.is_on_test for run in self.runs)
 
     @property
     def epochs(self) -> list[int]:
         """The chosen epoch of each seed."""
-        return [run.content["selection"]["epoch"] for run in self.runs]
+        return [run.selection.epoch for run in self.runs]
 
 
-def scored_run(path: Path, content: Mapping[str, Any]) -> ScoredRun:
-    """Returns a run by the content of its ``scores.json``.
-
-    Raises:
-        FormatError: something is missing in it.
-    """
-    for key in KEYS:
-        if key not in content:
-            raise FormatError(f"{path}: {key!r} is missing; delete the file and evaluate again")
-    run = content["run"]
-    for key in (*IDENTITY, "seed"):
-        if key not in run:
-            raise FormatError(f"{path}: run.{key} is missing; delete the file and evaluate again")
-    return ScoredRun(
-        path.parent, tuple(str(run[key]) for key in IDENTITY), int(run["seed"]), content
-    )
+def identity_of(run: Run) -> tuple[str, ...]:
+    """Returns what `IDENTITY` names."""
+    return tuple(getattr(run, name) for name in IDENTITY)
 
 
-def rows_of(runs: Iterable[ScoredRun]) -> list[Row]:
+def rows_of(runs: Iterable[Scores]) -> list[Row]:
     """Returns the table, models that can be compared one below the other.
 
     Raises:
         FormatError: a run stands there twice, or seeds of one row were scored on other classes.
     """
-    ordered = sorted(runs, key=lambda run: (run.identity, run.seed))
-    rows = [_row(tuple(some)) for _, some in groupby(ordered, key=lambda run: run.identity)]
+    ordered = sorted(runs, key=lambda scores: (identity_of(scores.run), scores.run.seed))
+    seeds_of_rows = groupby(ordered, key=lambda scores: identity_of(scores.run))
+    rows = [_row(tuple(seeds)) for _, seeds in seeds_of_rows]
     return [
         row
         for _, some in groupby(rows, key=lambda row: row.group)
@@ -147,31 +118,34 @@ def rows_of(runs: Iterable[ScoredRun]) -> list[Row]:
     ]
 
 
-def _row(runs: tuple[ScoredRun, ...]) -> Row:
+def _row(runs: tuple[Scores, ...]) -> Row:
     first = runs[0]
-    for one, other in pairwise(runs):
-        if one.seed == other.seed:
-            raise FormatError(f"{other.folder}: seed {one.seed} of {one.folder} a second time")
-        if _classes(other) != _classes(first):
+    for former, latter in pairwise(runs):
+        if former.run.seed == latter.run.seed:
             raise FormatError(
-                f"{other.folder}: scored on other classes or clips than {first.folder}; "
+                f"{latter.run.path}: the scores of this run are there twice; "
+                "name the file of each run once"
+            )
+        if _classes(latter) != _classes(first):
+            raise FormatError(
+                f"{latter.run.path}: scored on other classes or clips than {first.run.path}; "
                 "delete the older scores.json and evaluate again"
             )
     return Row(
-        first.identity,
+        identity_of(first.run),
         runs,
         scores={
             name: _statistic(
-                [run.content["scores"][name] for run in runs], first.content["chance"][name]
+                [getattr(run.scores, name) for run in runs], getattr(first.chance, name)
             )
             for name in SCORES
         },
-        bias=_statistic([run.content["bias"] for run in runs]),
+        bias=_statistic([run.bias for run in runs]),
     )
 
 
-def _classes(run: ScoredRun) -> list[tuple[str, bool, int]]:
-    return [(c["class_name"], c["is_unseen"], c["num_clips"]) for c in run.content["per_class"]]
+def _classes(run: Scores) -> list[tuple[str, bool, int]]:
+    return [(c.class_name, c.is_unseen, c.num_clips) for c in run.per_class]
 
 
 def _statistic(values: Sequence[float | None], chance: float | None = None) -> Statistic:
@@ -221,20 +195,20 @@ def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any
 
 def _settings(row: Row) -> dict[str, Any]:
     """Returns the hyper-parameters that all seeds of a row have in common."""
-    first, *others = (run.content["provenance"].get("settings", {}) for run in row.runs)
+    first, *others = (run.provenance.settings for run in row.runs)
     return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
 
 
-def class_accuracies(row: Row) -> list[ClassAccuracy]:
+def class_accuracies(row: Row) -> list[ClassStatistics]:
     """Returns the accuracies of each class, unseen classes first, then by name."""
-    columns = zip(*(run.content["per_class"] for run in row.runs), strict=True)
+    columns = zip(*(run.per_class for run in row.runs), strict=True)
     accuracies = [
-        ClassAccuracy(
-            seeds[0]["class_name"],
-            seeds[0]["is_unseen"],
-            seeds[0]["num_clips"],
-            gzsl=_statistic([seed["gzsl"] for seed in seeds]),
-            zsl=_statistic([seed["zsl"] for seed in seeds]),
+        ClassStatistics(
+            seeds[0].class_name,
+            seeds[0].is_unseen,
+            seeds[0].num_clips,
+            gzsl=_statistic([seed.gzsl for seed in seeds]),
+            zsl=_statistic([seed.zsl for seed in seeds]),
         )
         for seeds in columns
     ]

@@ -9,16 +9,16 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.config import checked
+from avca_pipeline.requests import EmbedRequest
 
 logger = logging.getLogger(__name__)
 
 
-def run(plugin: str, settings: dict, clips: Path, out: Path, *, cache: Path) -> None:
+def run(request: EmbedRequest, clips: Path, out: Path, *, cache: Path) -> None:
     """Writes the text embeddings of the classes in a manifest.
 
     Args:
-        plugin: of the text embedding.
-        settings: of the plugin.
+        request: the text embedding.
         clips: the manifest.
         out: the vectors.
         cache: where downloaded models are kept.
@@ -26,8 +26,8 @@ def run(plugin: str, settings: dict, clips: Path, out: Path, *, cache: Path) -> 
     Raises:
         PipelineError: a class has no vector, or a file with vectors is not what it should be.
     """
-    module = registry.load("text_embeddings", plugin)
-    typed = checked(module.Settings, settings, f"text_embeddings ({plugin})")
+    module = registry.load("text_embeddings", request.plugin)
+    typed = checked(module.Settings, request.settings, f"text_embeddings ({request.plugin})")
     class_names = sorted({clip.class_name for clip in manifest.read(clips)})
     vectors = module.vectors(typed.with_files(cache), class_names)
     labels.write(out, Labels(class_names, vectors, module.describe(typed)))

@@ -6,20 +6,28 @@ import importlib.metadata
 import json
 import logging
 import platform
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
-from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.artifacts import checkpoint, features, labels, scores, split, training
+from avca_pipeline.artifacts.scores import (
+    Accuracies,
+    Choice,
+    ClassAccuracy,
+    Embeddings,
+    Provenance,
+    Scores,
+)
 from avca_pipeline.config import checked
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
 from avca_pipeline.evaluation.scoring import choose_epoch_on_test, predict
 from avca_pipeline.models import Dims
+from avca_pipeline.requests import EvaluateRequest
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.fit import make_repeatable
 
@@ -27,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(
-    run_of: dict[str, Any],
+    request: EvaluateRequest,
     trained: Path,
     selection: Path,
     inputs: dict[str, Path],
@@ -39,7 +47,7 @@ def run(
     """Writes the scores of a run and the embeddings that they can be recomputed from.
 
     Args:
-        run_of: names of dataset, split, feature set, text embedding, model, and the seed.
+        request: names of the run and of its features.
         trained: checkpoint of stage 2.
         selection: the bias to use.
         inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
@@ -50,7 +58,7 @@ def run(
     Raises:
         PipelineError: the inputs do not fit together.
     """
-    chosen, content = scores.read(selection), checkpoint.read(trained)
+    chosen, content = training.read_selection(selection), checkpoint.read(trained)
     plugin = registry.load("models", content["model"])
     settings = checked(plugin.Settings, json.loads(content["settings"]), str(trained))
     make_repeatable(device, settings)  # Some methods train a classifier.
@@ -68,10 +76,10 @@ def run(
         best = choose_epoch_on_test(plugin, settings, network, states, test)
         epoch, predictions, reached = best.epoch, best.predictions, best.scores
     else:
-        epoch, predictions = chosen["epoch"], predict(plugin, settings, network, test)
+        epoch, predictions = chosen.epoch, predict(plugin, settings, network, test)
         distances = predictions.distances
         reached = accuracy.evaluate(
-            distances.gzsl, test.column, is_unseen, chosen["bias"], zsl=distances.zsl
+            distances.gzsl, test.column, is_unseen, chosen.bias, zsl=distances.zsl
         )
 
     names = [labelled.class_names[row] for row in test.class_row]
@@ -86,55 +94,82 @@ def run(
             classes=predictions.classes,
         ),
     )
-    chance = accuracy.chance(int((~is_unseen).sum()), int(is_unseen.sum()))
-    num_clips = np.bincount(test.column, minlength=len(names))
     scores.write(
         out,
-        {
-            "run": run_of,
-            "scores": {k: _number(getattr(reached, k)) for k in ("seen", "unseen", "hm", "zsl")},
-            "chance": vars(chance),
-            "bias": reached.bias,
-            "selection": {
-                "candidate": chosen["candidate"],
-                "epoch": epoch,
-                "val": chosen["val"],
-                "num_candidates": chosen["num_candidates"],
-                "is_on_test": settings.chosen_on_test,
-            },
-            "per_class": [
-                {
-                    "class_name": name,
-                    "is_unseen": bool(is_unseen[column]),
-                    "num_clips": int(num_clips[column]),
-                    "gzsl": _number(reached.gzsl_per_class[column]),
-                    "zsl": _number(reached.zsl_per_class[column]),
-                }
-                for column, name in enumerate(names)
-            ],
-            "num_missing": labelled.num_missing,
-            "provenance": {
-                "video": {"name": inputs["video"].stem, **video.attributes},
-                "audio": {"name": inputs["audio"].stem, **audio.attributes},
-                "scaling": content["scaling_kind"],
-                "text_embedding": vectors.text_embedding,
-                "model": content["model"],
-                "settings": json.loads(content["settings"]),
-                "versions": {
-                    "python": platform.python_version(),
-                    **{
-                        n: importlib.metadata.version(n)
-                        for n in ("avca_pipeline", "torch", "numpy")
-                    },
-                },
-                "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
-            },
-        },
+        Scores(
+            run=request.run,
+            scores=_accuracies(reached),
+            chance=_accuracies(accuracy.chance(int((~is_unseen).sum()), int(is_unseen.sum()))),
+            bias=float(reached.bias),
+            selection=Choice(
+                candidate=chosen.candidate,
+                epoch=epoch,
+                val=chosen.val,
+                num_candidates=chosen.num_candidates,
+                is_on_test=settings.chosen_on_test,
+            ),
+            per_class=_per_class(names, test.column, is_unseen, reached),
+            num_missing=labelled.num_missing,
+            provenance=Provenance(
+                video={"name": request.video, **video.attributes},
+                audio={"name": request.audio, **audio.attributes},
+                scaling=content["scaling_kind"],
+                text_embedding=vectors.text_embedding,
+                model=content["model"],
+                settings=json.loads(content["settings"]),
+                versions=_versions(),
+                device=torch.cuda.get_device_name() if device == "cuda" else "CPU",
+            ),
+        ),
     )
     logger.info(
         f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
         f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
     )
+
+
+def _accuracies(scores_of_run: accuracy.GzslScores | accuracy.Chance) -> Accuracies:
+    return Accuracies(
+        seen=_number(scores_of_run.seen),
+        unseen=_number(scores_of_run.unseen),
+        hm=_number(scores_of_run.hm),
+        zsl=_number(scores_of_run.zsl),
+    )
+
+
+def _per_class(
+    class_names: Sequence[str],
+    columns: np.ndarray,
+    is_unseen: np.ndarray,
+    reached: accuracy.GzslScores,
+) -> tuple[ClassAccuracy, ...]:
+    """Returns the accuracies of all classes.
+
+    Args:
+        class_names: of all classes.
+        columns: ``(clips,)``, index of the class of each test clip among ``class_names``.
+        is_unseen: ``(classes,)``.
+        reached: the scores.
+    """
+    num_clips = np.bincount(columns, minlength=len(class_names))
+    return tuple(
+        ClassAccuracy(
+            class_name=name,
+            is_unseen=bool(is_unseen[column]),
+            num_clips=int(num_clips[column]),
+            gzsl=_number(reached.gzsl_per_class[column]),
+            zsl=_number(reached.zsl_per_class[column]),
+        )
+        for column, name in enumerate(class_names)
+    )
+
+
+def _versions() -> dict[str, str]:
+    programs = ("avca_pipeline", "torch", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in programs},
+    }
 
 
 def _number(value: float) -> float | None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from avca_pipeline.artifacts import features, labels, split
 from avca_pipeline.published import export
+from avca_pipeline.requests import ExportRequest
 
 logger = logging.getLogger(__name__)
 
 
 def run(
-    settings: dict,
+    request: ExportRequest,
     rows: Path,
     video: Path,
     audio: Path,
@@ -26,7 +27,7 @@ def run(
     """Writes the folder.
 
     Args:
-        settings: name of the benchmark, and whether these are its main or cls lists.
+        request: name of the benchmark, and whether these are its main or cls lists.
         rows: the split.
         video: features.
         audio: features.
@@ -37,8 +38,8 @@ def run(
         PipelineError: the inputs do not fit together, or class names cannot be written so.
     """
     value = export.Export(
-        settings["benchmark"],
-        settings["lists"],
+        request.benchmark,
+        request.lists,
         split.read(rows),
         {"audio": features.read(audio), "video": features.read(video)},
         labels.read(vectors),

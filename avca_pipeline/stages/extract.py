@@ -17,12 +17,13 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
-from avca_pipeline.config import LimitsSettings, canonical, checked
+from avca_pipeline.config import canonical, checked
 from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import as_features
 from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
 from avca_pipeline.extraction.shard import usable_clips, write_missing_files
 from avca_pipeline.fetching import archives
+from avca_pipeline.requests import ExtractRequest
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.progress import Progress
 
@@ -32,9 +33,7 @@ MISSING_FILE = "missing file: it was there when it was fetched; it is taken in w
 
 
 def run(
-    plugin: str,
-    settings: dict,
-    limits: dict,
+    request: ExtractRequest,
     clips: Path,
     table: Path,
     out: Path,
@@ -48,9 +47,7 @@ def run(
     """Writes the features of a shard's usable clips and why the others have none.
 
     Args:
-        plugin: name of the backbone.
-        settings: of the backbone.
-        limits: what a clip may cost.
+        request: the backbone, and what a clip may cost.
         clips: the shard's list of clips.
         table: the shard's table of fetched media.
         out: the features file.
@@ -64,17 +61,19 @@ def run(
         PipelineError: the weights are missing, wrong or damaged, or a table or the archive is; or
             a file has another content than when it was fetched, or all files are missing.
     """
-    backbone = registry.load("backbones", plugin)
-    typed = checked(backbone.Settings, settings, f"backbones ({plugin})").with_files(cache)
-    bounds = checked(LimitsSettings, limits, "limits").limits()
-    title = f"extract {out.parent.name} {clips.stem}"
+    backbone = registry.load("backbones", request.plugin)
+    typed = checked(backbone.Settings, request.settings, f"backbones ({request.plugin})")
+    typed = typed.with_files(cache)
+    title = f"extract {request.backbone} {request.shard}"
     remove_stale_temporaries(out.parent)
     with contextlib.ExitStack() as stack:
         unpacked = stack.enter_context(archives.unpacked(media, out.parent)) if media else {}
         listed, rows_in_place = usable_clips(clips, table, unpacked)
         missing = fetched.away(rows_in_place)
         present = [clip for clip in listed if clip.clip_id not in missing]
-        pool = decode_pool(backbone, typed, present, bounds, device=device, num_workers=workers)
+        pool = decode_pool(
+            backbone, typed, present, request.limits, device=device, num_workers=workers
+        )
         with pool, Progress(title, len(present), "clips") as progress:
             # Only now, with the workers forked, may a GPU be used.
             check_precision(typed.precision, device)
@@ -95,9 +94,9 @@ def run(
             clip.reason = MISSING_FILE
     write_missing_files(out, sorted(set(missing.values())))
     attributes = {
-        "backbone": plugin,
+        "backbone": request.plugin,
         "weights": weights,
-        "preprocessing": redacted(canonical(settings)),
+        "preprocessing": redacted(canonical(request.settings)),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("torch", "av", "numpy")},
     }

@@ -28,7 +28,7 @@ from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
-from avca_pipeline.config import LimitsSettings, checked
+from avca_pipeline.config import checked
 from avca_pipeline.datasets import AnyDataset
 from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import archives
@@ -37,6 +37,7 @@ from avca_pipeline.fetching.youtube import Network, check_downloads
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.container import Probe
 from avca_pipeline.media.probing import Prober
+from avca_pipeline.requests import FetchRequest
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.progress import Progress
 from avca_pipeline.settings import PluginSettings
@@ -45,46 +46,40 @@ logger = logging.getLogger(__name__)
 
 
 def run(
-    plugin: str,
-    settings: dict,
+    request: FetchRequest,
     clips: Path,
     raw: Path,
     out: Path,
     network: dict | None = None,
     pack: Path | None = None,
-    *,
-    limits: dict | None = None,
 ) -> None:
     """Writes one row for each clip of a shard, in the order of the list of clips.
 
     Args:
-        plugin: of the dataset.
-        settings: of the plugin.
+        request: the dataset, and the largest size of a file.
         clips: the shard's list of clips.
         raw: folder for media that are downloaded, unpacked or made.
         out: the table.
         network: settings of downloads, which change no result.
         pack: archive of what is in ``raw``, for machines that do not see this one's disk.
-        limits: settings of what a clip may cost.
 
     Raises:
         PipelineError: the machine lacks something, or nothing can be downloaded at all.
     """
-    module = registry.load("datasets", plugin)
-    typed = checked(module.Settings, settings, f"datasets ({plugin})")
+    module = registry.load("datasets", request.plugin)
+    typed = checked(module.Settings, request.settings, f"datasets ({request.plugin})")
     loading = checked(DownloadSettings, network, "download")
-    max_bytes = checked(LimitsSettings, limits, "limits").max_bytes
     if module.downloader(typed) == "yt-dlp":
         check_downloads(loading)
     for folder in (raw, out.parent):
         remove_stale_temporaries(folder)
     listed = manifest.read(clips)
-    shared = Network(loading, max_bytes)
+    shared = Network(loading, request.max_bytes)
     rows: list[_Row] = []
-    title = f"fetch {clips.stem}"
+    title = f"fetch {request.shard}"
     locate = functools.partial(_locate_or_download, module, typed, raw, shared)
     with Progress(title, len(listed), "clips") as progress, Prober() as prober:
-        files = _Files(prober, max_bytes)
+        files = _Files(prober, request.max_bytes)
         for clip, file in _located_in_order(locate, listed, shared):
             row = _fetch_clip(clip, file, files)
             rows.append(_with_path(row, module, typed, clip, raw))

@@ -14,11 +14,13 @@ from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.requests import GatherRequest
 
 logger = logging.getLogger(__name__)
 
 
 def run(
+    request: GatherRequest,
     shards: Sequence[Path],
     out: Path,
     tables: Sequence[Path] = (),
@@ -27,6 +29,7 @@ def run(
     """Writes the features of all shards, without their windows, in the order of the clip ids.
 
     Args:
+        request: the name of the features.
         shards: ``features/<backbone>/<shard>.h5``.
         out: ``features/<backbone>.h5``.
         tables: ``fetched/<shard>.csv``; none where the features were imported.
@@ -38,14 +41,17 @@ def run(
     """
     whole = features.read_all(shards)
     rows = [row for path in tables for row in fetched.read(path)]
-    _same_media(whole, rows, out)
+    _same_media(whole, rows, request.features)
     lost = {row.clip_id: row.reason for row in rows if row.status != OK} | dict(whole.rejected)
     _enough(len(whole.clip_ids), lost, out, max_missing)
     features.write(out, whole)
-    logger.info(f"gather: {len(whole.clip_ids)} clips have features, {len(lost)} have none")
+    logger.info(
+        f"gather {request.features}: {len(whole.clip_ids)} clips have features, "
+        f"{len(lost)} have none"
+    )
 
 
-def _same_media(whole: Features, rows: Sequence[FetchedClip], out: Path) -> None:
+def _same_media(whole: Features, rows: Sequence[FetchedClip], name: str) -> None:
     """Raises `FormatError` for features that were made from another file than the fetched one."""
     sha256 = {row.clip_id: row.sha256 for row in rows if row.status == OK}
     if not sha256 or not whole.media:
@@ -53,7 +59,7 @@ def _same_media(whole: Features, rows: Sequence[FetchedClip], out: Path) -> None
     for clip_id, made_from in zip(whole.clip_ids, whole.media, strict=True):
         if sha256.get(clip_id) != made_from:
             raise FormatError(
-                f"{out.with_suffix('')}: the features of clip {clip_id!r} were made from another "
+                f"features {name!r}: those of clip {clip_id!r} were made from another "
                 "file than the one that was fetched; delete the shard with this clip and run again"
             )
 

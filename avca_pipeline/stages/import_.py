@@ -13,21 +13,22 @@ import numpy as np
 from avca_pipeline.artifacts import features, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.config import ImportedFeatures, canonical, checked
+from avca_pipeline.config import canonical
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published import layout
 from avca_pipeline.published.class_names import class_key
+from avca_pipeline.requests import ImportRequest
 
 logger = logging.getLogger(__name__)
 
 
-def run(settings: dict, clips: Path, out: Path) -> None:
+def run(request: ImportRequest, clips: Path, out: Path) -> None:
     """Writes the features of a shard's clips and which clips have none.
 
     Names in the files are clip ids, or file names of which the id is the stem.
 
     Args:
-        settings: which features.
+        request: which features.
         clips: the shard's list of clips.
         out: the features.
 
@@ -35,10 +36,10 @@ def run(settings: dict, clips: Path, out: Path) -> None:
         PipelineError: a file is damaged, has a clip under another class than the manifest, or
             two files have different features of one clip.
     """
-    typed = checked(ImportedFeatures, settings, "imported")
+    source = request.source
     listed = {clip.clip_id: clip for clip in manifest.read(clips)}
     found: dict[str, np.ndarray] = {}
-    for path, class_name, names, data in layout.read(typed.path, typed.modality):
+    for path, class_name, names, data in layout.read(source.path, source.modality):
         for name, row in zip(names, data, strict=True):
             clip = listed.get(name) or listed.get(PurePosixPath(name).stem)
             if clip is not None:
@@ -56,11 +57,11 @@ def run(settings: dict, clips: Path, out: Path) -> None:
         attributes={
             "backbone": features.IMPORTED,
             "weights": features.IMPORTED,
-            "preprocessing": canonical(settings),
+            "preprocessing": canonical(source.model_dump(mode="json")),
         },
     )
     features.write(out, value)
-    title = f"import {out.parent.name} {clips.stem}"
+    title = f"import {request.features} {request.shard}"
     logger.info(f"{title}: {len(clip_ids)} clips, {len(rejected)} without a feature")
 
 

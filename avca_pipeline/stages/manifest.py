@@ -9,33 +9,32 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.config import checked
+from avca_pipeline.requests import ManifestRequest
 
 logger = logging.getLogger(__name__)
 
 
-def run(plugin: str, settings: dict, num_shards: int, out: Path, shards: Path) -> None:
+def run(request: ManifestRequest, out: Path, shards: Path) -> None:
     """Writes the manifest of a dataset and one list of clips for each shard.
 
     A shard's list changes only if one of its own clips does.
 
     Args:
-        plugin: of the dataset.
-        settings: of the plugin.
-        num_shards: how many lists.
+        request: the dataset, and how many lists.
         out: the manifest.
         shards: folder of the lists, named as `manifest.shard_names` says.
 
     Raises:
         PipelineError: the annotations are missing or malformed, or an id occurs twice.
     """
-    module = registry.load("datasets", plugin)
-    typed = checked(module.Settings, settings, f"datasets ({plugin})")
+    module = registry.load("datasets", request.plugin)
+    typed = checked(module.Settings, request.settings, f"datasets ({request.plugin})")
     clips = [manifest.storable(clip) for clip in module.clips(typed)]
-    manifest.check(clips, f"dataset {plugin}")
+    manifest.check(clips, f"dataset {request.plugin}")
     members = defaultdict(list)
     for clip in clips:
-        members[manifest.shard_of(clip.clip_id, num_shards)].append(clip)
-    for name in manifest.shard_names(num_shards):
+        members[manifest.shard_of(clip.clip_id, request.num_shards)].append(clip)
+    for name in manifest.shard_names(request.num_shards):
         manifest.write(shards / f"{name}.csv", members[name])
     manifest.write(out, clips)
     for remark in module.remarks(typed):

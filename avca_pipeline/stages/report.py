@@ -4,76 +4,89 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
-from avca_pipeline.artifacts import manifest, split
+from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts import scores as scores_files
 from avca_pipeline.artifacts.atomic import atomic_write, write_csv
+from avca_pipeline.artifacts.audits import SplitMethod, read_data_audit, read_split_audit
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.scores import Scores
+from avca_pipeline.artifacts.training import read_history
+from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import published
 from avca_pipeline.reporting.coverage import Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence
-from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
+from avca_pipeline.reporting.figures import embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
-from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of, scored_run
+from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of
+from avca_pipeline.requests import ReportRequest, grouped_files, named_files
 from avca_pipeline.runtime.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-AUDIT_SUFFIX = ".audit.json"
-STAGE_1 = "stage1"
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What the report reads, in the order in which the request has the names.
+
+    Attributes:
+        scores: of each run.
+        embeddings: of each run.
+        histories: of stage 1, of each candidate of each run. Those of stage 2 say nothing about
+            generalisation, because it trains on the validation clips too, and are left out.
+        audits: of each split of each dataset.
+        data_audits: of the data of each split of each dataset.
+        manifests: of each dataset.
+        fetched: tables of all shards of each dataset.
+        features: of each backbone of each dataset.
+    """
+
+    scores: Sequence[Path]
+    embeddings: Sequence[Path]
+    histories: Sequence[Path]
+    audits: Sequence[Path]
+    data_audits: Sequence[Path]
+    manifests: Sequence[Path]
+    fetched: Sequence[Path]
+    features: Sequence[Path]
 
 
-def run(
-    scores: Sequence[Path],
-    embeddings: Sequence[Path],
-    histories: Sequence[Path],
-    audits: Sequence[Path],
-    manifests: Sequence[Path],
-    fetched: Sequence[Path],
-    features: Sequence[Path],
-    out: Path,
-    table_out: Path,
-    *,
-    data_audits: Sequence[Path] = (),
-) -> None:
+@dataclass(frozen=True)
+class FilesOfRun:
+    """The embeddings of a run, and the histories of its candidates."""
+
+    embeddings: Path
+    histories: Sequence[Path]
+
+
+def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) -> None:
     """Writes the page and the table. The same files give the same bytes.
 
     Args:
-        scores: one of each run.
-        embeddings: beside the scores.
-        histories: ``stage1/<candidate>/…`` beside the scores; those of stage 2 say nothing about
-            generalisation, because it trains on the validation clips too, and are left out.
-        audits: ``<dataset>/splits/<split>.audit.json``.
-        manifests: ``<dataset>/manifest.csv``.
-        fetched: ``<dataset>/fetched/<shard>.csv``.
-        features: ``<dataset>/features/<backbone>.h5``, or all of its shards.
+        request: the names of all runs and datasets.
+        files: to read.
         out: the page.
         table_out: the result table as CSV.
-        data_audits: ``<dataset>/audits/<split>.json``, shown with the audits of the same splits.
 
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
     """
-    of_data = {(path.parents[1].name, path.stem): split.read_audit(path) for path in data_audits}
-    audited = [
-        Audit(dataset, name, split.read_audit(path), of_data.get((dataset, name)))
-        for path in sorted(audits)
-        for dataset, name in [(path.parents[1].name, path.name.removesuffix(AUDIT_SUFFIX))]
-    ]
-    splits = {f"{one.dataset}/{one.split}": one.content.get("split", {}) for one in audited}
+    audited = _audits(request, files)
+    method_of_split = {(audit.dataset, audit.split): audit.content.split for audit in audited}
     rows = [
-        replace(row, published=_published(row, splits.get("/".join(row.identity[:2]), {})))
-        for row in rows_of(scored_run(path, scores_files.read(path)) for path in scores)
+        replace(row, published=_published(row, method_of_split))
+        for row in rows_of(_scores(request, files.scores))
     ]
-    coverage = _coverage(manifests, fetched, features)
+    coverage = _coverage(request, files)
+    files_of_run = _files_of_runs(request, files)
     with Progress("report", len(rows), "figures") as progress:
         figures = []
         for index, row in enumerate(rows):
-            figures.append(_figures(row, f"row{index}", embeddings, histories))
+            figures.append(_figures(row, f"row{index}", files_of_run))
             progress.advance(note=row.title)
     page = render(rows, figures, audited, coverage)
     with atomic_write(out) as temporary:
@@ -86,8 +99,52 @@ def run(
     logger.info(f"report: open {out}; the table is {table_out} too")
 
 
-def _published(row: Row, split_made: Mapping[str, Any]) -> dict[str, float]:
-    return published(split_made, row.names["feature_set"], row.names["model"], row.method)
+def _scores(request: ReportRequest, paths: Sequence[Path]) -> list[Scores]:
+    """Reads the scores of all runs.
+
+    Raises:
+        FormatError: a file is damaged, or has the scores of another run.
+    """
+    read = []
+    for reported, path in named_files("scores", request.runs, paths):
+        scores = scores_files.read(path)
+        if scores.run != reported.run:
+            raise FormatError(
+                f"{path}: has the scores of {scores.run.path}, not of {reported.run.path}; "
+                "delete the file and evaluate again"
+            )
+        read.append(scores)
+    return read
+
+
+def _audits(request: ReportRequest, files: ReportFiles) -> list[Audit]:
+    """Reads the audits of all splits, in the order of their names."""
+    names = [(part.dataset, split) for part in request.datasets for split in part.splits]
+    audits = named_files("audits", names, files.audits)
+    data_audits = dict(named_files("data-audits", names, files.data_audits))
+    return [
+        Audit(*name, read_split_audit(path), read_data_audit(data_audits[name]))
+        for name, path in sorted(audits)
+    ]
+
+
+def _files_of_runs(request: ReportRequest, files: ReportFiles) -> dict[Run, FilesOfRun]:
+    sizes = [len(reported.candidates) for reported in request.runs]
+    histories = grouped_files("histories", sizes, files.histories)
+    return {
+        reported.run: FilesOfRun(embeddings, own_histories)
+        for (reported, embeddings), own_histories in zip(
+            named_files("embeddings", request.runs, files.embeddings), histories, strict=True
+        )
+    }
+
+
+def _published(
+    row: Row, method_of_split: Mapping[tuple[str, str], SplitMethod | None]
+) -> dict[str, float]:
+    names = row.names
+    method = method_of_split.get((names["dataset"], names["split"]))
+    return published(method, names["feature_set"], names["model"], row.method)
 
 
 def _in_words(row: Row) -> str:
@@ -99,51 +156,51 @@ def _in_words(row: Row) -> str:
     )
 
 
-def _figures(row: Row, name: str, embeddings: Sequence[Path], histories: Sequence[Path]) -> Figures:
-    first = row.runs[0]
-    beside = [path for path in embeddings if path.parent == first.folder]
-    of_seeds = {
-        one.seed: [
-            scores_files.read(path)
-            for path in sorted(histories)
-            if one.folder / STAGE_1 in path.parents
-        ]
-        for one in row.runs
+def _figures(row: Row, name: str, files_of_run: Mapping[Run, FilesOfRun]) -> Figures:
+    first = row.runs[0].run
+    histories = {
+        scores.run.seed: [read_history(path) for path in sorted(files_of_run[scores.run].histories)]
+        for scores in row.runs
     }
-    chosen = {one.seed: one.content["selection"]["candidate"] for one in row.runs}
+    chosen = {scores.run.seed: scores.selection.candidate for scores in row.runs}
     return Figures(
         embeddings=embedding_plot(
-            scores_files.read_embeddings(beside[0]),
+            scores_files.read_embeddings(files_of_run[first].embeddings),
             f"{name}-embeddings",
             f"t-SNE of test clips and class embeddings: {row.title}, seed {first.seed}",
-        )
-        if beside
-        else Plot(note="The embeddings of this run are not at hand."),
+        ),
         validation=validation_plot(
-            of_seeds, chosen, f"{name}-validation", f"Validation HM after each epoch: {row.title}"
+            histories, chosen, f"{name}-validation", f"Validation HM after each epoch: {row.title}"
         ),
     )
 
 
-def _coverage(
-    manifests: Sequence[Path], fetched: Sequence[Path], features: Sequence[Path]
-) -> list[Coverage]:
+def _coverage(request: ReportRequest, files: ReportFiles) -> list[Coverage]:
     """Returns what is known of each dataset's clips; one file of features is held at a time."""
-    found = {
-        path.parent.name: Coverage(path.parent.name, manifest.read(path))
-        for path in sorted(manifests)
-    }
-    for path in sorted(fetched):
-        dataset = path.parents[1].name
-        one = found.setdefault(dataset, Coverage(dataset))
-        one.fetched += fetched_tables.read(path)
-    for path in sorted(features):
-        dataset = features_files.dataset_of(path)
-        one = found.setdefault(dataset, Coverage(dataset))
-        extracted = one.extracted.setdefault(features_files.backbone_of(path), Extracted())
-        shard = features_files.read(path)
-        extracted.clip_ids += shard.clip_ids
-        extracted.rejected += shard.rejected.items()
-        extracted.num_padded += int(shard.is_padded.sum())
-        extracted.is_imported = shard.attributes.get("backbone") == features_files.IMPORTED
-    return [found[name] for name in sorted(found)]
+    parts = request.datasets
+    tables = grouped_files("fetched", [part.num_shards for part in parts], files.fetched)
+    features = grouped_files("features", [len(part.features) for part in parts], files.features)
+    manifests = named_files("manifests", parts, files.manifests)
+    coverage = [
+        Coverage(
+            part.dataset,
+            manifest.read(path),
+            fetched=[row for table in own_tables for row in fetched_tables.read(table)],
+            extracted={
+                name: _extracted(file)
+                for name, file in zip(part.features, own_features, strict=True)
+            },
+        )
+        for (part, path), own_tables, own_features in zip(manifests, tables, features, strict=True)
+    ]
+    return sorted(coverage, key=lambda of_dataset: of_dataset.dataset)
+
+
+def _extracted(path: Path) -> Extracted:
+    features = features_files.read(path)
+    return Extracted(
+        clip_ids=list(features.clip_ids),
+        rejected=list(features.rejected.items()),
+        num_padded=int(features.is_padded.sum()),
+        is_imported=features.attributes.get("backbone") == features_files.IMPORTED,
+    )

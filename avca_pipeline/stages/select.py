@@ -6,37 +6,43 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from avca_pipeline.artifacts import scores
+from avca_pipeline.artifacts import training
+from avca_pipeline.artifacts.training import Selection
+from avca_pipeline.errors import FormatError
+from avca_pipeline.requests import SelectRequest, named_files
 
 logger = logging.getLogger(__name__)
 
 
-def run(histories: Sequence[Path], out: Path) -> None:
+def run(request: SelectRequest, histories: Sequence[Path], out: Path) -> None:
     """Writes which candidate, epoch and bias had the best validation HM.
 
     Of equal ones the first candidate and its first epoch win. Histories hold validation scores
     only, so that nothing about test clips can reach this choice.
 
     Args:
-        histories: one of each candidate.
+        request: names of the candidates.
+        histories: of each candidate, in the order of the request.
         out: the selection.
+
+    Raises:
+        FormatError: a history is damaged, or is that of another candidate.
     """
-    best = None
-    for path in histories:
-        history = scores.read(path)
-        reached = history["epochs"][history["best_epoch"]]["val"]
-        if best is None or reached["hm"] > best[1]["hm"]:
-            best = history, reached
-    assert best is not None
-    history, reached = best
-    selection = {
-        "candidate": history["candidate"],
-        "epoch": history["best_epoch"],
-        "bias": reached["bias"],
-        "val": reached,
-        "num_candidates": len(histories),
-    }
-    scores.write(out, selection)
-    logger.info(
-        f"select: {selection['candidate']}, epoch {selection['epoch']}, bias {selection['bias']:g}"
+    read = []
+    for candidate, path in named_files("histories", request.candidates, histories):
+        history = training.read_history(path)
+        if history.candidate != candidate:
+            raise FormatError(
+                f"{path}: is the history of candidate {history.candidate!r}, not of {candidate!r}"
+            )
+        read.append(history)
+    best = max(read, key=lambda history: history.best.hm)  # of equal ones the first
+    selection = Selection(
+        candidate=best.candidate,
+        epoch=best.best_epoch,
+        bias=best.best.bias,
+        val=best.best,
+        num_candidates=len(read),
     )
+    training.write_selection(out, selection)
+    logger.info(f"select: {selection.candidate}, epoch {selection.epoch}, bias {selection.bias:g}")

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.artifacts import checkpoint, features, labels, split, training
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
+from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
 from avca_pipeline.config import canonical, checked
+from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.evaluation.labelled_clips import (
     LabelledClips,
     Scaling,
     join_clips,
     learn_scaling,
 )
+from avca_pipeline.requests import TrainRequest
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import Progress
 from avca_pipeline.training import resume as resume_files
@@ -28,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_stage1(
-    settings: dict[str, Any],
+    request: TrainRequest,
     inputs: dict[str, Path],
     out: Path,
     history: Path,
@@ -39,7 +42,7 @@ def run_stage1(
     """Fits one candidate on ``train`` and records how every epoch does on validation.
 
     Args:
-        settings: plugin, scaling, seed, and the one candidate.
+        request: plugin, scaling, seed, and the one candidate.
         inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
         out: checkpoint of the best epoch.
         history: what every epoch reached.
@@ -49,12 +52,16 @@ def run_stage1(
     Raises:
         PipelineError: the inputs do not fit together, or training diverges.
     """
-    ((name, candidate),) = settings["candidates"].items()
-    _fit(settings, name, inputs, 1, candidate["epochs"], out, history, resume, device)
+    if len(request.candidates) != 1:
+        raise PipelineError(
+            f"--settings: candidates: stage 1 trains one, found {len(request.candidates)}"
+        )
+    name, candidate = next(iter(request.candidates.items()))
+    _fit(request, name, inputs, 1, candidate["epochs"], out, history, resume, device)
 
 
 def run_stage2(
-    settings: dict[str, Any],
+    request: TrainRequest,
     inputs: dict[str, Path],
     selection: Path,
     out: Path,
@@ -69,7 +76,7 @@ def run_stage2(
     `ModelSettings.chosen_on_test` they can, and it does not.)
 
     Args:
-        settings: plugin, scaling, seed, and all candidates.
+        request: plugin, scaling, seed, and all candidates.
         inputs: as for `run_stage1`.
         selection: which candidate and epoch to take.
         out: checkpoint of the last epoch.
@@ -81,14 +88,19 @@ def run_stage2(
     Raises:
         PipelineError: the inputs do not fit together, or training diverges.
     """
-    chosen = scores.read(selection)
-    candidate = settings["candidates"][chosen["candidate"]]
-    epochs = candidate["epochs"] if candidate.get("chosen_on_test") else chosen["epoch"] + 1
-    _fit(settings, chosen["candidate"], inputs, 2, epochs, out, history, resume, device)
+    chosen = training.read_selection(selection)
+    candidate = request.candidates.get(chosen.candidate)
+    if candidate is None:
+        raise FormatError(
+            f"{selection}: candidate {chosen.candidate!r} is none of those asked for: "
+            f"{', '.join(request.candidates)}"
+        )
+    epochs = candidate["epochs"] if candidate.get("chosen_on_test") else chosen.epoch + 1
+    _fit(request, chosen.candidate, inputs, 2, epochs, out, history, resume, device)
 
 
 def _fit(
-    settings: dict[str, Any],
+    request: TrainRequest,
     name: str,
     inputs: dict[str, Path],
     stage: int,
@@ -99,13 +111,13 @@ def _fit(
     device: str,
 ) -> None:
     """Fits a candidate; what is kept is the best epoch of stage 1, the last one of stage 2."""
-    candidate = settings["candidates"][name]
-    plugin = registry.load("models", settings["plugin"])
-    typed = checked(plugin.Settings, candidate, f"models ({settings['plugin']})")
+    candidate = request.candidates[name]
+    plugin = registry.load("models", request.plugin)
+    typed = checked(plugin.Settings, candidate, f"models ({request.plugin})")
     labelled = _labelled_clips(inputs)
-    scaling = learn_scaling(settings["scaling"], labelled, stage)
+    scaling = learn_scaling(request.scaling, labelled, stage)
     remove_stale_temporaries(resume.parent)  # A short training never writes there.
-    with Progress(f"train stage {stage}, seed {settings['seed']}", epochs, "epochs") as progress:
+    with Progress(f"train stage {stage}, seed {request.seed}", epochs, "epochs") as progress:
         fitted = fit(
             plugin,
             typed,
@@ -113,17 +125,22 @@ def _fit(
             scaling,
             stage=stage,
             epochs=epochs,
-            seed=settings["seed"],
+            seed=request.seed,
             device=device,
             resume=resume_files.of_device(resume, device),
-            fingerprint=fingerprint(settings, candidate, inputs, stage, epochs, device),
+            fingerprint=fingerprint(request, candidate, inputs, stage, epochs, device),
             report=lambda note: progress.advance(note=note),
         )
     epoch = fitted.best_epoch if stage == 1 else epochs - 1
-    logger.info(f"train stage {stage}, seed {settings['seed']}: {_result(fitted, stage, epochs)}")
-    checkpoint.write(out, _content(settings, candidate, labelled, scaling, fitted, stage, epoch))
-    scores.write(history, {"candidate": name, "best_epoch": epoch, "epochs": fitted.history})
+    trained = History(name, epoch, tuple(_epoch(row) for row in fitted.history))
+    logger.info(f"train stage {stage}, seed {request.seed}: {_result(trained, stage)}")
+    checkpoint.write(out, _content(request, candidate, labelled, scaling, fitted, stage, epoch))
+    training.write_history(history, trained)
     resume_files.remove(resume)
+
+
+def _epoch(row: dict[str, Any]) -> Epoch:
+    return Epoch(**{**row, "val": ValidationScores(**row["val"])})
 
 
 def _labelled_clips(inputs: dict[str, Path]) -> LabelledClips:
@@ -136,7 +153,7 @@ def _labelled_clips(inputs: dict[str, Path]) -> LabelledClips:
 
 
 def _content(
-    settings: dict[str, Any],
+    request: TrainRequest,
     candidate: dict[str, Any],
     labelled: LabelledClips,
     scaling: Scaling,
@@ -146,28 +163,31 @@ def _content(
 ) -> dict[str, Any]:
     """Returns what is needed to use the network of an epoch again."""
     return {
-        "model": settings["plugin"],
+        "model": request.plugin,
         "settings": canonical(candidate),
         "dims": [labelled.video.shape[1], labelled.audio.shape[1], labelled.text.shape[1]],
-        "scaling_kind": settings["scaling"],
+        "scaling_kind": request.scaling,
         "scaling": {name: torch.from_numpy(value) for name, value in vars(scaling).items()},
         "state": fitted.best_state if stage == 1 else fitted.last_state,
         "epoch": epoch,
         "states": fitted.states if stage == 2 else [],
         "stage": stage,
-        "seed": settings["seed"],
+        "seed": request.seed,
     }
 
 
-def _result(fitted: TrainingResult, stage: int, epochs: int) -> str:
+def _result(history: History, stage: int) -> str:
+    num_epochs = len(history.epochs)
     if stage == 2:
-        return f"{epochs} epochs on the clips of training and validation"
-    hm = fitted.history[fitted.best_epoch]["val"]["hm"]
-    return f"epoch {fitted.best_epoch} of {epochs} has the best validation HM, {100 * hm:.1f} %"
+        return f"{num_epochs} epochs on the clips of training and validation"
+    return (
+        f"epoch {history.best_epoch} of {num_epochs} has the best validation HM, "
+        f"{100 * history.best.hm:.1f} %"
+    )
 
 
 def fingerprint(
-    settings: dict[str, Any],
+    request: TrainRequest,
     candidate: dict[str, Any],
     inputs: dict[str, Path],
     stage: int,
@@ -176,13 +196,13 @@ def fingerprint(
 ) -> str:
     """Returns a digest of all that the fit depends on; a resume file of another one is not used.
 
-    That includes the version of this stage, which is among the settings, and the kind of device:
-    a CPU and a GPU round differently.
+    That includes the version of this stage, which is in the request, and the kind of device: a CPU
+    and a GPU round differently.
     """
-    of_all = {name: value for name, value in settings.items() if name != "candidates"}
+    common = request.model_dump(mode="json", exclude={"candidates"})
     digest = hashlib.sha256()
     digest.update(
-        canonical([of_all, candidate, stage, epochs, device, str(torch.__version__)]).encode()
+        canonical([common, candidate, stage, epochs, device, str(torch.__version__)]).encode()
     )
     for name in sorted(inputs):
         digest.update(bytes.fromhex(file_sha256(inputs[name])))

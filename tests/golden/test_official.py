@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import features, manifest, split
+from avca_pipeline.artifacts import audits, features, manifest, split
 from avca_pipeline.artifacts.split import PARTITIONS, TRAINING_PARTITIONS
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.errors import PipelineError
@@ -25,6 +25,7 @@ from avca_pipeline.published.lists import STAGES
 from avca_pipeline.splits import official, official_grouped
 from avca_pipeline.stages import import_
 from avca_pipeline.stages import split as split_stage
+from tests.builders import import_request, split_request
 from tests.conftest import shared_folder
 
 COMPLETE = ("UCF", "ActivityNet")
@@ -71,24 +72,24 @@ def rows_of(benchmark: str, which: str, stage: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(("benchmark", "which"), BOTH)
 def test_counts_are_the_published_ones(benchmark: str, which: str) -> None:
-    counts = built(benchmark, which)[1]["counts"]
+    counts = built(benchmark, which)[1].counts
     classes, train, val_seen, val_unseen, stage_2, test_seen, test_unseen = facts(benchmark)
     num_unseen = test_unseen[0] if which == "main" else test_unseen[1]
     expected = (*train, *val_seen, *val_unseen, *test_seen, num_unseen)
-    assert tuple(counts[partition]["clips"] for partition in PARTITIONS) == expected
-    assert [sum(counts[p]["clips"] for p in TRAINING_PARTITIONS[2])] == stage_2
+    assert tuple(counts[partition].clips for partition in PARTITIONS) == expected
+    assert [sum(counts[p].clips for p in TRAINING_PARTITIONS[2])] == stage_2
     num_classes = classes[3] if which == "main" else test_unseen[2]
     found = (counts["train"], counts["val_unseen"], counts["test_unseen"])
-    assert tuple(count["classes"] for count in found) == (classes[1], classes[2], num_classes)
+    assert tuple(count.classes for count in found) == (classes[1], classes[2], num_classes)
 
 
 @pytest.mark.parametrize(("benchmark", "which"), BOTH)
 def test_the_audit_counts_exactly_the_shared_recordings(benchmark: str, which: str) -> None:
     """Against a count that shares no code with the audit."""
     result = built(benchmark, which)[1]
-    failed = {check["name"]: check for check in result["checks"] if not check["passed"]}
+    failed = {check.name: check for check in result.checks if not check.passed}
     assert set(failed) == {"sources_in_one_partition", "sources_not_trained_on"}
-    assert {check["level"] for check in failed.values()} == {"warning"}
+    assert {check.level for check in failed.values()} == {"warning"}
 
     def recordings(stage: str) -> list[str]:
         names = [row["filename"] for row in rows_of(benchmark, which, stage)]
@@ -100,7 +101,7 @@ def test_the_audit_counts_exactly_the_shared_recordings(benchmark: str, which: s
         for partition, stage in STAGES.items()
         if partition != "train"
     }
-    assert failed["sources_not_trained_on"]["by_partition"] == expected
+    assert failed["sources_not_trained_on"].by_partition == expected
     said = shared_folder("FACTS.md").read_text(encoding="utf-8")
     leaks = said[said.index("Source leakage in the official") :].split("Not countable")[0]
     ours = leaks[leaks.index(f"{benchmark}:") :].split(".\n")[0].split(". ActivityNet")[0]
@@ -127,8 +128,8 @@ def test_a_clip_of_a_dropped_class_is_excluded_with_that_reason() -> None:
     kept = {row["filename"] for row in rows_of("UCF", "cls", "stage_2_test_unseen")}
     dropped = {row["filename"] for row in listed} - kept
     assert dropped
-    assert set(result["excluded"]) == dropped
-    reasons = set(result["excluded"].values())
+    assert set(result.excluded) == dropped
+    reasons = set(result.excluded.values())
     assert reasons == {"its class is not in cls_split/stage_2_test_unseen.txt"}
 
 
@@ -139,7 +140,7 @@ def test_grouped_clips_are_the_published_ones_without_their_leak(benchmark: str)
     settings = official_grouped.Settings(path=published.path, benchmark=benchmark, seed=3)
     grouped = official_grouped.build(settings, clips)
     result = audit_split(SplitUnderAudit(clips, grouped), settings.audit.by_check())
-    assert result["passed"], [check for check in result["checks"] if not check["passed"]]
+    assert result.passed, [check for check in result.checks if not check.passed]
     before = {row.clip_id: row for row in official.build(published, clips).clips}
     assert {row.clip_id for row in grouped.clips} | set(grouped.excluded) == set(before)
     assert len(grouped.excluded) <= 0.001 * len(before)
@@ -196,7 +197,11 @@ def test_imported_features_reach_their_clips(tmp_path: Path) -> None:
             shard = [clip for clip in clips if manifest.shard_of(clip.clip_id, 2) == name]
             manifest.write(tmp_path / f"{name}.csv", shard)
             settings = {"modality": modality, "path": str(tmp_path / "features")}
-            import_.run(settings, tmp_path / f"{name}.csv", tmp_path / modality / f"{name}.h5")
+            import_.run(
+                import_request(**settings),
+                tmp_path / f"{name}.csv",
+                tmp_path / modality / f"{name}.h5",
+            )
         found = features.read_all(sorted((tmp_path / modality).glob("*.h5")))
         assert set(found.clip_ids) == set(expected)
         assert found.attributes["backbone"] == found.attributes["weights"] == "imported"
@@ -216,14 +221,14 @@ def test_contradicting_features_are_refused(tmp_path: Path) -> None:
     with h5py.File(file, "r+") as opened:
         opened["data"][0] += 1
     with pytest.raises(PipelineError, match="has another feature here"):
-        import_.run(settings, tmp_path / "clips.csv", tmp_path / "out.h5")
+        import_.run(import_request(**settings), tmp_path / "clips.csv", tmp_path / "out.h5")
     file.rename(file.with_name("Wrong.h5"))
     with pytest.raises(PipelineError, match=r"Wrong\.h5: has clip"):
-        import_.run(settings, tmp_path / "clips.csv", tmp_path / "out.h5")
+        import_.run(import_request(**settings), tmp_path / "clips.csv", tmp_path / "out.h5")
     for broken in (b"", b"no HDF5"):
         file.with_name("Wrong.h5").write_bytes(broken)
         with pytest.raises(PipelineError, match=r"Wrong\.h5: cannot be read"):
-            import_.run(settings, tmp_path / "clips.csv", tmp_path / "out.h5")
+            import_.run(import_request(**settings), tmp_path / "clips.csv", tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
 
 
@@ -233,16 +238,16 @@ def test_the_split_stage_writes_an_official_split(tmp_path: Path) -> None:
     chosen["lists"] = "cls"
     settings = {"plugin": "official", "settings": chosen, "backbones": {}}
     out, audited = tmp_path / "cls.csv", tmp_path / "cls.audit.json"
-    split_stage.run(settings, tmp_path / "manifest.csv", out, audited)
+    split_stage.run(split_request(**settings), tmp_path / "manifest.csv", out, audited)
     rows = split.read(out)
     for partition, stage in STAGES.items():
         found = {row.clip_id for row in rows if row.partition == partition}
         assert found == {row["filename"] for row in rows_of("UCF", "cls", stage)}
-    assert not split.read_audit(audited)["passed"]
+    assert not audits.read_split_audit(audited).passed
     chosen["audit"] = {"sources_not_trained_on": "error"}
     out.unlink()
     audited.unlink()
     with pytest.raises(PipelineError, match="sources_not_trained_on"):
-        split_stage.run(settings, tmp_path / "manifest.csv", out, audited)
+        split_stage.run(split_request(**settings), tmp_path / "manifest.csv", out, audited)
     assert not out.exists()
-    assert not split.read_audit(audited)["passed"]  # what has failed can be read up
+    assert not audits.read_split_audit(audited).passed  # what has failed can be read up

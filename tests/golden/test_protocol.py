@@ -13,8 +13,10 @@ from avca_pipeline.artifacts import features, labels, manifest, scores
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.datasets import official
 from avca_pipeline.models import avca
+from avca_pipeline.requests import EmbedRequest, EvaluateRequest, SelectRequest, TrainRequest
 from avca_pipeline.stages import embed, evaluate, select, train
 from avca_pipeline.stages import split as split_stage
+from tests.builders import RUN, content_of, split_request
 from tests.conftest import shared_folder
 
 DIM, NOISE = 128, 1.0
@@ -36,18 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest.write(folder / "manifest.csv", clips)
     as_listed = {"path": str(root), "benchmark": "UCF"}
     split_stage.run(
-        {"plugin": "official", "settings": as_listed, "backbones": {}}, folder / "manifest.csv",
-        folder / "split.csv", folder / "audit.json",
-    )  # fmt: skip
+        split_request(**{"plugin": "official", "settings": as_listed, "backbones": {}}),
+        folder / "manifest.csv",
+        folder / "split.csv",
+        folder / "audit.json",
+    )
     vectors = {
         "path": str(root / "w2v_features" / "word_embeddings_ucf_normed.npy"),
         "names": str(lists / "ucf_w2v_class_names.csv"),
     }
     for pairing in PAIRINGS:
         embed.run(
-            "precomputed", {**vectors, "pairing": pairing}, folder / "manifest.csv",
-            folder / f"{pairing}.h5", cache=folder,
-        )  # fmt: skip
+            EmbedRequest(plugin="precomputed", settings={**vectors, "pairing": pairing}),
+            folder / "manifest.csv",
+            folder / f"{pairing}.h5",
+            cache=folder,
+        )
     _write_features(folder, clips)
     for pairing in PAIRINGS:
         (folder / pairing).mkdir()
@@ -80,13 +86,23 @@ def _run(folder: Path, pairing: str) -> None:
         "audio": folder / "audio.h5",
     }
     more = {"resume": out / "resume.pt", "device": "cpu"}
-    train.run_stage1(settings, inputs, out / "stage1.pt", out / "history.json", **more)
-    select.run([out / "history.json"], out / "selection.json")
-    train.run_stage2(
-        settings, inputs, out / "selection.json", out / "stage2.pt", out / "2.json", **more
+    train.run_stage1(
+        TrainRequest(**settings), inputs, out / "stage1.pt", out / "history.json", **more
     )
+    select.run(
+        SelectRequest(candidates=["default"]), [out / "history.json"], out / "selection.json"
+    )
+    train.run_stage2(
+        TrainRequest(**settings),
+        inputs,
+        out / "selection.json",
+        out / "stage2.pt",
+        out / "2.json",
+        **more,
+    )
+    request = EvaluateRequest(run=RUN, video="video", audio="audio")
     evaluate.run(
-        {"seed": 0}, out / "stage2.pt", out / "selection.json", inputs, out / "scores.json",
+        request, out / "stage2.pt", out / "selection.json", inputs, out / "scores.json",
         out / "embeddings.h5", device="cpu",
     )  # fmt: skip
 
@@ -104,8 +120,8 @@ def listed_for_test(part: str) -> dict[str, str]:
 @pytest.mark.parametrize("pairing", PAIRINGS)
 def test_scores_can_be_recomputed_from_the_embeddings(folder: Path, pairing: str) -> None:
     """With clips, classes and what is unseen from the lists, and the bias from the history."""
-    reported = scores.read(folder / pairing / "scores.json")
-    history = scores.read(folder / pairing / "history.json")["epochs"]
+    reported = content_of(folder / pairing / "scores.json")
+    history = content_of(folder / pairing / "history.json")["epochs"]
     bias = max(history, key=lambda epoch: epoch["val"]["hm"])["val"]["bias"]
     found = scores.read_embeddings(folder / pairing / "embeddings.h5")
     seen, unseen_clips = listed_for_test("seen"), listed_for_test("unseen")
@@ -138,18 +154,18 @@ def test_every_listed_clip_is_used(folder: Path) -> None:
     for pairing in PAIRINGS:
         found = scores.read_embeddings(folder / pairing / "embeddings.h5")
         assert sorted(found.clip_ids) == sorted(tested)
-        assert scores.read(folder / pairing / "scores.json")["num_missing"] == {}
+        assert content_of(folder / pairing / "scores.json")["num_missing"] == {}
 
 
 def test_classes_with_their_own_vectors_transfer_better(folder: Path) -> None:
     """The published code measures HM 22.0 with its own pairing and 41.7 with the right one."""
     by_name, as_published = (
-        scores.read(folder / pairing / "scores.json")["scores"] for pairing in PAIRINGS
+        content_of(folder / pairing / "scores.json")["scores"] for pairing in PAIRINGS
     )
     for score in ("hm", "zsl"):
         assert by_name[score] > as_published[score] + 0.05
     described = [
-        scores.read(folder / pairing / "scores.json")["provenance"]["text_embedding"]
+        content_of(folder / pairing / "scores.json")["provenance"]["text_embedding"]
         for pairing in PAIRINGS
     ]
     assert "by name" in described[0]

@@ -12,6 +12,7 @@ from avca_pipeline.backbones import MediaSegment, vggish
 from avca_pipeline.media.notes import taking_notes
 from avca_pipeline.stages import extract, fetch
 from avca_pipeline.stages import manifest as manifest_stage
+from tests.builders import extract_request, fetch_request, manifest_request
 from tests.media import synthetic
 from tests.media.synthetic import LIMITS, ffmpeg
 from tests.media.test_damaged_media import damaged
@@ -39,13 +40,20 @@ def test_each_clip_has_its_own_notes(tmp_path: Path) -> None:
     ffmpeg(*inputs, "-map", 0, *with_gap, raw / "gap.ts")
 
     settings = {"path": str(tmp_path / "raw")}
-    manifest_stage.run("folder", settings, 1, work / "manifest.csv", work / "shards")
+    manifest_stage.run(
+        manifest_request("folder", settings, 1), work / "manifest.csv", work / "shards"
+    )
     clips = work / "shards" / "00000-of-00001.csv"
-    fetch.run("folder", settings, clips, work / "raw", work / "fetched.csv")
+    fetch.run(fetch_request("folder", settings), clips, work / "raw", work / "fetched.csv")
     extract.run(
-        "timm_frames", {"model": "test_resnet.r160_in1k"}, {}, clips, work / "fetched.csv",
-        work / "out.h5", cache=work, device="cpu", workers=2,
-    )  # fmt: skip
+        extract_request("timm_frames", {"model": "test_resnet.r160_in1k"}),
+        clips,
+        work / "fetched.csv",
+        work / "out.h5",
+        cache=work,
+        device="cpu",
+        workers=2,
+    )
     found = features.read(work / "out.h5")
     column = {
         name: {

@@ -26,6 +26,7 @@ from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import MediaError
 from avca_pipeline.stages import extract, fetch
 from avca_pipeline.stages import manifest as manifest_stage
+from tests.builders import extract_request, fetch_request, manifest_request
 from tests.conftest import shared_folder
 
 pytestmark = pytest.mark.slow
@@ -66,9 +67,11 @@ def listed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
     """The list of clips and the table of fetched media."""
     out = tmp_path_factory.mktemp("out")
     settings = {"path": str(raw)}
-    manifest_stage.run("folder", settings, 1, out / "manifest.csv", out / "shards")
+    manifest_stage.run(
+        manifest_request("folder", settings, 1), out / "manifest.csv", out / "shards"
+    )
     clips = out / "shards" / "00000-of-00001.csv"
-    fetch.run("folder", settings, clips, out / "raw", out / "fetched.csv")
+    fetch.run(fetch_request("folder", settings), clips, out / "raw", out / "fetched.csv")
     return clips, out / "fetched.csv"
 
 
@@ -76,7 +79,14 @@ def extracted(
     module: ModuleType, listed: tuple[Path, Path], out: Path, workers: int = 1, **settings: str
 ) -> Features:
     plugin = module.__name__.rsplit(".", 1)[-1]
-    extract.run(plugin, settings, {}, *listed, out, cache=out.parent, device="cpu", workers=workers)
+    extract.run(
+        extract_request(plugin, settings),
+        *listed,
+        out,
+        cache=out.parent,
+        device="cpu",
+        workers=workers,
+    )
     return features.read(out)
 
 

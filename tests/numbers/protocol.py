@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.models import devise
-from tests.builders import World
+from tests.builders import RUN, World, content_of
 
 
 class Unequal(World):
@@ -69,7 +69,7 @@ class Protocol:
         return checkpoint.read(self.folder / f"{name}.pt")
 
     def history(self, name: str) -> dict[str, Any]:
-        return scores.read(self.folder / f"{name}.json")
+        return content_of(self.folder / f"{name}.json")
 
     @property
     def stage2(self) -> dict[str, Any]:
@@ -77,15 +77,15 @@ class Protocol:
 
     @property
     def history2(self) -> dict[str, Any]:
-        return scores.read(self.folder / "stage2.json")
+        return content_of(self.folder / "stage2.json")
 
     @property
     def selection(self) -> dict[str, Any]:
-        return scores.read(self.folder / "selection.json")
+        return content_of(self.folder / "selection.json")
 
     @property
     def scores(self) -> dict[str, Any]:
-        return scores.read(self.folder / "scores.json")
+        return content_of(self.folder / "scores.json")
 
     @property
     def embeddings(self) -> Embeddings:
@@ -135,10 +135,13 @@ def run(
         train(1, name, {name: settings})
     histories = [folder / f"{name}.json" for name in candidates]
     selection = folder / "selection.json"
-    avca("select", "--histories", *histories, "--out", selection)
+    names = json.dumps({"candidates": list(candidates)})
+    avca("select", "--settings", names, "--histories", *histories, "--out", selection)
     train(2, "stage2", candidates, "--selection", selection)
+    run_names = {**asdict(RUN), "seed": seed}
+    scored = {"run": run_names, "video": "video", "audio": "audio"}
     avca(
-        "evaluate", "--settings", json.dumps({"run": {"seed": seed}}), *files, *alone,
+        "evaluate", "--settings", json.dumps(scored), *files, *alone,
         "--checkpoint", folder / "stage2.pt", "--selection", selection,
         "--out", folder / "scores.json", "--embeddings", folder / "embeddings.h5",
     )  # fmt: skip

@@ -44,8 +44,8 @@ def audited(text: str, **more: Any) -> dict[str, Any]:
 
 
 def failed(result: dict[str, Any]) -> dict[str, list[str]]:
-    assert result["passed"] == all(check["passed"] for check in result["checks"])
-    return {c["name"]: c["examples"] for c in result["checks"] if not c["passed"]}
+    assert result.passed == all(check.passed for check in result.checks)
+    return {c.name: c.examples for c in result.checks if not c.passed}
 
 
 def changed(clip: str, **fields: str) -> str:
@@ -63,15 +63,15 @@ def changed(clip: str, **fields: str) -> str:
 def test_a_good_split_passes_and_is_counted() -> None:
     result = audited(GOOD)
     assert failed(result) == {}
-    assert len(result["checks"]) == 9
-    assert result["counts"] == {
+    assert len(result.checks) == 9
+    assert {name: vars(counts) for name, counts in result.counts.items()} == {
         "train": {"clips": 1, "classes": 1, "sources": 1},
         "val_seen": {"clips": 1, "classes": 1, "sources": 1},
         "val_unseen": {"clips": 1, "classes": 1, "sources": 1},
         "test_seen": {"clips": 2, "classes": 2, "sources": 2},
         "test_unseen": {"clips": 2, "classes": 1, "sources": 1},
     }
-    assert result["excluded"] == {}
+    assert result.excluded == {}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_clip_is_in_one_partition_or_excluded() -> None:
     assert failed(audited(less)) == {name: ["c2"]}
     result = audited(less, excluded={"c2": "its source"})
     assert failed(result) == {}
-    assert result["excluded"] == {"c2": "its source"}
+    assert result.excluded == {"c2": "its source"}
     assert failed(audited(GOOD, excluded={"c2": "its source"})) == {name: ["c2"]}
     assert failed(audited(GOOD, excluded={"c9": "a stranger"})) == {name: ["c9"]}
     assert failed(audited(GOOD + "c2 c s6 test_unseen")) == {name: ["c2"]}
@@ -148,12 +148,12 @@ def test_a_recording_in_two_partitions_is_a_leak_if_trained_on_before(
     assert found.pop("sources_in_one_partition") == [source]
     leaks = [clip for clips in evaluated.values() for clip in clips]
     assert found == ({"sources_not_trained_on": leaks} if leaks else {})
-    (check,) = [c for c in result["checks"] if c["name"] == "sources_not_trained_on"]
-    assert check["by_partition"] == {
+    (check,) = [c for c in result.checks if c.name == "sources_not_trained_on"]
+    assert check.by_partition == {
         name: len(evaluated.get(name, []))
         for name in ("val_seen", "val_unseen", "test_seen", "test_unseen")
     }
-    assert check["found"] == sum(map(len, evaluated.values()))
+    assert check.found == sum(map(len, evaluated.values()))
 
 
 def test_an_unseen_class_of_a_pretraining_is_found() -> None:
@@ -165,11 +165,11 @@ def test_an_unseen_class_of_a_pretraining_is_found() -> None:
 
 def test_levels_decide_what_stops() -> None:
     result = audited(GOOD, listed_but_missing=[f"x{n:02d}" for n in range(12)])
-    (check,) = [check for check in result["checks"] if not check["passed"]]
-    assert (check["level"], check["found"], len(check["examples"])) == ("warning", 12, 10)
-    stop_on_errors("mine", result["checks"])
+    (check,) = [check for check in result.checks if not check.passed]
+    assert (check.level, check.found, len(check.examples)) == ("warning", 12, 10)
+    stop_on_errors("mine", result.checks)
     with pytest.raises(PipelineError, match=r"'mine': 1 check\(s\) .* every_clip_accounted_for"):
-        stop_on_errors("mine", audited(changed("c2"))["checks"])
+        stop_on_errors("mine", audited(changed("c2")).checks)
     assert AuditLevels().no_partition_empty == "error"
 
 

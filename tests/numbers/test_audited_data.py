@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ import numpy as np
 import pytest
 
 from avca_pipeline import cli
-from avca_pipeline.artifacts import features, fetched, labels, split
+from avca_pipeline.artifacts import audits, features, fetched, labels, split
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.leakage.data_checks import SplitData, audit_data
 from avca_pipeline.leakage.feature_digests import FeatureDigest, digest_features
+from avca_pipeline.requests import AuditRequest
 
 PARTITIONS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 # Two clips of each partition, each of a recording of its own: "train 0" and so on.
@@ -59,8 +59,8 @@ def fetched_but(**changed: dict[str, Any]) -> list[FetchedClip]:
 
 
 def failed(of: SplitData) -> dict[str, list[str]]:
-    checks = audit_data(of)["checks"]
-    return {check["name"]: check["examples"] for check in checks if not check["passed"]}
+    checks = audit_data(of).checks
+    return {check.name: check.examples for check in checks if not check.passed}
 
 
 LOST = {"status": REJECTED, "reason": "download failed: HTTP 404", "sha256": ""}
@@ -68,7 +68,7 @@ LOST = {"status": REJECTED, "reason": "download failed: HTTP 404", "sha256": ""}
 
 def test_good_data_pass() -> None:
     assert failed(data()) == {}
-    assert len(audit_data(data())["checks"]) == 6
+    assert len(audit_data(data()).checks) == 6
 
 
 def test_the_first_reason_is_why_a_clip_is_missing() -> None:
@@ -91,12 +91,12 @@ def test_the_first_reason_is_why_a_clip_is_missing() -> None:
     }  # fmt: skip
     assert of.missing(with_imports=False) == expected
     assert of.missing() == {**expected, "val_seen 1": "not there"}
-    coverage = audit_data(of)["coverage"]
-    assert coverage["partitions"]["train"] == {
+    coverage = audit_data(of).coverage
+    assert vars(coverage.partitions["train"]) == {
         "clips": 2, "usable": 0, "reasons": {"a": 1, "download failed": 1}
     }  # fmt: skip
-    assert list(coverage["partitions"]) == list(PARTITIONS)
-    assert coverage["classes"]["class 1"] == {
+    assert list(coverage.partitions) == list(PARTITIONS)
+    assert vars(coverage.classes["class 1"]) == {
         "clips": 2, "usable": 0, "reasons": {"b": 1, "not there": 1}
     }  # fmt: skip
 
@@ -223,35 +223,38 @@ def test_all_shards_are_seen(tmp_path: Path) -> None:
 
 
 def test_the_command_reads_all_it_is_given(tmp_path: Path) -> None:
-    """Shards of two backbones, how much may be missing, and how much alike is alike."""
+    """Features of two backbones, how much may be missing, and how much alike is alike."""
     near = prints()["train 0"] + 0.2 * np.random.default_rng(5).standard_normal(64)
     table = prints(test_seen__0=near.astype(np.float32))
     lost = CLIPS[-3:]
     paths = []
     for backbone in ("one", "two"):
-        for number, some in enumerate((CLIPS[:5], CLIPS[5:-3])):
-            path = tmp_path / backbone / f"0000{number}-of-00002.h5"
-            ones = np.ones(len(some), int)
-            rejected = dict.fromkeys(lost, "damaged") if number else {}
-            value = Features(
-                some, np.array([table[c] for c in some]), ones, ones > 1, rejected=rejected,
-                attributes={"backbone": backbone},
-            )  # fmt: skip
-            features.write(path, value)
-            paths.append(path)
+        path = tmp_path / f"features of {backbone}.h5"
+        with_features = CLIPS[:-3]
+        ones = np.ones(len(with_features), int)
+        value = Features(
+            with_features, np.array([table[clip] for clip in with_features]), ones, ones > 1,
+            rejected=dict.fromkeys(lost, "damaged"), attributes={"backbone": "a plugin"},
+        )  # fmt: skip
+        features.write(path, value)
+        paths.append(path)
     split.write(tmp_path / "mine.csv", ROWS)
-    fetched.write(tmp_path / "fetched.csv", data().fetched)
+    fetched.write(tmp_path / "00000-of-00001.csv", data().fetched)
     labels.write(tmp_path / "words.h5", LABELS)
 
     def found(max_missing: float, **settings: float) -> tuple[int, dict[str, int]]:
-        given = {"plugin": "built", "settings": settings, "max_missing": max_missing}
+        request = AuditRequest(
+            split="mine", plugin="built", settings=settings, max_missing=max_missing,
+            num_shards=1, features=["one", "two"], text_embeddings=["words"],
+        )  # fmt: skip
         code = cli.main(
-            ["audit", "--settings", json.dumps(given), "--split", str(tmp_path / "mine.csv"),
-             "--fetched", str(tmp_path / "fetched.csv"), "--features", *map(str, paths),
+            ["audit", "--settings", request.model_dump_json(),
+             "--split", str(tmp_path / "mine.csv"),
+             "--fetched", str(tmp_path / "00000-of-00001.csv"), "--features", *map(str, paths),
              "--labels", str(tmp_path / "words.h5"), "--out", str(tmp_path / "audit.json")]
         )  # fmt: skip
-        checks = split.read_audit(tmp_path / "audit.json")["checks"]
-        return code, {check["name"]: check["found"] for check in checks if check["found"]}
+        checks = audits.read_data_audit(tmp_path / "audit.json").checks
+        return code, {check.name: check.found for check in checks if check.found}
 
     assert found(0.3) == (0, {})
     assert found(0.29) == (1, {"enough_clips_usable": 3})

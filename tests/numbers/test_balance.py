@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from avca_pipeline.artifacts.audits import PartitionCounts, SplitAudit
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.scores import Accuracies, ClassAccuracy, Scores
+from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting import coverage as balances
 from avca_pipeline.reporting.coverage import (
     Coverage,
@@ -17,7 +21,14 @@ from avca_pipeline.reporting.coverage import (
     Step,
     by_kind,
 )
-from avca_pipeline.reporting.tables import Row, ScoredRun, Statistic, class_accuracies, rows_of
+from avca_pipeline.reporting.tables import (
+    Row,
+    Statistic,
+    class_accuracies,
+    identity_of,
+    rows_of,
+)
+from tests.builders import scores_of
 
 LISTED = [Clip(f"c{n}", f"s{n // 2}", f"class {n % 3}", "file.mp4") for n in range(6)]
 
@@ -106,22 +117,24 @@ def test_rejections_say_where_and_why() -> None:
     ]
 
 
-def scored(**content: Any) -> Row:
-    identity = ("d", "built", "both", "hashed", "avca")
-    run = ScoredRun(Path("run"), identity, 0, content)
-    return Row(identity, (run,), {}, Statistic(None, None))
+def scored(**changes: Any) -> Row:
+    run = Run("d", "built", "both", "hashed", "avca", 0)
+    return Row(identity_of(run), (scores_of(run, **changes),), {}, Statistic(None, None))
 
 
-COUNTS = {
-    "counts": {
-        name: {"clips": clips}
-        for name, clips in zip(
-            ("train", "val_seen", "val_unseen", "test_seen", "test_unseen"),
-            (100, 10, 20, 7, 9),
-            strict=True,
-        )
-    }
-}
+def of_class(name: str, num_clips: int) -> ClassAccuracy:
+    return ClassAccuracy(name, is_unseen=False, num_clips=num_clips, gzsl=None, zsl=None)
+
+
+AUDIT = SplitAudit(
+    passed=True,
+    checks=[],
+    counts={
+        name: PartitionCounts(clips, classes=1, sources=1)
+        for name, clips in zip(PARTITIONS, (100, 10, 20, 7, 9), strict=True)
+    },
+    excluded={},
+)
 
 
 @pytest.mark.parametrize(
@@ -137,26 +150,27 @@ COUNTS = {
 def test_test_clips_are_scored_or_missing(
     of_classes: tuple[int, int], missing: dict[str, int], expected: tuple[int, ...]
 ) -> None:
-    row = scored(per_class=[{"num_clips": n} for n in of_classes], num_missing=missing)
-    found = balances.tested_step(row, COUNTS)
+    row = scored(per_class=tuple(of_class("a", n) for n in of_classes), num_missing=missing)
+    found = balances.tested_step(row, AUDIT)
     assert found == Step("test clips of split built with both", *expected)
     assert found.adds_up == (expected[-1] == 0)
 
 
-def run_of(model: str, seed: int, seen: float | None) -> ScoredRun:
-    scores = {"seen": seen, "unseen": 0.25, "hm": 0.3, "zsl": 0.5}
-    content = {
-        "scores": scores, "chance": dict.fromkeys(scores, 0.1), "bias": seed / 10,
-        "per_class": [{"class_name": "a", "is_unseen": False, "num_clips": 3}],
-    }  # fmt: skip
-    return ScoredRun(Path(f"seed{seed}"), ("d", "s", "f", "t", model), seed, content)
+def run_of(model: str, seed: int, seen: float | None) -> Scores:
+    return scores_of(
+        Run("d", "s", "f", "t", model, seed),
+        scores=Accuracies(seen=seen, unseen=0.25, hm=0.3, zsl=0.5),
+        chance=Accuracies(seen=0.1, unseen=0.1, hm=0.1, zsl=0.1),
+        bias=seed / 10,
+        per_class=(of_class("a", 3),),
+    )
 
 
 def test_rows_are_means_over_seeds_and_the_best_is_marked() -> None:
     runs = [run_of("b", 1, 0.2), run_of("a", 3, 0.4), run_of("b", 0, 0.5), run_of("a", 2, 0.1)]
     first, second = rows_of(runs)
     assert (first.names["model"], second.names["model"]) == ("a", "b")
-    assert [run.seed for run in second.runs] == [0, 1]
+    assert [run.run.seed for run in second.runs] == [0, 1]
     assert first.scores["seen"].mean == pytest.approx(0.25)
     assert first.scores["seen"].std == pytest.approx((2 * 0.15**2) ** 0.5)
     assert second.scores["seen"].mean == pytest.approx(0.35)
@@ -178,13 +192,11 @@ def test_accuracies_of_classes_have_unseen_ones_first() -> None:
     names = (("b", False), ("c", True), ("a", False), ("d", True))
     runs = []
     for seed, gzsl in ((0, 0.2), (1, 0.6)):
-        run = run_of("m", seed, 0.1)
-        run.content["per_class"][:] = [
-            {"class_name": name, "is_unseen": is_unseen, "num_clips": 2, "gzsl": gzsl,
-             "zsl": 0.5 if is_unseen else None}
+        per_class = [
+            ClassAccuracy(name, is_unseen, 2, gzsl, 0.5 if is_unseen else None)
             for name, is_unseen in names
-        ]  # fmt: skip
-        runs.append(run)
+        ]
+        runs.append(replace(run_of("m", seed, 0.1), per_class=tuple(per_class)))
     (row,) = rows_of(runs)
     found = class_accuracies(row)
     assert [(one.class_name, one.is_unseen) for one in found] == [

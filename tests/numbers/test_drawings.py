@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pytest
 
 from avca_pipeline.artifacts.scores import Embeddings
 from avca_pipeline.reporting.figures import Plot, embedding_plot, validation_plot
-
-
-def history(candidate: str, best: int, *hms: float | None) -> dict[str, Any]:
-    epochs = [{"epoch": epoch, "val": {"hm": hm}} for epoch, hm in enumerate(hms)]
-    return {"candidate": candidate, "best_epoch": best, "epochs": epochs}
+from tests.builders import history_of
 
 
 def used(plot: Plot) -> list[tuple[float, float, dict[str, str]]]:
@@ -30,8 +25,8 @@ def used(plot: Plot) -> list[tuple[float, float, dict[str, str]]]:
 def test_the_selected_candidate_s_curve_and_epoch_are_marked_in_each_panel() -> None:
     plot = validation_plot(
         {
-            0: [history("a", 1, 0.1, 0.4, 0.2), history("b", 0, 0.3, 0.2, 0.1)],
-            1: [history("a", 2, 0.2, 0.1, 0.3), history("b", 2, 0.1, 0.1, 0.2)],
+            0: [history_of("a", 1, 0.1, 0.4, 0.2), history_of("b", 0, 0.3, 0.2, 0.1)],
+            1: [history_of("a", 2, 0.2, 0.1, 0.3), history_of("b", 2, 0.1, 0.1, 0.2)],
         },
         {0: "a", 1: "b"}, "plot", "title",
     )  # fmt: skip
@@ -55,12 +50,6 @@ def test_the_selected_candidate_s_curve_and_epoch_are_marked_in_each_panel() -> 
     colours = {mark.text: mark.colour for mark in plot.legend}
     of_marks = [style["fill"] for _, _, style in used(plot) if style.get("stroke") == "#333333"]
     assert of_marks == [colours["a"], colours["b"]]
-
-
-def test_an_epoch_without_hm_is_a_gap() -> None:
-    plot = validation_plot({0: [history("a", 1, None, 0.4, 0.2)]}, {0: "a"}, "plot", "title")
-    (curve,) = re.findall(r'<path d="([^"]*)"[^>]*stroke-width: 1\.8', plot.svg)
-    assert len(re.findall(r"[ML] ", curve)) == 2
 
 
 def test_clips_are_drawn_beside_their_own_class() -> None:

@@ -19,6 +19,7 @@ from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.fetching import archives
 from avca_pipeline.stages import extract
+from tests.builders import extract_request
 
 CLIPS = {
     "plain": "1\n2\n6",
@@ -75,9 +76,15 @@ def run(
     manifest.write(folder / "clips.csv", listed)
     fetched.write(folder / "fetched.csv", reversed(rows))
     extract.run(
-        "read_numbers", settings or {}, {}, folder / "clips.csv", folder / "fetched.csv",
-        folder / "out.h5", cache=folder, device="cpu", workers=workers, **more,
-    )  # fmt: skip
+        extract_request("read_numbers", settings or {}),
+        folder / "clips.csv",
+        folder / "fetched.csv",
+        folder / "out.h5",
+        cache=folder,
+        device="cpu",
+        workers=workers,
+        **more,
+    )
     return features.read(folder / "out.h5")
 
 
@@ -161,7 +168,7 @@ def test_media_from_an_archive_are_those_that_were_packed(tmp_path: Path) -> Non
     for path in paths.values():
         path.unlink()
     extract.run(
-        "read_numbers", {}, {}, tmp_path / "clips.csv", tmp_path / "fetched.csv",
+        extract_request("read_numbers", {}), tmp_path / "clips.csv", tmp_path / "fetched.csv",
         tmp_path / "out.h5", cache=tmp_path, device="cpu", workers=1, media=tmp_path / "media.tar",
     )  # fmt: skip
     found = features.read(tmp_path / "out.h5")

@@ -6,13 +6,14 @@ Nothing here is read from a file that the stages wrote but the matrix that was t
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.builders import RUN
 from tests.numbers.protocol import Protocol, Unequal, candidate, run
 
 SEED = 3
@@ -205,7 +206,7 @@ def test_scores_are_those_of_the_test_clips(world: Unequal, done: Protocol) -> N
 
 def test_scores_say_where_they_come_from(done: Protocol) -> None:
     found, origin = done.scores["run"], done.scores["provenance"]
-    assert found == {"seed": SEED}
+    assert found == {**asdict(RUN), "seed": SEED}
     assert (origin["video"]["name"], origin["audio"]["name"]) == ("video", "audio")
     assert (origin["scaling"], origin["text_embedding"]) == ("standard", "drawn")
     assert (origin["model"], origin["device"]) == ("devise", "CPU")

@@ -34,7 +34,9 @@ def selected(folder: Path, *histories: dict[str, Any]) -> dict[str, Any]:
     for path, content in zip(paths, histories, strict=True):
         path.write_text(json.dumps(content))
     out = folder / "selection.json"
-    assert cli.main(["select", "--histories", *map(str, paths), "--out", str(out)]) == 0
+    request = json.dumps({"candidates": [content["candidate"] for content in histories]})
+    command = ["select", "--settings", request, "--histories", *map(str, paths), "--out", str(out)]
+    assert cli.main(command) == 0
     found: dict[str, Any] = json.loads(out.read_text())
     del found["format_version"]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from avca_pipeline import cli
 from avca_pipeline.artifacts import features, labels, split
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.datasets import folder
 from avca_pipeline.errors import FormatError
 
@@ -35,16 +37,19 @@ def shard(path: Path, clip_ids: str, **changes: Any) -> Path:
 
 def test_all_shards_are_one_table_in_the_order_of_the_clips(tmp_path: Path) -> None:
     """Through the command; a shard without clips has no dimension and counts for its reasons."""
+    names = shard_names(4)
     empty = {"features": np.zeros((0, 0)), "num_windows": np.zeros(0), "is_padded": np.zeros(0)}
     noted = {"gap_s": np.array([0.7, 0.2, 0.5]), "num_damaged": np.array([7.0, 2, 5])}
     shards = [
-        shard(tmp_path / "one.h5", "gbe", notes=noted),
-        shard(tmp_path / "none.h5", "", **empty),
-        shard(tmp_path / "two.h5", "ad"),
-        shard(tmp_path / "three.h5", "hcf"),
+        shard(tmp_path / f"{names[0]}.h5", "gbe", notes=noted),
+        shard(tmp_path / f"{names[1]}.h5", "", **empty),
+        shard(tmp_path / f"{names[2]}.h5", "ad"),
+        shard(tmp_path / f"{names[3]}.h5", "hcf"),
     ]
     out = tmp_path / "all.h5"
-    assert cli.main(["gather", "--features", *map(str, shards), "--out", str(out)]) == 0
+    request = json.dumps({"features": "all", "num_shards": 4})
+    command = ["gather", "--settings", request, "--features", str(shards[0]), "--out", str(out)]
+    assert cli.main(command) == 0
     found, codes = features.read(out), np.array([ord(clip) for clip in "abcdefgh"])
     assert list(found.clip_ids) == list("abcdefgh")
     np.testing.assert_array_equal(found.features, np.stack([codes, codes + 0.5, -codes], axis=1))
@@ -56,7 +61,7 @@ def test_all_shards_are_one_table_in_the_order_of_the_clips(tmp_path: Path) -> N
     assert found.attributes == ATTRIBUTES
     assert found.rejected == {
         f"{what} {name}": reason
-        for name in ("one", "none", "two", "three")
+        for name in names
         for what, reason in (("lost", "no video stream"), ("also", "damaged"))
     }
 

@@ -33,6 +33,7 @@ from avca_pipeline.cli import main
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import network_weights
 from tests import fasttext_model
+from tests.builders import import_request
 from tests.process_memory import peak_mib as peak_mib_of
 
 ROUND_S = 200
@@ -181,8 +182,8 @@ def imported(folder: Path, path: Path) -> bool:
     place = folder / "features/video/stage_1_train"
     place.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, place / "one.h5")
-    part = {"settings": {"modality": "video", "path": str(folder / "features")}}
-    return accepted("import", "--settings", json.dumps(part), "--clips", folder / "clips.csv",
+    part = import_request("video", folder / "features").model_dump_json()
+    return accepted("import", "--settings", part, "--clips", folder / "clips.csv",
                     "--out", folder / "i.h5")  # fmt: skip
 
 
@@ -255,7 +256,8 @@ def extracted(folder: Path, dataset: dict[str, object]) -> Counter[str]:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("m.csv", "fetched.csv", "features.h5"):
         (folder / name).unlink(missing_ok=True)
-    text = json.dumps(dataset, default=str)
+    asked_for = {**dataset, "shard": "00000-of-00001", "max_bytes": 10**9}
+    text = json.dumps(asked_for, default=str)
     shard = folder / "shards/00000-of-00001.csv"
     if not accepted("manifest", "--settings", json.dumps(dataset | {"num_shards": 1}, default=str),
                     "--out", folder / "m.csv", "--shards", folder / "shards"):  # fmt: skip
@@ -268,7 +270,8 @@ def extracted(folder: Path, dataset: dict[str, object]) -> Counter[str]:
         assert row.status == "ok" or row.reason, row
         found["fetched" if row.status == "ok" else "rejected"] += 1
     for backbone, more in (("timm_frames", {"model": "test_resnet.r160_in1k"}), ("vggish", {})):
-        part = {"plugin": backbone, "settings": more, "limits": LIMITS}
+        part = {"backbone": backbone, "plugin": backbone, "settings": more, "limits": LIMITS}
+        part["shard"] = shard.stem
         if accepted("extract", "--settings", json.dumps(part), "--clips", shard,
                     "--fetched", folder / "fetched.csv", "--out", folder / "features.h5",
                     "--cache", folder / "cache", "--threads", "2", "--device", "cpu"):  # fmt: skip

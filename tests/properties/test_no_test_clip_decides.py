@@ -14,7 +14,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from avca_pipeline.artifacts import checkpoint, scores
+from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.artifacts.split import (
     TEST_SEEN,
     TEST_UNSEEN,
@@ -22,8 +22,9 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.models import avca
+from avca_pipeline.requests import SelectRequest, TrainRequest
 from avca_pipeline.stages import select, train
-from tests.builders import World
+from tests.builders import World, content_of
 
 CANDIDATES = {
     f"learning_rate={lr}": avca.Settings(
@@ -89,19 +90,27 @@ def outcome(world: World, scaling: str) -> list[Any]:
         for index, candidate in enumerate(CANDIDATES.items()):
             histories.append(folder / f"{index}.json")
             train.run_stage1(
-                {**settings, "candidates": dict([candidate])}, inputs, folder / "stage1.pt",
-                histories[-1], resume=folder / "resume.pt", device="cpu",
-            )  # fmt: skip
+                TrainRequest(**{**settings, "candidates": dict([candidate])}),
+                inputs,
+                folder / "stage1.pt",
+                histories[-1],
+                resume=folder / "resume.pt",
+                device="cpu",
+            )
             found.append(plain(checkpoint.read(folder / "stage1.pt")))
-        select.run(histories, folder / "selection.json")
+        select.run(SelectRequest(candidates=list(CANDIDATES)), histories, folder / "selection.json")
         train.run_stage2(
-            {**settings, "candidates": CANDIDATES}, inputs, folder / "selection.json",
-            folder / "stage2.pt", folder / "stage2.json",
-            resume=folder / "resume.pt", device="cpu",
-        )  # fmt: skip
+            TrainRequest(**{**settings, "candidates": CANDIDATES}),
+            inputs,
+            folder / "selection.json",
+            folder / "stage2.pt",
+            folder / "stage2.json",
+            resume=folder / "resume.pt",
+            device="cpu",
+        )
         found.append(plain(checkpoint.read(folder / "stage2.pt")))
         for path in [*histories, folder / "selection.json", folder / "stage2.json"]:
-            found.append(without_times(scores.read(path)))
+            found.append(without_times(content_of(path)))
     return found
 
 

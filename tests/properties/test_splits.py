@@ -65,7 +65,7 @@ def test_nothing_leaks_in_any_order(
     except PipelineError:
         return  # refused in words; what is not refused must hold
     result = audit_split(SplitUnderAudit(clips, built))
-    assert result["passed"], [check for check in result["checks"] if not check["passed"]]
+    assert result.passed, [check for check in result.checks if not check.passed]
 
     partitions: dict[str, set[str]] = {}
     classes: dict[str, set[str]] = {}
@@ -98,7 +98,7 @@ def test_a_class_of_a_pretraining_is_never_unseen(
         return
     unseen = {row.class_name for row in built.clips if row.partition in (VAL_UNSEEN, TEST_UNSEEN)}
     assert not unseen & pretrained
-    assert audit_split(SplitUnderAudit(clips, built, dict.fromkeys(pretrained, ("c3d",))))["passed"]
+    assert audit_split(SplitUnderAudit(clips, built, dict.fromkeys(pretrained, ("c3d",)))).passed
     if not pretrained:
         assert built == build(chosen, clips)
 
@@ -113,8 +113,8 @@ def test_the_audit_sees_unseen_classes_of_a_pretraining() -> None:
     classes = {row.partition: row.class_name for row in built.clips}
     for partition, is_found in ((TEST_UNSEEN, True), (VAL_UNSEEN, True), (TRAIN, False)):
         pretrained = {classes[partition]: ["c3d"]}
-        checks = audit_split(SplitUnderAudit(clips, built, pretrained))["checks"]
-        failed = {check["name"]: check["examples"] for check in checks if not check["passed"]}
+        checks = audit_split(SplitUnderAudit(clips, built, pretrained)).checks
+        failed = {check.name: check.examples for check in checks if not check.passed}
         expected = {"unseen_classes_not_pretrained_on": [f"{classes[partition]} (c3d)"]}
         assert failed == (expected if is_found else {})
 
@@ -189,7 +189,7 @@ def test_the_audit_sees_leaks() -> None:
 
     def failed(changed: list) -> set[str]:
         result = audit_split(SplitUnderAudit(clips, BuiltSplit(changed, {})))
-        return {check["name"] for check in result["checks"] if not check["passed"]}
+        return {check.name for check in result.checks if not check.passed}
 
     def moved(partition: str, to: str) -> list:
         index = next(i for i, row in enumerate(rows) if row.partition == partition)

@@ -23,6 +23,7 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
 from tests.archiving import WRITERS, write_rar, write_tar, write_zip
+from tests.builders import fetch_request, manifest_request
 
 BAD, GOOD = "v_Archery_g01_c01", "v_Archery_g02_c01"
 SECRET = b"what is outside is nobody's business"
@@ -158,9 +159,11 @@ DAMAGED: dict[str, tuple[Damage, str]] = {
 def test_a_member_of_any_damage_is_one_row(kind: str, film: bytes, tmp_path: Path) -> None:
     write, reason = DAMAGED[kind]
     settings = {"path": str(write(tmp_path, film))}
-    manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    manifest_stage.run(
+        manifest_request("ucf101", settings, 1), tmp_path / "manifest.csv", tmp_path / "shards"
+    )
     clips, raw = tmp_path / "shards" / "00000-of-00001.csv", tmp_path / "raw"
-    fetch.run("ucf101", settings, clips, raw, tmp_path / "fetched.csv")
+    fetch.run(fetch_request("ucf101", settings), clips, raw, tmp_path / "fetched.csv")
     rows = {row.clip_id: row for row in fetched.read(tmp_path / "fetched.csv")}
     assert rows[GOOD].status == OK
     assert Path(rows[GOOD].path).read_bytes() == film
@@ -181,13 +184,15 @@ def test_a_disk_in_trouble_is_not_a_damaged_member(
     content = np.random.default_rng(0).bytes(100_000)  # more than the reader has in advance
     path = write(tmp_path / "a", {f"{BAD}.avi": content, f"{GOOD}.avi": content})
     settings = {"path": str(path)}
-    manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    manifest_stage.run(
+        manifest_request("ucf101", settings, 1), tmp_path / "manifest.csv", tmp_path / "shards"
+    )
     clips = tmp_path / "shards" / "00000-of-00001.csv"
     reader = archive_members.open_archive(path).archive  # type: ignore[attr-defined]
     descriptor = (reader.fp if write is write_zip else reader.fileobj).fileno()
     with open("/proc/self/mem", "rb") as unreadable:  # as a bad sector is
         os.dup2(unreadable.fileno(), descriptor)
-    fetch.run("ucf101", settings, clips, tmp_path / "raw", tmp_path / "fetched.csv")
+    fetch.run(fetch_request("ucf101", settings), clips, tmp_path / "raw", tmp_path / "fetched.csv")
     for row in fetched.read(tmp_path / "fetched.csv"):
         assert row.reason.startswith(f"cannot be read: {path.name} has {row.clip_id}.avi but Input")
     assert (tmp_path / "fetched.tries").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts import audits, features
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.labels import Labels
@@ -19,6 +19,7 @@ from avca_pipeline.leakage.data_checks import SplitData, audit_data
 from avca_pipeline.leakage.feature_digests import FeatureDigest, digest_features
 from avca_pipeline.leakage.levels import AuditLevels
 from avca_pipeline.leakage.pretraining import pretrained_on
+from avca_pipeline.requests import AuditRequest
 from avca_pipeline.stages import audit as stage
 
 DIM = 40
@@ -57,14 +58,14 @@ def data(tmp_path: Path) -> SplitData:
 
 
 def failed(data: SplitData) -> dict[str, dict]:
-    checks = audit_data(data)["checks"]
-    return {check["name"]: check for check in checks if not check["passed"]}
+    checks = audit_data(data).checks
+    return {check.name: check for check in checks if not check.passed}
 
 
 def test_nothing_is_found_where_nothing_is(data: SplitData) -> None:
     assert failed(data) == {}
     off = AuditLevels(media_not_trained_on="off")
-    names = {check["name"] for check in audit_data(data, off.by_check())["checks"]}
+    names = {check.name for check in audit_data(data, off.by_check()).checks}
     assert "media_not_trained_on" not in names
     assert len(names) == 5
 
@@ -78,11 +79,11 @@ def test_the_same_file_under_two_names(data: SplitData) -> None:
         return replace(data, fetched=rows)
 
     found = failed(copied("test_seen-0", "val_unseen-3"))["media_not_trained_on"]
-    assert found["by_partition"] == {
+    assert found.by_partition == {
         "val_seen": 0, "val_unseen": 0, "test_seen": 1, "test_unseen": 0
     }  # fmt: skip
-    assert found["examples"] == ["test_seen-0"]
-    assert failed(copied("val_seen-1", "train-2"))["media_not_trained_on"]["found"] == 1
+    assert found.examples == ["test_seen-0"]
+    assert failed(copied("val_seen-1", "train-2"))["media_not_trained_on"].found == 1
     assert not failed(copied("train-1", "train-2"))
     assert not failed(copied("test_seen-1", "test_unseen-2"))
 
@@ -96,8 +97,8 @@ def test_features_that_are_almost_the_same(data: SplitData, tmp_path: Path) -> N
     leaking = digest_features([shard(tmp_path / "copy.h5", copy)])
     found = failed(replace(data, digests={"one": leaking}))
     assert set(found) == {"features_not_trained_on"}
-    assert found["features_not_trained_on"]["examples"] == ["test_unseen-4 (like train-9)"]
-    assert found["features_not_trained_on"]["level"] == "warning"
+    assert found["features_not_trained_on"].examples == ["test_unseen-4 (like train-9)"]
+    assert found["features_not_trained_on"].level == "warning"
     # Alike in one modality alone is no sign: many clips are silent.
     assert not failed(replace(data, digests={"one": leaking, "two": original}))
     silence = dict.fromkeys(own, np.zeros(DIM, np.float32))
@@ -129,8 +130,8 @@ def test_features_that_say_nothing(
         )
 
     check = found(0)["features_differ"]
-    assert check["examples"] == [f"two ({says})"]
-    assert check["level"] == "error"
+    assert check.examples == [f"two ({says})"]
+    assert check.level == "error"
     assert "features_differ" in found(5)
     assert "features_differ" not in found(10)
 
@@ -156,7 +157,7 @@ def test_a_class_whose_vector_is_zero_has_none(data: SplitData) -> None:
     vectors = np.eye(3, dtype=np.float32)
     vectors[1] = 0
     found = failed(replace(data, labels={"words": replace(LABELS, vectors=vectors)}))
-    assert found["classes_have_own_vectors"]["examples"] == ["near (words: only zeros)"]
+    assert found["classes_have_own_vectors"].examples == ["near (words: only zeros)"]
 
 
 def test_clips_and_classes_without_what_they_need(data: SplitData, tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_clips_and_classes_without_what_they_need(data: SplitData, tmp_path: Pat
     missing = Labels(["far", "seen"], np.eye(2, dtype=np.float32), "made up")
     for labels, num in ((same, 2), (missing, 1)):
         found = failed(replace(data, labels={"words": labels}))
-        assert found["classes_have_own_vectors"]["found"] == num
+        assert found["classes_have_own_vectors"].found == num
 
 
 def test_missing_clips_are_counted_and_too_many_stop(data: SplitData, tmp_path: Path) -> None:
@@ -187,14 +188,14 @@ def test_missing_clips_are_counted_and_too_many_stop(data: SplitData, tmp_path: 
     seen = digest_features([shard(tmp_path / "less.h5", {}, rejected=("test_seen-2",))])
     left = {clip: row for clip, row in seen.fingerprints.items() if clip not in lost}
     some = replace(data, fetched=fetched, digests={"one": FeatureDigest(left, seen.rejected)})
-    coverage = audit_data(some)["coverage"]
-    assert coverage["partitions"]["train"] == {
+    coverage = audit_data(some).coverage
+    assert vars(coverage.partitions["train"]) == {
         "clips": 30, "usable": 20, "reasons": {"download failed": 10}
     }  # fmt: skip
-    assert coverage["partitions"]["test_seen"]["reasons"] == {"damaged": 1, "download failed": 1}
-    assert coverage["classes"]["far"] == {"clips": 30, "usable": 30, "reasons": {}}
+    assert coverage.partitions["test_seen"].reasons == {"damaged": 1, "download failed": 1}
+    assert vars(coverage.classes["far"]) == {"clips": 30, "usable": 30, "reasons": {}}
     assert failed(some) == {}  # 12 of 150
-    assert failed(replace(some, max_missing=0.07))["enough_clips_usable"]["found"] == 12
+    assert failed(replace(some, max_missing=0.07))["enough_clips_usable"].found == 12
 
 
 def test_the_stage_stops_on_errors_alone(tmp_path: Path) -> None:
@@ -208,8 +209,10 @@ def test_the_stage_stops_on_errors_alone(tmp_path: Path) -> None:
 
     def run(level: str) -> None:
         stage.run(
-            {"plugin": "built", "settings": {"audit": {"media_not_trained_on": level}},
-             "max_missing": 0.1},
+            AuditRequest(
+                split="mine", plugin="built", settings={"audit": {"media_not_trained_on": level}},
+                max_missing=0.1, num_shards=1, features=["one"], text_embeddings=["words"],
+            ),
             tmp_path / "built.csv",
             [tmp_path / "fetched.csv"],
             [tmp_path / "features/one/00000-of-00001.h5"],
@@ -218,13 +221,15 @@ def test_the_stage_stops_on_errors_alone(tmp_path: Path) -> None:
         )  # fmt: skip
 
     run("warning")
-    assert not split.read_audit(tmp_path / "audit.json")["passed"]
+    assert not audits.read_data_audit(tmp_path / "audit.json").passed
     run("off")
-    assert split.read_audit(tmp_path / "audit.json")["passed"]
+    assert audits.read_data_audit(tmp_path / "audit.json").passed
     (tmp_path / "audit.json").unlink()
-    with pytest.raises(PipelineError, match=r"'built': 1 check\(s\) .* media_not_trained_on"):
+    with pytest.raises(PipelineError, match=r"'mine': 1 check\(s\) .* media_not_trained_on"):
         run("error")
-    assert not split.read_audit(tmp_path / "audit.json")["passed"]  # what has failed can be read up
+    assert not audits.read_data_audit(
+        tmp_path / "audit.json"
+    ).passed  # what has failed can be read up
 
 
 def test_pretraining_is_matched_by_name_and_alias_but_never_by_likeness() -> None:

@@ -52,8 +52,8 @@ def data(**changes: Any) -> SplitData:
 
 
 def failed(of: SplitData) -> dict[str, dict[str, Any]]:
-    checks = audit_data(of)["checks"]
-    return {check["name"]: check for check in checks if not check["passed"]}
+    checks = audit_data(of).checks
+    return {check.name: check for check in checks if not check.passed}
 
 
 def test_without_a_fault() -> None:
@@ -91,7 +91,7 @@ def test_a_fingerprint_keeps_what_is_alike_and_what_is_not(tmp_path: Path) -> No
     paths = [shard(tmp_path / f"{n}.h5", half, {}, "some") for n, half in enumerate(halves)]
     found = failed(data(digests={"one": digest_features(paths)}))
     assert set(found) == {"features_not_trained_on"}
-    assert found["features_not_trained_on"]["examples"] == ["test_seen 2 (like train 3)"]
+    assert found["features_not_trained_on"].examples == ["test_seen 2 (like train 3)"]
 
 
 def test_a_class_without_a_vector_hides_no_other() -> None:
@@ -100,10 +100,10 @@ def test_a_class_without_a_vector_hides_no_other() -> None:
     more = Labels(["c", "a", "b"], np.array([[1, 2], [3, 4], [1, 2]], np.float32), "drawn")
     found = failed(data(labels={"words": words, "more": more}))
     assert set(found) == {"classes_have_own_vectors"}
-    assert found["classes_have_own_vectors"]["examples"] == [
+    assert found["classes_have_own_vectors"].examples == [
         "c (more: as b)", "a (words: none)", "c (words: as b)"
     ]  # fmt: skip
-    assert found["classes_have_own_vectors"]["found"] == 3
+    assert found["classes_have_own_vectors"].found == 3
 
 
 def test_lost_clips_are_counted_with_their_first_reason() -> None:
@@ -123,7 +123,7 @@ def test_lost_clips_are_counted_with_their_first_reason() -> None:
         data(fetched=fetched, digests={"one": FeatureDigest(kept, rejected)}, max_missing=0.19)
     )
     assert set(too_many) == {"enough_clips_usable"}
-    assert too_many["enough_clips_usable"]["examples"] == [
+    assert too_many["enough_clips_usable"].examples == [
         "train 0 (removed: by its owner)", "train 1 (no video stream)",
         "train 2 (damaged : at 3 s)", "test_seen 1 (private: video)",
     ]  # fmt: skip
@@ -133,14 +133,14 @@ def test_lost_clips_are_counted_with_their_first_reason() -> None:
         failed(data(fetched=fetched, digests={"one": imported}, max_missing=0.1)) == {}
     )  # 2 of 20
     audited = audit_data(found)
-    assert audited["passed"]
-    partitions = audited["coverage"]["partitions"]
+    assert audited.passed
+    partitions = audited.coverage.partitions
     assert list(partitions) == ["train", "val_seen", "val_unseen", "test_seen", "test_unseen"]
-    assert partitions["train"] == {
+    assert vars(partitions["train"]) == {
         "clips": 4, "usable": 1, "reasons": {"damaged": 1, "no video stream": 1, "removed": 1}
     }  # fmt: skip
-    assert partitions["test_seen"] == {"clips": 4, "usable": 3, "reasons": {"private": 1}}
-    assert audited["coverage"]["classes"] == {
+    assert vars(partitions["test_seen"]) == {"clips": 4, "usable": 3, "reasons": {"private": 1}}
+    assert {name: vars(clips) for name, clips in audited.coverage.classes.items()} == {
         "a": {
             "clips": 12, "usable": 8,
             "reasons": {"damaged": 1, "no video stream": 1, "private": 1, "removed": 1},

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from avca_pipeline import config as avca_config
+from avca_pipeline.artifacts.audits import SplitMethod
 from avca_pipeline.published.scores import published, table
-from avca_pipeline.reporting.tables import Row, ScoredRun, Statistic
+from avca_pipeline.reporting.tables import Row, Statistic
+from tests.builders import scores_of
 from tests.conftest import REPOSITORY
 
 PUBLISHED_METHODS = {"ale", "apn", "avca", "avgzslnet", "cjme", "devise", "fvaegan", "sje"}
@@ -25,14 +26,14 @@ def config(request: pytest.FixtureRequest) -> avca_config.Config:
 def row(config: avca_config.Config, run: avca_config.Run) -> Row:
     """Returns the row that a run becomes part of."""
     identity = (run.dataset, run.split, run.feature_set, run.text_embedding, run.model)
-    content: dict[str, Any] = {"provenance": {"model": config.models[run.model].plugin}}
-    scored = ScoredRun(Path(), identity, run.seed, content)
-    return Row(identity, (scored,), {}, Statistic(None, None))
+    scores = scores_of(run)
+    provenance = replace(scores.provenance, model=config.models[run.model].plugin)
+    return Row(identity, (replace(scores, provenance=provenance),), {}, Statistic(None, None))
 
 
-def split_of(config: avca_config.Config, run: avca_config.Run) -> dict[str, Any]:
+def split_of(config: avca_config.Config, run: avca_config.Run) -> SplitMethod:
     entry = config.splits[run.split]
-    return {"plugin": entry.plugin, "settings": entry.settings.model_dump(mode="json")}
+    return SplitMethod(entry.plugin, entry.settings.model_dump(mode="json"))
 
 
 def test_the_whole_table_is_run(config: avca_config.Config) -> None:
@@ -52,7 +53,7 @@ def test_inputs_are_normalised_where_published(config: avca_config.Config) -> No
         assert normalises == (run.split == "cls" and "normalises_inputs" in settings)
 
 
-def beside_row(row: Row, split: dict[str, Any]) -> dict[str, float]:
+def beside_row(row: Row, split: SplitMethod | None) -> dict[str, float]:
     return published(split, row.names["feature_set"], row.names["model"], row.method)
 
 
@@ -73,9 +74,9 @@ def test_a_published_number_stands_beside_nothing_else(config: avca_config.Confi
     run = config.runs()[0]
     mine, split = row(config, run), split_of(config, run)
     assert beside_row(mine, split)
-    other_lists = {**split, "settings": {**split["settings"], "lists": "cls"}}
-    built = {"plugin": "built", "settings": {}}
-    assert not any(beside_row(mine, other) for other in (other_lists, built, {}))
+    other_lists = replace(split, settings={**split.settings, "lists": "cls"})
+    built = SplitMethod("built", {})
+    assert not any(beside_row(mine, other) for other in (other_lists, built, None))
     for position, name in ((2, "mine"), (4, "ablation")):
         identity = (*mine.identity[:position], name, *mine.identity[position + 1 :])
         assert not beside_row(Row(identity, mine.runs, {}, mine.bias), split)

@@ -16,6 +16,9 @@ import yaml
 from avca_pipeline import config as avca_config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.models import avca
+from avca_pipeline.planning.requests import Requests
+from avca_pipeline.requests import Request
+from avca_pipeline.stages import VERSIONS
 from tests.conftest import REPOSITORY
 
 DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -417,7 +420,7 @@ def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     raw["datasets"]["activity"] = activity
     settings = avca_config.parse(raw).datasets["activity"].settings
     assert settings.media == (tmp_path / "one", Path("/two"))
-    assert str(tmp_path) in avca_config.settings_of(config, "manifest", "demo")
+    assert str(tmp_path) in Requests(config, VERSIONS).manifest("demo").model_dump_json()
 
 
 def test_candidates_keep_what_is_not_searched() -> None:
@@ -490,15 +493,16 @@ def test_missing_inputs_are_named(tmp_path: Path) -> None:
             avca_config.check_inputs(avca_config.parse(changed(change)))
 
 
-def settings_of(raw: dict) -> dict[str, str]:
+def requests_of(raw: dict) -> dict[str, Request]:
     config = avca_config.parse(raw)
-    of = avca_config.settings_of
+    requests = Requests(config, VERSIONS)
+    run = ("demo", "built", "c3d-vggish", "hashed", "avca", "0")
     return {
-        "manifest": of(config, "manifest", "demo"),
-        "extract": of(config, "extract", "c3d"),
-        "embed": of(config, "embed", "hashed"),
-        "split": of(config, "split", "built"),
-        "train": of(config, "train", "avca", feature_set="c3d-vggish", seed=0),
+        "manifest": requests.manifest("demo"),
+        "extract": requests.extract("demo", "c3d", "00000-of-00001"),
+        "embed": requests.embed("demo", "hashed"),
+        "split": requests.split("demo", "built"),
+        "train": requests.train_stage2(*run),
     }
 
 
@@ -519,7 +523,7 @@ def settings_of(raw: dict) -> dict[str, str]:
     ],
 )
 def test_what_a_change_makes_stale(change: Callable[[dict], Any], stale: set[str]) -> None:
-    before, after = settings_of(DEFAULT), settings_of(changed(change))
+    before, after = requests_of(DEFAULT), requests_of(changed(change))
     assert {stage for stage in before if before[stage] != after[stage]} == stale
 
 

@@ -23,6 +23,7 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
 from tests.archiving import WRITERS, write_folder, write_rar, write_tar, write_zip
+from tests.builders import fetch_request, manifest_request
 
 UCF = {
     "UCF-101/HandstandPushups/v_HandStandPushups_g01_c01.avi": b"one",
@@ -63,7 +64,9 @@ def test_an_archive_that_points_outside_is_refused(
     before = sorted(tmp_path.parent.rglob("*"))
     settings = {"path": str(path)}
     with pytest.raises(PipelineError, match="points out of the archive; refused") as caught:
-        manifest_stage.run("ucf101", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+        manifest_stage.run(
+            manifest_request("ucf101", settings, 1), tmp_path / "manifest.csv", tmp_path / "shards"
+        )
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.parent.rglob("*")) == before
 
@@ -193,7 +196,7 @@ def test_only_what_fetch_got_itself_is_packed(tmp_path: Path) -> None:
     manifest.write(tmp_path / "clips.csv", twice)
     raw, pack = tmp_path / "raw", tmp_path / "pack.tar"
     arguments = (tmp_path / "clips.csv", raw, tmp_path / "fetched.csv")
-    fetch.run("demo", settings, *arguments, pack=pack)
+    fetch.run(fetch_request("demo", settings), *arguments, pack=pack)
     rows = fetched.read(tmp_path / "fetched.csv")
     assert [row.status for row in rows] == [fetched.OK, fetched.OK]
     with archives.unpacked(pack, tmp_path) as files:
@@ -206,7 +209,7 @@ def test_only_what_fetch_got_itself_is_packed(tmp_path: Path) -> None:
         tmp_path / "clips.csv",
         [dataclasses.replace(one, path_or_url=f"mine/{one.path_or_url}") for one in twice],
     )
-    fetch.run("table", {"path": str(tmp_path / "clips.csv")}, *arguments, pack=pack)
+    fetch.run(fetch_request("table", {"path": str(tmp_path / "clips.csv")}), *arguments, pack=pack)
     assert {row.status for row in fetched.read(tmp_path / "fetched.csv")} == {fetched.OK}
     with archives.unpacked(pack, tmp_path) as files:
         assert files == {}
@@ -310,7 +313,9 @@ def test_malformed_annotations_are_one_line(
     name = plugin.__name__.rpartition(".")[2]
     settings = write(tmp_path)
     with pytest.raises(PipelineError, match=message) as caught:
-        manifest_stage.run(name, settings, 2, tmp_path / "manifest.csv", tmp_path / "shards")
+        manifest_stage.run(
+            manifest_request(name, settings, 2), tmp_path / "manifest.csv", tmp_path / "shards"
+        )
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "manifest.csv").exists()
     assert not list(tmp_path.glob("shards/*"))
@@ -324,9 +329,13 @@ def test_real_media_in_an_archive_are_fetched(tmp_path: Path) -> None:
     (tmp_path / "vggsound.csv").write_text(VGGSOUND)
     archive = write_tar(tmp_path / "clips", files)
     settings = {"csv": str(tmp_path / "vggsound.csv"), "media": [str(archive)]}
-    manifest_stage.run("vggsound", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    manifest_stage.run(
+        manifest_request("vggsound", settings, 1), tmp_path / "manifest.csv", tmp_path / "shards"
+    )
     clips = tmp_path / "shards" / "00000-of-00001.csv"
-    fetch.run("vggsound", settings, clips, tmp_path / "raw", tmp_path / "fetched.csv")
+    fetch.run(
+        fetch_request("vggsound", settings), clips, tmp_path / "raw", tmp_path / "fetched.csv"
+    )
     missing, there = fetched.read(tmp_path / "fetched.csv")
     assert [clip.clip_id for clip in manifest.read(clips)] == [missing.clip_id, there.clip_id]
     assert missing.reason.startswith("missing file")
@@ -354,7 +363,7 @@ def test_a_table_of_addresses_is_downloaded_and_what_is_not_there_is_a_reason(
         (tmp_path / "clips.csv").write_text("\n".join([header, *rows]) + "\n")
         settings = {"path": str(tmp_path / "clips.csv")}
         clips, out = tmp_path / "clips.csv", tmp_path / "fetched.csv"
-        fetch.run("table", settings, clips, tmp_path / "raw", out)
+        fetch.run(fetch_request("table", settings), clips, tmp_path / "raw", out)
         running.shutdown()
     there, absent = fetched.read(out)
     assert Path(there.path).read_bytes() == content

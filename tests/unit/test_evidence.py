@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from avca_pipeline.artifacts import scores
+from avca_pipeline.artifacts.scores import ClassAccuracy
 from avca_pipeline.reporting.evidence import thin_evidence
-from avca_pipeline.reporting.tables import ScoredRun, rows_of
+from avca_pipeline.reporting.tables import rows_of
+from avca_pipeline.requests import ReportedRun, ReportRequest
 from avca_pipeline.stages import report
+from tests.builders import report_files, scores_of
 from tests.unit import test_report
 
 
@@ -35,13 +39,11 @@ from tests.unit import test_report
 )  # fmt: skip
 def test_what_is_said_of_a_row(seen: list[int], unseen: list[int], expected: list[str]) -> None:
     per_class = [
-        {"class_name": f"class {is_unseen} {n}", "is_unseen": is_unseen, "num_clips": number}
+        ClassAccuracy(f"class {is_unseen} {n}", is_unseen, number, None, None)
         for is_unseen, numbers in ((False, seen), (True, unseen))
         for n, number in enumerate(numbers)
     ]
-    scores = {"seen": 0.1, "unseen": 0.2, "hm": 0.3, "zsl": 0.4}
-    content = {"scores": scores, "chance": scores, "bias": 0.0, "per_class": per_class}
-    (row,) = rows_of([ScoredRun(Path("seed0"), ("d", "s", "f", "t", "m"), 0, content)])
+    (row,) = rows_of([scores_of(per_class=tuple(per_class))])
     assert thin_evidence(row) == expected
 
 
@@ -50,7 +52,10 @@ def test_the_report_says_it_beside_the_row(
 ) -> None:
     test_report._run(tmp_path, "one", "avca", 0, seen=0.5)
     path = next(tmp_path.rglob("scores.json"))
-    report.run([path], [], [], [], [], [], [], tmp_path / "r.html", tmp_path / "t.csv")
+    reported = ReportedRun(run=scores.read(path).run, candidates=[])
+    request = ReportRequest(runs=[reported], datasets=[])
+    files = report_files(scores=[path], embeddings=[path.with_name("embeddings.h5")])
+    report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
     words = "clips of 2 unseen classes"
     line = next(x for x in (tmp_path / "r.html").read_text().splitlines() if words in x)
     assert '<th scope="row">avca<' in line

@@ -14,8 +14,10 @@ from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.datasets import official as official_dataset
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.requests import EmbedRequest, ExportRequest
 from avca_pipeline.splits import built, official
 from avca_pipeline.stages import embed, export, import_
+from tests.builders import import_request
 
 CLASSES = [
     "Handstand Pushups", 'a "quoted", <b>', "grün", "Zumba", "archery", "b.c", "dog, barking", "éa",
@@ -55,7 +57,7 @@ def ours(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("which", ["main", "cls"])
 def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
-    export.run({"benchmark": "Mine", "lists": which}, **ours)
+    export.run(ExportRequest(**{"benchmark": "Mine", "lists": which}), **ours)
     out = ours["out"]
 
     chosen = official_dataset.Settings(path=out, benchmark="Mine")
@@ -70,7 +72,11 @@ def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
     for modality in ("video", "audio"):
         path = out / "avgzsl_benchmark_datasets/Mine/features" / f"{which}_features"
         imported = tmp_path / f"{modality}.h5"
-        import_.run({"modality": modality, "path": str(path)}, tmp_path / "manifest.csv", imported)
+        import_.run(
+            import_request(**{"modality": modality, "path": str(path)}),
+            tmp_path / "manifest.csv",
+            imported,
+        )
         found, first = features.read(imported), features.read(ours[modality])
         rows = dict(zip(first.clip_ids, first.features, strict=True))
         assert set(found.clip_ids) == {clip.clip_id for clip in clips} - {UNHEARD}
@@ -83,7 +89,10 @@ def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
         "names": str(out / "avgzsl_benchmark_datasets/Mine/class-split/mine_w2v_class_names.csv"),
     }
     embed.run(
-        "precomputed", settings, tmp_path / "manifest.csv", tmp_path / "again.h5", cache=tmp_path
+        EmbedRequest(plugin="precomputed", settings=settings),
+        tmp_path / "manifest.csv",
+        tmp_path / "again.h5",
+        cache=tmp_path,
     )
     before, after = labels.read(ours["vectors"]), labels.read(tmp_path / "again.h5")
     np.testing.assert_array_equal(after.rows(CLASSES), before.rows(CLASSES))
@@ -93,7 +102,7 @@ def test_the_published_loader_pairs_each_class_with_its_own_vector(ours: dict[st
     """It orders vectors by the sorted second names and numbers classes by the sorted first ones."""
     import csv
 
-    export.run({"benchmark": "UCF", "lists": "main"}, **ours)
+    export.run(ExportRequest(**{"benchmark": "UCF", "lists": "main"}), **ours)
     folder = ours["out"] / "avgzsl_benchmark_datasets/UCF"
     table = np.load(
         folder / "features/main_features/text/word_embeddings_ucf_normed.npy", allow_pickle=True
@@ -123,6 +132,6 @@ def test_class_names_that_the_layout_cannot_hold(
     ]
     split.write(ours["rows"], renamed)
     with pytest.raises(PipelineError, match=message):
-        export.run({"benchmark": "Mine", "lists": "main"}, **ours)
+        export.run(ExportRequest(**{"benchmark": "Mine", "lists": "main"}), **ours)
     assert not ours["out"].exists()
     assert not list(ours["out"].parent.glob(".*"))

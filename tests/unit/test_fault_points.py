@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from avca_pipeline.artifacts import checkpoint, scores
+from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.models import avca
+from avca_pipeline.requests import TrainRequest
 from avca_pipeline.stages import train
 from avca_pipeline.training import fit as fitting
 from avca_pipeline.training import resume as resuming
-from tests.builders import World
+from tests.builders import World, content_of
 
 EPOCHS = 2
 CANDIDATE = avca.Settings(
@@ -80,9 +81,13 @@ def stage_in_child(folder: Path, inputs: dict[str, Path], killed_at: int | None)
             steps = Steps(killed_at)
             with steps.patched():
                 train.run_stage1(
-                    SETTINGS, inputs, folder / "checkpoint.pt", folder / "history.json",
-                    resume=folder / "resume/stage1.pt", device="cpu",
-                )  # fmt: skip
+                    TrainRequest(**SETTINGS),
+                    inputs,
+                    folder / "checkpoint.pt",
+                    folder / "history.json",
+                    resume=folder / "resume/stage1.pt",
+                    device="cpu",
+                )
             told = {"steps": steps.count, "epochs": steps.num_epochs}
             (folder / "told").write_text(json.dumps(told))
             code = 0
@@ -92,7 +97,7 @@ def stage_in_child(folder: Path, inputs: dict[str, Path], killed_at: int | None)
 
 
 def result(folder: Path) -> tuple[dict[str, Any], list[Any]]:
-    epochs = scores.read(folder / "history.json")["epochs"]
+    epochs = content_of(folder / "history.json")["epochs"]
     history = [{**epoch, "duration_s": 0} for epoch in epochs]
     return checkpoint.read(folder / "checkpoint.pt"), history
 

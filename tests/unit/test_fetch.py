@@ -18,6 +18,7 @@ from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import probing
 from avca_pipeline.stages import fetch
+from tests.builders import fetch_request
 from tests.serving import Request, serving
 
 DYING = """
@@ -41,7 +42,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def run(
-    folder: Path, *paths: str, network: dict[str, Any] | None = None, **more: Any
+    folder: Path, *paths: str, network: dict[str, Any] | None = None, **limits: int
 ) -> dict[str, FetchedClip]:
     """Fetches clips of a table, named by the last part of their paths; returns their rows."""
     table = folder / "clips.csv"
@@ -49,7 +50,9 @@ def run(
         table, [Clip(path.rpartition("/")[2], f"s{n}", "k", path) for n, path in enumerate(paths)]
     )
     settings, out = {"path": str(table)}, folder / "fetched.csv"
-    fetch.run("table", settings, table, folder / "raw", out, network or NETWORK, **more)
+    fetch.run(
+        fetch_request("table", settings, **limits), table, folder / "raw", out, network or NETWORK
+    )
     rows = fetched.read(out)
     assert [row.clip_id for row in rows] == [clip.clip_id for clip in manifest.read(table)]
     return {row.clip_id: row for row in rows}
@@ -236,9 +239,12 @@ def test_stretches_of_one_address_are_downloaded_once(film: bytes, tmp_path: Pat
         ]
         manifest.write(table, listed)
         fetch.run(
-            "table", {"path": str(table)}, table, tmp_path / "raw", tmp_path / "f.csv",
+            fetch_request("table", {"path": str(table)}),
+            table,
+            tmp_path / "raw",
+            tmp_path / "f.csv",
             NETWORK | {"workers": 4},
-        )  # fmt: skip
+        )
     assert asked == ["/long.mp4"]
     assert {row.status for row in fetched.read(tmp_path / "f.csv")} == {OK}
     assert len(list((tmp_path / "raw").iterdir())) == 1
@@ -281,6 +287,6 @@ def test_an_error_of_ours_costs_one_clip(
 def test_the_limit_of_a_file_is_the_config_s(film: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(film)
     limits = {"max_bytes": len(film) - 1}
-    assert run(tmp_path, "a.mp4", limits=limits)["a.mp4"].reason.startswith("too large: ")
+    assert run(tmp_path, "a.mp4", **limits)["a.mp4"].reason.startswith("too large: ")
     limits = {"max_bytes": len(film)}
-    assert run(tmp_path, "a.mp4", limits=limits)["a.mp4"].status == OK
+    assert run(tmp_path, "a.mp4", **limits)["a.mp4"].status == OK

@@ -17,6 +17,7 @@ from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.stages import extract, fetch
+from tests.builders import extract_request, fetch_request
 
 SETTINGS = {"model": "test_resnet.r160_in1k"}
 
@@ -48,14 +49,14 @@ def media(tmp_path: Path, films: list[Path]) -> Path:
 
 def run_fetch(folder: Path) -> list[fetched.FetchedClip]:
     clips, table = folder / "clips.csv", folder / "fetched.csv"
-    fetch.run("table", {"path": str(clips)}, clips, folder / "raw", table)
+    fetch.run(fetch_request("table", {"path": str(clips)}), clips, folder / "raw", table)
     return fetched.read(table)
 
 
 def run_extract(folder: Path) -> features.Features:
     paths = folder / "clips.csv", folder / "fetched.csv", folder / "frames.h5"
     extract.run(
-        "timm_frames", SETTINGS, {}, *paths, cache=folder, device="cpu", workers=1
+        extract_request("timm_frames", SETTINGS), *paths, cache=folder, device="cpu", workers=1
     )  # fmt: skip
     return features.read(folder / "frames.h5")
 

@@ -13,6 +13,7 @@ from avca_pipeline.datasets import folder as plugin
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as stage
+from tests.builders import fetch_request, manifest_request
 
 
 @pytest.fixture
@@ -28,8 +29,10 @@ def reasons(media: Path) -> dict[str, str]:
     """Returns the id of each clip and why the stages `manifest` and `fetch` reject it."""
     out = media.parent
     settings = {"path": str(media)}
-    stage.run("folder", settings, 1, out / "manifest.csv", out / "shards")
-    fetch.run("folder", settings, out / "manifest.csv", out / "raw", out / "fetched.csv")
+    stage.run(manifest_request("folder", settings, 1), out / "manifest.csv", out / "shards")
+    fetch.run(
+        fetch_request("folder", settings), out / "manifest.csv", out / "raw", out / "fetched.csv"
+    )
     rows = fetched.read(out / "fetched.csv")
     assert {row.status for row in rows} == {REJECTED}
     assert [row.clip_id for row in rows] == [c.clip_id for c in manifest.read(out / "manifest.csv")]

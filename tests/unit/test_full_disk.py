@@ -44,7 +44,7 @@ writers = {
     "embeddings": lambda path: scores.write_embeddings(path, embeddings),
     "labels": lambda path: labels.write(path, words),
     "checkpoint": lambda path: checkpoint.write(path, {"w": torch.from_numpy(table)}),
-    "json": lambda path: scores.write(path, {"epochs": ids * 100}),
+    "json": lambda path: write_json(path, {"epochs": ids * 100}),
     "csv": lambda path: split.write(path, long_rows * 100),
     "text": text,
     "export": lambda path: export.write(path, whole),

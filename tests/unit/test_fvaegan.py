@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
+from avca_pipeline.artifacts import checkpoint, features, labels, split
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import join_clips, learn_scaling
 from avca_pipeline.evaluation.scoring import predict
 from avca_pipeline.models import Batch, Dims, fvaegan
+from avca_pipeline.requests import (
+    EvaluateRequest,
+    ReportedRun,
+    ReportRequest,
+    SelectRequest,
+    TrainRequest,
+)
 from avca_pipeline.stages import evaluate, report, select, train
-from tests.builders import World
+from tests.builders import RUN, World, content_of, report_files
 
 EPOCHS = 4
 SETTINGS = fvaegan.Settings(
@@ -25,12 +32,6 @@ SETTINGS = fvaegan.Settings(
     generator_hidden=8, encoder_hidden=8, critic_hidden=8, synthetic_per_class=4,
     classifier_epochs=5, classifier_batch=8, classifier_learning_rate=0.3, chosen_on_test=True,
 )  # fmt: skip
-
-
-RUN = {
-    "dataset": "d", "split": "s", "feature_set": "f", "text_embedding": "t", "model": "m",
-    "seed": 0,
-}  # fmt: skip
 
 
 def world() -> World:
@@ -48,13 +49,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     candidates = {"default": SETTINGS.model_dump(mode="json")}
     settings = {"plugin": "fvaegan", "scaling": "none", "seed": 0, "candidates": candidates}
     more: dict[str, Any] = {"resume": path / "resume.pt", "device": "cpu"}
-    train.run_stage1(settings, inputs, path / "stage1.pt", path / "1.json", **more)
-    select.run([path / "1.json"], path / "selection.json")
+    train.run_stage1(TrainRequest(**settings), inputs, path / "stage1.pt", path / "1.json", **more)
+    select.run(SelectRequest(candidates=["default"]), [path / "1.json"], path / "selection.json")
     train.run_stage2(
-        settings, inputs, path / "selection.json", path / "stage2.pt", path / "2.json", **more
+        TrainRequest(**settings),
+        inputs,
+        path / "selection.json",
+        path / "stage2.pt",
+        path / "2.json",
+        **more,
     )
+    request = EvaluateRequest(run=RUN, video="video", audio="audio")
     evaluate.run(
-        RUN, path / "stage2.pt", path / "selection.json", inputs, path / "scores.json",
+        request, path / "stage2.pt", path / "selection.json", inputs, path / "scores.json",
         path / "embeddings.h5", device="cpu",
     )  # fmt: skip
     return path
@@ -63,13 +70,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_epoch_is_kept_and_the_scores_say_how_they_were_chosen(folder: Path) -> None:
     assert len(checkpoint.read(folder / "stage2.pt")["states"]) == EPOCHS
     assert checkpoint.read(folder / "stage1.pt")["states"] == []
-    content = scores.read(folder / "scores.json")
+    content = content_of(folder / "scores.json")
     assert content["selection"]["is_on_test"]
     assert content["bias"] == 0
-    report.run(
-        [folder / "scores.json"], [folder / "embeddings.h5"], [], [], [], [], [],
-        folder / "report.html", folder / "table.csv",
-    )  # fmt: skip
+    files = report_files(scores=[folder / "scores.json"], embeddings=[folder / "embeddings.h5"])
+    request = ReportRequest(runs=[ReportedRun(run=RUN, candidates=[])], datasets=[])
+    report.run(request, files, folder / "report.html", folder / "table.csv")
     assert "chosen on test clips" in (folder / "report.html").read_text()
 
 
@@ -82,7 +88,7 @@ def test_no_epoch_does_better(folder: Path) -> None:
     )
     scaling = learn_scaling("none", labelled, 2)
     test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, "cpu"))
-    found = scores.read(folder / "scores.json")
+    found = content_of(folder / "scores.json")
     network = fvaegan.build(SETTINGS, Dims(World.dim, World.dim, labelled.text.shape[1]))
     reached = []
     for state in checkpoint.read(folder / "stage2.pt")["states"]:
@@ -99,12 +105,17 @@ def test_otherwise_nothing_of_it_is_kept(folder: Path, tmp_path: Path) -> None:
     sound = SETTINGS.model_copy(update={"chosen_on_test": False}).model_dump(mode="json")
     settings = {"plugin": "fvaegan", "scaling": "none", "seed": 0, "candidates": {"default": sound}}
     train.run_stage2(
-        settings, inputs, folder / "selection.json", tmp_path / "stage2.pt", tmp_path / "2.json",
-        resume=tmp_path / "resume.pt", device="cpu",
-    )  # fmt: skip
+        TrainRequest(**settings),
+        inputs,
+        folder / "selection.json",
+        tmp_path / "stage2.pt",
+        tmp_path / "2.json",
+        resume=tmp_path / "resume.pt",
+        device="cpu",
+    )
     content = checkpoint.read(tmp_path / "stage2.pt")
     assert content["states"] == []
-    assert content["epoch"] == scores.read(folder / "selection.json")["epoch"]
+    assert content["epoch"] == content_of(folder / "selection.json")["epoch"]
 
 
 def test_negative_features_are_refused() -> None:

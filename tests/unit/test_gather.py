@@ -11,6 +11,7 @@ from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.requests import GatherRequest
 from avca_pipeline.stages import gather
 
 SHARDS = ("00000-of-00002", "00001-of-00002")
@@ -43,7 +44,8 @@ def world(tmp_path: Path) -> Path:
 def run(world: Path, max_missing: float) -> Features:
     shards = [world / f"c3d/{name}.h5" for name in SHARDS]
     tables = [world / f"fetched/{name}.csv" for name in SHARDS]
-    gather.run(shards, world / "c3d.h5", tables, max_missing)
+    request = GatherRequest(features="c3d", num_shards=len(SHARDS))
+    gather.run(request, shards, world / "c3d.h5", tables, max_missing)
     return features.read(world / "c3d.h5")
 
 

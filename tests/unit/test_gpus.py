@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import fcntl
 import hashlib
@@ -18,13 +17,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from avca_pipeline import cli
 from avca_pipeline.artifacts import fetched, manifest
 from avca_pipeline.artifacts.fetched import FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.runtime import gpus
+from avca_pipeline.runtime.device import choose_device
 from avca_pipeline.stages import extract
+from tests.builders import extract_request
 from tests.made_up_gpus import FAST, SLOW, Machine
 
 TWO = """\
@@ -104,10 +104,6 @@ def test_amd_s_gpus_have_numbers(machine: Machine) -> None:
     assert environment == {"CUDA_VISIBLE_DEVICES": FAST}
 
 
-def options(device: str) -> argparse.Namespace:
-    return argparse.Namespace(device=device, jobs_per_gpu=1, threads=None, command="train")
-
-
 def asked(*_: object, **__: object) -> bool:
     raise AssertionError("a GPU was asked")
 
@@ -116,16 +112,16 @@ def test_on_the_cpu_no_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("is_available", "device_count", "init"):
         monkeypatch.setattr(torch.cuda, name, asked)
     monkeypatch.setattr(gpus, "visible_or_why", asked)
-    assert cli._device(options("cpu")) == "cpu"
+    assert choose_device("cpu", None, 1, "train") == "cpu"
 
 
 def test_job_and_scheduler_decide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that the scheduler does not count has no lock, so that no job may use it."""
     monkeypatch.setattr(gpus, "visible_or_why", lambda: ([], "none of these"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert cli._device(options("auto")) == "cpu"
+    assert choose_device("auto", None, 1, "train") == "cpu"
     with pytest.raises(PipelineError, match=r"no usable GPU \(none of these\)"):
-        cli._device(options("cuda"))
+        choose_device("cuda", None, 1, "train")
 
 
 @pytest.mark.parametrize(
@@ -172,9 +168,14 @@ def test_precision_is_asked_of_the_gpu_itself_and_after_the_fork(
     manifest.write(tmp_path / "clips.csv", [Clip("a", "a", "one", str(media))])
     with pytest.raises(PipelineError, match="precision: bf16: this cuda has no instructions"):
         extract.run(
-            "vggish", {"precision": "bf16"}, {}, tmp_path / "clips.csv", tmp_path / "fetched.csv",
-            tmp_path / "out.h5", cache=tmp_path, device="cuda", workers=2,
-        )  # fmt: skip
+            extract_request("vggish", {"precision": "bf16"}),
+            tmp_path / "clips.csv",
+            tmp_path / "fetched.csv",
+            tmp_path / "out.h5",
+            cache=tmp_path,
+            device="cuda",
+            workers=2,
+        )
     assert calls == [(False, 1)]
 
 

@@ -19,6 +19,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.published import lists as official_lists
 from avca_pipeline.splits import official
 from avca_pipeline.stages import split as split_stage
+from tests.builders import split_request
 from tests.conftest import shared_folder
 
 FILES = {"a/list.csv": b"one", "a/names.txt": b"two", "unknown.csv": b"three"}
@@ -162,7 +163,7 @@ def test_a_malformed_list_is_one_line(published: Path, mistake: str) -> None:
     }
     out, audited = published / "split.csv", published / "split.audit.json"
     with pytest.raises(PipelineError, match=message) as caught:
-        split_stage.run(settings, published / "manifest.csv", out, audited)
+        split_stage.run(split_request(**settings), published / "manifest.csv", out, audited)
     assert "\n" not in str(caught.value)
     assert not out.exists()
     assert not audited.exists()

@@ -101,7 +101,8 @@ def listed(place: Path, media: Path) -> tuple[int, list[Clip], list[fetched.Fetc
                  "--out", str(table), "--shards", str(shard.parent)])  # fmt: skip
     if code:
         return code, [], []
-    code = main(["fetch", "--settings", json.dumps(settings), "--clips", str(shard),
+    asked_for = settings | {"shard": shard.stem, "max_bytes": 10**9}
+    code = main(["fetch", "--settings", json.dumps(asked_for), "--clips", str(shard),
                  "--raw", str(place / "raw"), "--out", str(place / "fetched.csv"),
                  "--log", str(place / "log")])  # fmt: skip
     return code, manifest.read(table), fetched.read(place / "fetched.csv")

@@ -5,30 +5,34 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import features, fetched, manifest, scores, split
+from avca_pipeline.artifacts import audits, features, fetched, manifest, scores, training
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.scores import Accuracies, Choice, ClassAccuracy, Embeddings
 from avca_pipeline.artifacts.split import BuiltSplit, SplitClip
 from avca_pipeline.errors import FormatError
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
 from avca_pipeline.reporting.figures import embedding_plot
+from avca_pipeline.requests import ReportedDataset, ReportedRun, ReportRequest
 from avca_pipeline.stages import report
+from avca_pipeline.stages.report import ReportFiles
+from tests.builders import VALIDATION, history_of, report_files, scores_of
 
 HOSTILE = '<script>alert(1)</script> & "x" $\\alpha_'
 CLASSES = ("archery", "bowling", HOSTILE, "drumming")
 UNSEEN = (HOSTILE, "drumming")
 SHARDS = ("00000-of-00002", "00001-of-00002")
+BACKBONES = ("c3d", "vggish")
 CANDIDATES = ("dropout=0.0", "dropout=0.2 <i>")
 SEEN = {("one", "avca"): (0.5, 0.7), ("one", "ale"): (0.3, 0.4), ("two", "avca"): (0.25, 0.25)}
 SPECIAL = {"ale": {"heads": HOSTILE}}
@@ -167,7 +171,7 @@ def test_csv_has_the_same_numbers(results: Path) -> None:
 
 
 def test_single_seed_has_no_deviation(results: Path, tmp_path: Path) -> None:
-    html = _report(results, tmp_path, runs="two/*/*/*/*/*/seed0").read_text(encoding="utf-8")
+    html = _report(results, tmp_path, {("two", "avca"): (0,)}).read_text(encoding="utf-8")
     assert "50.0<span" in html
     assert "±" not in html[html.index("<tbody") : html.index("</tbody")]
 
@@ -192,7 +196,7 @@ def test_lost_clip_is_noticed(results: Path, tmp_path: Path) -> None:
     whole = fetched.read(table)
     fetched.write(table, [*whole[:-1], FetchedClip("stranger", OK)])
     try:
-        page = _parsed(_report(results, tmp_path, runs="two/*/*/*/*/*/seed0"))
+        page = _parsed(_report(results, tmp_path, {("two", "avca"): (0,)}))
     finally:
         fetched.write(table, whole)
     assert "The counts do not add up" in page.text
@@ -211,15 +215,21 @@ def test_same_files_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
 
 def test_seeds_of_one_row_have_the_same_classes(results: Path, tmp_path: Path) -> None:
     path = results / "two/runs/built/c3d-vggish/hashed/avca/seed1/scores.json"
-    content = scores.read(path)
-    content["per_class"][0]["num_clips"] += 1
-    other = tmp_path / "seed1/scores.json"
-    scores.write(other, content)
+    value = scores.read(path)
+    changed = replace(value.per_class[0], num_clips=value.per_class[0].num_clips + 1)
+    other = tmp_path / "scores.json"
+    scores.write(other, replace(value, per_class=(changed, *value.per_class[1:])))
+    folder = path.parents[1]
+    request = ReportRequest(
+        runs=[ReportedRun(run=_identity("two", "avca", seed), candidates=[]) for seed in (0, 1)],
+        datasets=[],
+    )
+    files = report_files(
+        scores=[folder / "seed0/scores.json", other],
+        embeddings=[folder / f"seed{seed}/embeddings.h5" for seed in (0, 1)],
+    )
     with pytest.raises(FormatError, match="other classes or clips"):
-        report.run(
-            [path.parents[1] / "seed0/scores.json", other],
-            [], [], [], [], [], [], tmp_path / "report.html", tmp_path / "table.csv",
-        )  # fmt: skip
+        report.run(request, files, tmp_path / "report.html", tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("num_clips", [1, 3, 40])
@@ -255,20 +265,40 @@ def _parsed(path: Path) -> Page:
     return page
 
 
-def _report(root: Path, out: Path, runs: str = "*/runs/*/*/*/*/seed*") -> Path:
-    folders = list(root.glob(runs))
-    report.run(
-        [folder / "scores.json" for folder in folders],
-        [folder / "embeddings.h5" for folder in folders],
-        [history for folder in folders for history in folder.glob("stage1/*/history.json")],
-        list(root.glob("*/splits/*.audit.json")),
-        list(root.glob("*/manifest.csv")),
-        list(root.glob("*/fetched/*.csv")),
-        list(root.glob("*/features/*/*.h5")),
-        out / "report.html",
-        out / "table.csv",
+def _report(
+    root: Path, out: Path, seeds_of: dict[tuple[str, str], tuple[int, ...]] | None = None
+) -> Path:
+    """Writes the report about some runs, or all."""
+    if seeds_of is None:
+        seeds_of = {key: tuple(range(len(values))) for key, values in SEEN.items()}
+    runs = [_identity(*key, seed) for key, seeds in seeds_of.items() for seed in seeds]
+    names = ("one", "two")
+    request = ReportRequest(
+        runs=[ReportedRun(run=run, candidates=CANDIDATES) for run in runs],
+        datasets=[
+            ReportedDataset(dataset=name, num_shards=2, features=BACKBONES, splits=["built"])
+            for name in names
+        ],
     )
+    folders = [root / run.path for run in runs]
+    files = ReportFiles(
+        scores=[folder / "scores.json" for folder in folders],
+        embeddings=[folder / "embeddings.h5" for folder in folders],
+        histories=[
+            folder / "stage1" / name / "history.json" for folder in folders for name in CANDIDATES
+        ],
+        audits=[root / name / "splits/built.audit.json" for name in names],
+        data_audits=[root / name / "audits/built.json" for name in names],
+        manifests=[root / name / "manifest.csv" for name in names],
+        fetched=[root / name / f"fetched/{shard}.csv" for name in names for shard in SHARDS],
+        features=[root / name / f"features/{part}.h5" for name in names for part in BACKBONES],
+    )
+    report.run(request, files, out / "report.html", out / "table.csv")
     return out / "report.html"
+
+
+def _identity(dataset: str, model: str, seed: int) -> Run:
+    return Run(dataset, "built", "c3d-vggish", "hashed", model, seed)
 
 
 def _clips() -> list[Clip]:
@@ -292,16 +322,13 @@ def _dataset(folder: Path) -> None:
                 for clip in some
             ],
         )
-        for backbone in ("c3d", "vggish"):
-            usable = [clip.clip_id for clip in some if clip.clip_id != UNFETCHED]
-            refused = {UNHEARD: "no audio: <b>silent</b>"} if backbone == "vggish" else {}
-            refused = {clip: why for clip, why in refused.items() if clip in usable}
-            ids = [clip for clip in usable if clip not in refused]
-            padded = np.arange(len(ids)) == (0 if backbone == "c3d" else -1)
-            value = Features(
-                ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, rejected=refused
-            )
-            features.write(folder / "features" / backbone / f"{shard}.h5", value)
+    fetched_clips = [clip.clip_id for clip in clips if clip.clip_id != UNFETCHED]
+    for backbone in BACKBONES:
+        refused = {UNHEARD: "no audio: <b>silent</b>"} if backbone == "vggish" else {}
+        ids = [clip for clip in fetched_clips if clip not in refused]
+        padded = np.isin(np.arange(len(ids)), (0, 4) if backbone == "c3d" else ())
+        value = Features(ids, np.ones((len(ids), 2)), np.ones(len(ids)), padded, rejected=refused)
+        features.write(folder / "features" / f"{backbone}.h5", value)
     rows = [
         SplitClip(
             c.clip_id,
@@ -311,10 +338,12 @@ def _dataset(folder: Path) -> None:
         )
         for c in clips
     ]
-    split.write_audit(
+    audits.write_split_audit(
         folder / "splits/built.audit.json",
         audit_split(SplitUnderAudit(clips, BuiltSplit(rows, {}))),
     )
+    nothing = audits.DataAudit(passed=True, checks=[], coverage=audits.Coverage({}, {}))
+    audits.write_data_audit(folder / "audits/built.json", nothing)
 
 
 def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
@@ -334,42 +363,24 @@ def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
             rng.normal(size=(len(classes), 4)),
         ),
     )
-    val = {"seen": 0.4, "unseen": 0.2, "hm": 0.27, "zsl": 0.5, "bias": 0.6}
     for candidate in CANDIDATES:
-        epochs = [{"epoch": epoch, "val": val} for epoch in range(3)]
-        content = {"candidate": candidate, "best_epoch": 1, "epochs": epochs}
-        scores.write(folder / "stage1" / candidate / "history.json", content)
-    chosen = {"candidate": CANDIDATES[1], "epoch": 1 + seed, "val": val, "num_candidates": 2}
-    identity = {"dataset": dataset, "model": model, "seed": seed}
-    identity |= {"split": "built", "feature_set": "c3d-vggish", "text_embedding": "hashed"}
-    content = {
-        "run": identity,
-        "scores": {"seen": seen, "unseen": 0.4, "hm": 0.5, "zsl": 0.8},
-        "chance": vars(accuracy.chance(2, 2)),
-        "bias": 0.6,
-        "selection": chosen,
-        "per_class": [_class(name) for name in classes],
-        "num_missing": {"train": 2},
-        "provenance": {
-            "video": {"name": "c3d", "backbone": "c3d", "weights": "random:0"},
-            "audio": {"name": "vggish", "backbone": "vggish", "weights": "random:0"},
-            "text_embedding": "hashed words",
-            "model": "avca",
-            "settings": {"learning_rate": 0.001, "dropout": 0.1 * seed, "heads": 3}
-            | SPECIAL.get(model, {}),
-            "device": "CPU",
-        },
-    }
-    scores.write(folder / "scores.json", content)
+        path = folder / "stage1" / candidate / "history.json"
+        training.write_history(path, history_of(candidate, 1, 0.27, 0.27, 0.27))
+    provenance = scores_of().provenance
+    settings = {"learning_rate": 0.001, "dropout": 0.1 * seed, "heads": 3}
+    value = scores_of(
+        _identity(dataset, model, seed),
+        scores=Accuracies(seen=seen, unseen=0.4, hm=0.5, zsl=0.8),
+        chance=Accuracies(**vars(accuracy.chance(2, 2))),
+        bias=0.6,
+        selection=Choice(CANDIDATES[1], 1 + seed, VALIDATION, 2, is_on_test=False),
+        per_class=tuple(_class(name) for name in classes),
+        num_missing={"train": 2},
+        provenance=replace(provenance, settings=settings | SPECIAL.get(model, {})),
+    )
+    scores.write(folder / "scores.json", value)
 
 
-def _class(name: str) -> dict[str, Any]:
-    is_unseen = name in UNSEEN
-    accuracy = 0.5 if is_unseen else None
-    return {
-        "class_name": name,
-        "is_unseen": is_unseen,
-        "num_clips": 3 if is_unseen else 0,
-        "gzsl": accuracy,
-        "zsl": accuracy,
-    }
+def _class(name: str) -> ClassAccuracy:
+    share = 0.5 if name in UNSEEN else None
+    return ClassAccuracy(name, name in UNSEEN, 3 if name in UNSEEN else 0, share, share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,14 +13,15 @@ import pytest
 import torch
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import checkpoint, scores
+from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.models import Dims
+from avca_pipeline.requests import TrainRequest
 from avca_pipeline.stages import VERSIONS, train
 from avca_pipeline.training import fit as fitting
 from avca_pipeline.training.fit import TrainingResult, fit
-from tests.builders import World, labelled_clips
+from tests.builders import VALIDATION, World, content_of, labelled_clips
 
 EPOCHS = 4
 SMALL: dict[str, Any] = {
@@ -191,7 +192,14 @@ def stage1(folder: Path, inputs: dict[str, Path], **settings: Any) -> tuple[Path
         "candidates": {"default": candidate | settings.pop("candidate", {})}, **settings,
     }  # fmt: skip
     resume, history = folder / "resume.pt", folder / "history.json"
-    train.run_stage1(given, inputs, folder / "checkpoint.pt", history, resume=resume, device="cpu")
+    train.run_stage1(
+        TrainRequest(**given),
+        inputs,
+        folder / "checkpoint.pt",
+        history,
+        resume=resume,
+        device="cpu",
+    )
     return resume, history
 
 
@@ -211,7 +219,7 @@ def test_the_stage_continues(tmp_path: Path, epochs: Epochs, interrupted: dict[s
     resume, history = stage1(tmp_path, interrupted)
     assert EPOCHS - 2 <= epochs.num_begun < EPOCHS  # as its last saved state was after 1 or 2
     assert not list(resume.parent.glob("resume*"))
-    assert [row["epoch"] for row in scores.read(history)["epochs"]] == list(range(EPOCHS))
+    assert [row["epoch"] for row in content_of(history)["epochs"]] == list(range(EPOCHS))
 
 
 @pytest.mark.parametrize(
@@ -246,9 +254,9 @@ def test_the_stage_starts_again_with_another_input(
 
 
 def test_a_gpu_does_not_continue_what_a_cpu_began(interrupted: dict[str, Path]) -> None:
+    request = TrainRequest(plugin="avca", scaling="none", seed=0, candidates={"default": {}})
     one, other = (
-        train.fingerprint({"seed": 0}, {}, interrupted, 1, EPOCHS, device)
-        for device in ("cpu", "cuda")
+        train.fingerprint(request, {}, interrupted, 1, EPOCHS, device) for device in ("cpu", "cuda")
     )
     assert one != other
 
@@ -280,11 +288,20 @@ def test_only_stage_1_speaks_of_validation(
     candidate = settings_of(registry.load("models", "avca")).model_dump(mode="json")
     given = {"plugin": "avca", "scaling": "none", "seed": 0, "candidates": {"default": candidate}}
     (tmp_path / "selection.json").write_text(
-        json.dumps({"format_version": 1, "candidate": "default", "epoch": 1})
+        json.dumps(
+            {
+                "format_version": 1,
+                "candidate": "default",
+                "epoch": 1,
+                "bias": 0.5,
+                "val": asdict(VALIDATION),
+                "num_candidates": 1,
+            }
+        )
     )
     out = [tmp_path / "stage2.pt", tmp_path / "stage2.json"]
     train.run_stage2(
-        given, inputs, tmp_path / "selection.json", *out,
+        TrainRequest(**given), inputs, tmp_path / "selection.json", *out,
         resume=tmp_path / "resume.pt", device="cpu",
     )  # fmt: skip
     said = capsys.readouterr().err

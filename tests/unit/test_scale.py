@@ -8,19 +8,22 @@ import sys
 from pathlib import Path
 
 from avca_pipeline.artifacts import split
+from avca_pipeline.artifacts.audits import read_split_audit
 
 NUM_CLIPS = 200_000
 MAX_MEMORY_KIB = 2 << 20
 CODE = """
 import resource, sys
 from pathlib import Path
+from avca_pipeline.requests import ManifestRequest, SplitRequest
 from avca_pipeline.stages import manifest, split
 
 folder = Path(sys.argv[1])
 settings = {"csv": str(folder / "vggsound.csv")}
-manifest.run("vggsound", settings, 200, folder / "manifest.csv", folder / "shards")
-settings = {"plugin": "built", "settings": {}, "backbones": {}}
-split.run(settings, folder / "manifest.csv", folder / "built.csv", folder / "built.audit.json")
+request = ManifestRequest(plugin="vggsound", settings=settings, num_shards=200)
+manifest.run(request, folder / "manifest.csv", folder / "shards")
+request = SplitRequest(split="built", plugin="built", settings={}, backbones={})
+split.run(request, folder / "manifest.csv", folder / "built.csv", folder / "built.audit.json")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -38,8 +41,8 @@ def test_two_hundred_thousand_clips(tmp_path: Path) -> None:
         [sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < MAX_MEMORY_KIB
-    audit = split.read_audit(tmp_path / "built.audit.json")
-    assert audit["passed"]
-    counts = sum(count["clips"] for count in audit["counts"].values())
-    assert counts + len(audit["excluded"]) == NUM_CLIPS
+    audit = read_split_audit(tmp_path / "built.audit.json")
+    assert audit.passed
+    counts = sum(count.clips for count in audit.counts.values())
+    assert counts + len(audit.excluded) == NUM_CLIPS
     assert len(split.read(tmp_path / "built.csv")) == counts

@@ -40,7 +40,11 @@ def test_no_home_no_name_no_temporary_folder(
     manifest.write(tmp_path / "clips.csv", [Clip("a", "a", "one", "a.mp4")])
     fetched.write(tmp_path / "fetched.csv", [FetchedClip("a", fetched.REJECTED, reason="gone")])
     out = tmp_path / "out.h5"
-    settings = json.dumps({"plugin": name, "settings": BACKBONES[name], "limits": {}})
+    limits = {"max_pixels": 10**9, "max_duration_s": 60}
+    settings = json.dumps(
+        {"backbone": name, "plugin": name, "settings": BACKBONES[name], "shard": "clips",
+         "limits": limits}
+    )  # fmt: skip
     left_out = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
     environment |= {"TMPDIR": "/proc/none", "PYTHONPATH": str(REPOSITORY)}

@@ -19,6 +19,7 @@ from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import staleness
 from avca_pipeline.stages import VERSIONS, fetch
 from tests.archiving import write_zip
+from tests.builders import fetch_request
 
 SHARD = "00000-of-00001"
 TABLE = f"mine/fetched/{SHARD}.csv"
@@ -61,7 +62,9 @@ class World:
         manifest.write(listed, clips)
         table = self.results / TABLE
         raw = self.results / "mine/raw"
-        fetch.run(entry.plugin, entry.settings.model_dump(mode="json"), listed, raw, table)
+        fetch.run(
+            fetch_request(entry.plugin, entry.settings.model_dump(mode="json")), listed, raw, table
+        )
         expected = jobs.expected(jobs("fetch", "mine", SHARD))
         expected.write([table], expected.check({"clips": [listed]}))
 

@@ -27,6 +27,7 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.media.cutting import cut
 from avca_pipeline.stages import fetch
 from avca_pipeline.stages import manifest as manifest_stage
+from tests.builders import fetch_request, manifest_request
 
 FPS, WIDTH, HEIGHT, RATE_HZ, LENGTH_S = 25, 64, 48, 16000, 14
 QUICK = DownloadSettings(attempts=3, back_off_s=0.01, timeout_s=20)
@@ -371,10 +372,12 @@ def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
     settings = {
         "csv": str(tmp_path / "v.csv"), "download": True, "address": f"{server}/{{id}}.mp4"
     }  # fmt: skip
-    manifest_stage.run("vggsound", settings, 1, tmp_path / "manifest.csv", tmp_path / "shards")
+    manifest_stage.run(
+        manifest_request("vggsound", settings, 1), tmp_path / "manifest.csv", tmp_path / "shards"
+    )
     clips, raw, out = tmp_path / "shards/00000-of-00001.csv", tmp_path / "raw", tmp_path / "f.csv"
     network = {"workers": 3, "attempts": 2, "back_off_s": 0.01, "timeout_s": 60}
-    part = json.dumps({"plugin": "vggsound", "settings": settings})
+    part = fetch_request("vggsound", settings).model_dump_json()
     running = subprocess.Popen(
         [sys.executable, "-m", "avca_pipeline.cli", "fetch", "--settings", part, "--clips", clips,
          "--raw", raw, "--out", out, "--download", json.dumps(network)],
@@ -394,7 +397,7 @@ def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
     assert not out.exists()
     served = Handler.requests["404"]
 
-    fetch.run("vggsound", settings, clips, raw, out, network | {"timeout_s": 20})
+    fetch.run(fetch_request("vggsound", settings), clips, raw, out, network | {"timeout_s": 20})
     rows = {row.clip_id: row for row in fetched.read(out)}
     assert rows["404_000003"].reason.startswith("removed: ")
     assert Handler.requests["404"] == served

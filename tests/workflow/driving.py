@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from tests.builders import content_of
 from tests.conftest import REPOSITORY
 
 # The whole path in seconds: an image network instead of C3D, few small clips, short trainings.
@@ -81,7 +82,7 @@ def planned(folder: Path, config: dict[str, Any] | str | None, *arguments: str) 
 
 def results(folder: Path) -> dict[str, Any]:
     """Returns what must be the same in every run of the same config, by path."""
-    from avca_pipeline.artifacts import features, scores
+    from avca_pipeline.artifacts import features
 
     found: dict[str, Any] = {}
     root = folder / "results"
@@ -91,7 +92,7 @@ def results(folder: Path) -> dict[str, Any]:
             list(value.clip_ids), value.features.tobytes(), dict(value.rejected),
         )  # fmt: skip
     for path in sorted(root.rglob("scores.json")):
-        found[str(path.relative_to(root))] = scores.read(path)
+        found[str(path.relative_to(root))] = content_of(path)
     for path in sorted([*root.glob("*/splits/*"), *root.glob("*/manifest.csv")]):
         found[str(path.relative_to(root))] = path.read_bytes()
     return found

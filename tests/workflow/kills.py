@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from tests.builders import content_of
 from tests.workflow.driving import command, planned, results, tiny
 from tests.workflow.processes import in_group, stages_in
 
@@ -238,7 +239,6 @@ class Killing:
 
     def ended(self, running: subprocess.Popen[bytes]) -> None:
         """Sees that trainings which went on did so after their last saved epoch."""
-        from avca_pipeline.artifacts import scores
 
         self.running = None
         said = (self.folder / "output").read_text(errors="replace")
@@ -249,7 +249,7 @@ class Killing:
             assert all(line.endswith(continued) for line in lines), lines
             self.num_resumed += len(lines)
             if history_of(path).exists():
-                whole = scores.read(history_of(path))["epochs"]
+                whole = content_of(history_of(path))["epochs"]
                 # An epoch that was computed again has another duration.
                 assert whole[: len(epochs)] == epochs, f"{name}: computed again"
                 assert lines

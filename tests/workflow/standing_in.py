@@ -26,7 +26,10 @@ STAND_IN = """\
 #!{python} -SE
 import hashlib, json, os, shutil, sys
 
-stage, options = sys.argv[1], dict(zip(sys.argv[2:], sys.argv[3:]))
+stage, arguments = sys.argv[1], sys.argv[2:]
+if arguments[0].startswith("@"):
+    arguments = open(arguments[0][1:]).read().splitlines()
+options = dict(zip(arguments, arguments[1:]))
 if stage in {real!r}:
     os.execv({avca!r}, [{avca!r}, *sys.argv[1:]])
 made = json.loads(options["--made"])
@@ -109,7 +112,10 @@ def stand_in(folder: Path, real: tuple[str, ...] = ("manifest", "split")) -> Pat
     )
     script.write_text(text)
     script.chmod(0o755)
-    return script.with_name("python")
+    python = script.with_name("python")
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return python
 
 
 def whole_table() -> dict[str, Any]:

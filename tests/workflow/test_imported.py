@@ -8,12 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from avca_pipeline.artifacts import scores
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.published import export
 from avca_pipeline.splits import built
+from tests.builders import content_of
 from tests.workflow.driving import TINY, planned, snakemake
 
 
@@ -81,7 +81,7 @@ def test_published_features_to_a_report_and_back(tmp_path: Path) -> None:
     done = snakemake(tmp_path / "run", None, "all", "exports")
     assert done.returncode == 0, done.stdout + done.stderr
     results = tmp_path / "run/results"
-    reached = scores.read(results / "mine/runs/published/theirs/words/avca/seed0/scores.json")
+    reached = content_of(results / "mine/runs/published/theirs/words/avca/seed0/scores.json")
     assert reached["num_missing"] == {}
     assert reached["provenance"]["video"]["backbone"] == "imported"
     assert not (results / "mine/fetched").exists()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from avca_pipeline import registry
+from tests.builders import content_of
 from tests.conftest import REPOSITORY
 from tests.workflow.driving import planned, snakemake
 
@@ -142,9 +143,8 @@ def test_the_table_is_complete(finished: Path) -> None:
 
 
 def test_every_method_scores_the_same_clips_and_classes(finished: Path) -> None:
-    from avca_pipeline.artifacts import scores
 
-    found = [scores.read(path) for path in sorted(finished.rglob("scores.json"))]
+    found = [content_of(path) for path in sorted(finished.rglob("scores.json"))]
     assert len(found) == len(METHODS)
     counted = [
         [(one["class_name"], one["is_unseen"], one["num_clips"]) for one in run["per_class"]]

@@ -4,7 +4,7 @@ rule audit:
             "audit",
             split=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
             fetched=lambda wildcards: fetched(wildcards.dataset),
-            # The name of the first shard says how many there are.
+            # The command finds the others beside it; naming all would make it too long.
             first_fetched=lambda wildcards: fetched(wildcards.dataset)[:1],
             features=lambda wildcards: [
                 features_of(wildcards.dataset, name)

@@ -14,7 +14,7 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from avca_pipeline import config as avca_config
 from avca_pipeline.runtime import gpus, locks, logs, sealing, slurm
 from avca_pipeline.artifacts import records
-from avca_pipeline.artifacts.manifest import shard_names
+from avca_pipeline.artifacts.manifest import SHARD_PATTERN, shard_names
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.published import layout
 from avca_pipeline.planning.digests import Digests
@@ -109,7 +109,10 @@ def stale():
     """Returns what has to be made anew, of the results that are here."""
     if not IS_SHARED or not workflow.is_main_process:
         return Staleness()
-    return stop_on_user_errors(staleness, JOBS, workflow.dag_settings.forcerun)
+    found = stop_on_user_errors(staleness, JOBS, workflow.dag_settings.forcerun)
+    for line in found.summary():
+        print(f"avca: {line}", file=sys.stderr)
+    return found
 
 
 FACTS = Path(RESULTS, records.FOLDER, "facts.json")
@@ -123,7 +126,7 @@ JOBS = Jobs(
 
 wildcard_constraints:
     dataset="[^/]+",
-    shard=r"\d{5}-of-\d{5}",
+    shard=SHARD_PATTERN,
     backbone="[^/]+",
     split="[^/.]+(\\.[^/.]+)*?",
     feature_set="[^/]+",

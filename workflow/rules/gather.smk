@@ -4,7 +4,7 @@ rule gather:
             "gather",
             features=lambda w: shards_of_features(w.dataset, w.backbone),
             fetched=lambda w: fetched(w.dataset) if w.backbone in CONFIG.backbones else [],
-            # The name of the first shard says how many there are.
+            # The command finds the others beside it; naming all would make it too long.
             first_fetched=lambda w: (
                 fetched(w.dataset)[:1] if w.backbone in CONFIG.backbones else []
             ),
@@ -24,6 +24,7 @@ rule gather:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca gather --features {input.features[0]:q} --fetched {input.first_fetched:q}"
-        " --max-missing {resources.max_missing} --out {output:q} --log {log:q}"
+        "exec avca gather --settings {params.settings:q} --features {input.features[0]:q}"
+        " --fetched {input.first_fetched:q} --max-missing {resources.max_missing}"
+        " --out {output:q} --log {log:q}"
         f"{MADE}"

@@ -1,27 +1,39 @@
+REPORTED = JOBS.request.report()
+
+
 rule report:
     input:
         **reads(
             "report",
+            # All in the order in which the request has the names.
             scores=run_files("scores.json"),
             embeddings=run_files("embeddings.h5"),
             histories=[
-                f"{RESULTS}/{run.path}/stage1/{candidate}/history.json"
-                for run in CONFIG.runs()
-                for candidate in CONFIG.candidates[run.model]
+                f"{RESULTS}/{reported.run.path}/stage1/{candidate}/history.json"
+                for reported in REPORTED.runs
+                for candidate in reported.candidates
             ],
             audits=[
-                f"{RESULTS}/{dataset}/splits/{split}.audit.json"
-                for dataset, split in CONFIG.used_splits()
+                f"{RESULTS}/{part.dataset}/splits/{split}.audit.json"
+                for part in REPORTED.datasets
+                for split in part.splits
             ],
             data_audits=[
-                f"{RESULTS}/{dataset}/audits/{split}.json"
-                for dataset, split in CONFIG.used_splits()
+                f"{RESULTS}/{part.dataset}/audits/{split}.json"
+                for part in REPORTED.datasets
+                for split in part.splits
             ],
-            manifests=[f"{RESULTS}/{name}/manifest.csv" for name in CONFIG.used("datasets")],
-            fetched=[path for name in CONFIG.with_media() for path in fetched(name)],
-            # The name of the first shard says how many there are.
-            first_fetched=[fetched(name)[0] for name in CONFIG.with_media()],
-            features=[features_of(*names) for names in CONFIG.used_features()],
+            manifests=[f"{RESULTS}/{part.dataset}/manifest.csv" for part in REPORTED.datasets],
+            fetched=[path for part in REPORTED.datasets for path in fetched(part.dataset)],
+            # The command finds the others beside it; naming all would make it too long.
+            first_fetched=[
+                fetched(part.dataset)[0] for part in REPORTED.datasets if part.num_shards
+            ],
+            features=[
+                features_of(part.dataset, name)
+                for part in REPORTED.datasets
+                for name in part.features
+            ],
         ),
     output:
         page=report(
@@ -30,6 +42,8 @@ rule report:
         table=report(f"{RESULTS}/table.csv", caption="../report/table.rst", category="Results"),
     params:
         **asked("report"),
+        is_recorded=IS_SHARED,
+        arguments=f"{RESULTS}/logs/report.arguments",
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -37,10 +51,5 @@ rule report:
     threads: 1
     conda:
         "../../envs/avca.yaml"
-    shell:
-        "exec avca report --scores {input.scores:q} --embeddings {input.embeddings:q}"
-        " --histories {input.histories:q} --audits {input.audits:q}"
-        " --data-audits {input.data_audits:q} --manifests {input.manifests:q}"
-        " --fetched {input.first_fetched:q} --features {input.features:q}"
-        " --out {output.page:q} --table {output.table:q} --log {log:q}"
-        f"{MADE}"
+    script:
+        "../scripts/report.py"

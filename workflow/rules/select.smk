@@ -20,5 +20,6 @@ rule select:
     conda:
         "../../envs/avca.yaml"
     shell:
-        "exec avca select --histories {input.histories:q} --out {output:q} --log {log:q}"
+        "exec avca select --settings {params.settings:q} --histories {input.histories:q}"
+        " --out {output:q} --log {log:q}"
         f"{MADE}"

@@ -1,0 +1,175 @@
+"""Calls the stage of each command with its options.
+
+A stage is imported when its command is called: some import torch, and ``--help`` need not wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import itertools
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.manifest import shards_beside
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.requests import named_files
+from avca_pipeline.runtime.device import choose_device
+
+logger = logging.getLogger(__name__)
+
+
+def _stage(name: str) -> Any:
+    return importlib.import_module(f"avca_pipeline.stages.{name}")
+
+
+def check(o: argparse.Namespace) -> None:
+    """Checks a config."""
+    from avca_pipeline.config import load
+
+    importlib.import_module("avca_pipeline.commands.check").run(load(o.config))
+    logger.info(f"{o.config}: good")
+
+
+def schema(o: argparse.Namespace) -> None:
+    """Writes the schema of a config."""
+    importlib.import_module("avca_pipeline.commands.schema").run(o.out)
+
+
+def lists(o: argparse.Namespace) -> None:
+    """Downloads the lists of a benchmark."""
+    source = {} if o.address is None else {"address": o.address}
+    importlib.import_module("avca_pipeline.commands.lists").run(o.benchmark, o.out, **source)
+
+
+def manifest(o: argparse.Namespace) -> None:
+    """Lists the clips of a dataset."""
+    _stage("manifest").run(o.request, o.out, o.shards)
+
+
+def fetch(o: argparse.Namespace) -> None:
+    """Fetches the media of a shard."""
+    _stage("fetch").run(o.request, o.clips, o.raw, o.out, o.download, o.pack)
+
+
+def extract(o: argparse.Namespace) -> None:
+    """Extracts the features of a shard."""
+    _stage("extract").run(
+        o.request,
+        o.clips,
+        o.fetched,
+        o.out,
+        cache=o.cache,
+        device=_device(o),
+        workers=max(1, (o.threads or os.cpu_count() or 1) - 1),
+        media=o.media,
+        keep_windows=o.keep_windows,
+    )
+
+
+def import_(o: argparse.Namespace) -> None:
+    """Imports the features of a shard."""
+    _stage("import_").run(o.request, o.clips, o.out)
+
+
+def prepare_gather(o: argparse.Namespace) -> None:
+    """Names the files of all shards."""
+    o.features = shards_beside(o.features, o.request.num_shards)
+    o.fetched = shards_beside(o.fetched, o.request.num_shards) if o.fetched else []
+
+
+def gather(o: argparse.Namespace) -> None:
+    """Gathers the features of all shards."""
+    _stage("gather").run(o.request, o.features, o.out, o.fetched, o.max_missing)
+
+
+def embed(o: argparse.Namespace) -> None:
+    """Embeds class names."""
+    _stage("embed").run(o.request, o.clips, o.out, cache=o.cache)
+
+
+def split(o: argparse.Namespace) -> None:
+    """Splits a dataset."""
+    _stage("split").run(o.request, o.clips, o.out, o.audit)
+
+
+def prepare_audit(o: argparse.Namespace) -> None:
+    """Names the files of all shards."""
+    o.fetched = shards_beside(o.fetched, o.request.num_shards) if o.fetched else []
+
+
+def audit(o: argparse.Namespace) -> None:
+    """Audits the data of a split."""
+    _stage("audit").run(o.request, o.split, o.fetched, o.features, o.labels, o.out)
+
+
+def train(o: argparse.Namespace) -> None:
+    """Trains a candidate."""
+    shared = {"resume": o.resume, "device": _device(o)}
+    if o.stage == 1:
+        _stage("train").run_stage1(o.request, _problem(o), o.out, o.history, **shared)
+    else:
+        _stage("train").run_stage2(o.request, _problem(o), o.selection, o.out, o.history, **shared)
+
+
+def prepare_train(o: argparse.Namespace) -> None:
+    """Raises `PipelineError` where stage 2 does not know what was selected."""
+    if o.stage == 2 and o.selection is None:
+        raise PipelineError("--stage 2 needs --selection")
+
+
+def select(o: argparse.Namespace) -> None:
+    """Selects a candidate."""
+    _stage("select").run(o.request, o.histories, o.out)
+
+
+def evaluate(o: argparse.Namespace) -> None:
+    """Evaluates a run."""
+    _stage("evaluate").run(
+        o.request,
+        o.checkpoint,
+        o.selection,
+        _problem(o),
+        o.out,
+        o.embeddings,
+        device=_device(o),
+    )
+
+
+def prepare_report(o: argparse.Namespace) -> None:
+    """Names the files of all shards."""
+    with_media = [part.num_shards for part in o.request.datasets if part.num_shards]
+    of_datasets = named_files("fetched", with_media, o.fetched)
+    shards = (shards_beside(first, num_shards) for num_shards, first in of_datasets)
+    o.fetched = list(itertools.chain.from_iterable(shards))
+
+
+def report(o: argparse.Namespace) -> None:
+    """Writes the report."""
+    stage = _stage("report")
+    files = stage.ReportFiles(
+        scores=o.scores,
+        embeddings=o.embeddings,
+        histories=o.histories,
+        audits=o.audits,
+        data_audits=o.data_audits,
+        manifests=o.manifests,
+        fetched=o.fetched,
+        features=o.features,
+    )
+    stage.run(o.request, files, o.out, o.table)
+
+
+def export(o: argparse.Namespace) -> None:
+    """Exports a split and its data."""
+    _stage("export").run(o.request, o.split, o.video, o.audio, o.labels, o.out)
+
+
+def _problem(o: argparse.Namespace) -> dict[str, Path]:
+    return {"split": o.split, "video": o.video, "audio": o.audio, "labels": o.labels}
+
+
+def _device(o: argparse.Namespace) -> str:
+    return choose_device(o.device, o.threads, o.jobs_per_gpu, o.command)

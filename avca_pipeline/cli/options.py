@@ -1,0 +1,164 @@
+"""What a command and its options are, and the parser that is made from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline import __version__
+from avca_pipeline.artifacts.text_files import parse_json
+from avca_pipeline.requests import Request
+
+DESCRIPTION = """\
+Audio-visual zero-shot learning, from raw video to a table of results.
+
+There is one command for each stage of the pipeline. The workflow calls them: 'snakemake --cores
+all' runs all stages that config.yaml asks for. 'avca check' says whether a config makes sense."""
+EPILOG = "'avca COMMAND --help' explains the options of a command."
+SETTINGS_HELP = "what the stage is asked for, as JSON with these keys: {keys}"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a command.
+
+    Attributes:
+        name: without dashes.
+        help: what it is for, without a full stop.
+        is_result: whether the command makes this file, and a later stage may read it.
+        is_positional: whether it is given by its place, without its name.
+        settings: keyword arguments of ``add_argument``.
+    """
+
+    name: str
+    help: str
+    is_result: bool = False
+    is_positional: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: of the command.
+        help: what it does, in one sentence without a full stop.
+        call: runs it with its options.
+        options: its own options.
+        request: class of what ``--settings`` holds; ``None`` for a command without a request.
+        uses_device: whether it computes on a GPU, and has the options for that.
+        prepare: completes its options once they are parsed.
+        has_arguments_file: whether ``@FILE`` stands for arguments that are the lines of a file.
+    """
+
+    name: str
+    help: str
+    call: Callable[[argparse.Namespace], None]
+    options: tuple[Option, ...]
+    request: type[Request] | None = None
+    uses_device: bool = False
+    prepare: Callable[[argparse.Namespace], None] | None = None
+    has_arguments_file: bool = False
+
+    @property
+    def results(self) -> list[str]:
+        """Names of the options whose files later stages read."""
+        return [option.name for option in self.options if option.is_result]
+
+
+def path(name: str, help: str, **settings: Any) -> Option:
+    """Returns an option for a path that must be given, unless ``settings`` say otherwise."""
+    return Option(name, help, settings={"type": Path, "required": True, **settings})
+
+
+def reads(name: str, help: str, **settings: Any) -> Option:
+    """Returns an option for a file that the command reads."""
+    return path(name, help, **settings)
+
+
+def reads_all(name: str, help: str, **settings: Any) -> Option:
+    """Returns an option for several files that the command reads."""
+    return reads(name, help, nargs="*", **settings)
+
+
+def makes(name: str, help: str) -> Option:
+    """Returns an option for a result of the command, which gets a record."""
+    return Option(name, help, is_result=True, settings={"type": Path, "required": True})
+
+
+def json_value(text: str) -> Any:
+    """Returns the value of a JSON text, for an option."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+DEVICE_OPTIONS = (
+    Option(
+        "device",
+        "where to compute: a GPU if there is one (auto), the CPU, or a GPU and nothing else (cuda)",
+        settings={"choices": ("auto", "cpu", "cuda"), "default": "auto"},
+    ),
+    Option("threads", "number of CPU threads (default: all)", settings={"type": int}),
+    Option(
+        "jobs-per-gpu",
+        "number of jobs that may use one GPU at a time (default: 1)",
+        settings={"type": int, "default": 1},
+    ),
+)
+MADE = Option(
+    "made",
+    "from the workflow, as JSON: what the result must be made from; the command stops if a file "
+    "is another one, and writes a record of the result",
+)
+LOG = Option("log", "file to which all lines are written as well", settings={"type": Path})
+
+
+def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    whole = argparse.ArgumentParser(
+        prog="avca",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {__version__}",
+        help="show the version and exit",
+    )
+    parts = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in commands:
+        sentence = command.help[0].upper() + command.help[1:] + "."
+        part = parts.add_parser(
+            command.name,
+            help=command.help,
+            description=sentence,
+            fromfile_prefix_chars="@" if command.has_arguments_file else None,
+        )
+        part.set_defaults(declared=command)
+        for option in _all_options(command):
+            flag = option.name if option.is_positional else f"--{option.name}"
+            part.add_argument(flag, help=option.help, **option.settings)
+    return whole
+
+
+def _all_options(command: Command) -> list[Option]:
+    """Returns the options of a command, those that it shares with others last."""
+    options = list(command.options)
+    if command.request is not None:
+        keys = ", ".join(command.request.model_fields)
+        text = SETTINGS_HELP.format(keys=keys)
+        settings = {"type": json_value, "required": True, "metavar": "JSON"}
+        options.insert(0, Option("settings", text, settings=settings))
+    if command.uses_device:
+        options += DEVICE_OPTIONS
+    if command.results and command.request is not None:
+        options.append(MADE)
+    return [*options, LOG]

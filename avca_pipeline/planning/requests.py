@@ -1,0 +1,198 @@
+"""Builds the request of each job from the config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from avca_pipeline.config import Config, Run
+from avca_pipeline.config.entries import Entry
+from avca_pipeline.media import Limits
+from avca_pipeline.requests import (
+    AuditRequest,
+    EmbedRequest,
+    EvaluateRequest,
+    ExportRequest,
+    ExtractRequest,
+    FetchRequest,
+    GatherRequest,
+    ImportRequest,
+    ManifestRequest,
+    PluginUse,
+    ReportedDataset,
+    ReportedRun,
+    ReportRequest,
+    Request,
+    SelectRequest,
+    SplitRequest,
+    TrainRequest,
+)
+
+
+class Requests:
+    """The requests of a config's jobs; needs no file of the user.
+
+    Args:
+        config: the config.
+        versions: name of each stage to the number of its code.
+    """
+
+    def __init__(self, config: Config, versions: Mapping[str, int]) -> None:
+        self.config, self.versions = config, versions
+
+    def __call__(self, rule: str, *names: str) -> Request:
+        """Returns the request of a rule's job.
+
+        Args:
+            rule: name of the rule.
+            names: values of its wildcards, in the rule's order.
+        """
+        build: Callable[..., Request] = getattr(self, "import_" if rule == "import" else rule)
+        return build(*names)
+
+    def manifest(self, dataset: str) -> ManifestRequest:
+        """Returns the request for the clips of a dataset."""
+        return ManifestRequest(
+            version=self.versions["manifest"],
+            num_shards=self.config.num_shards[dataset],
+            **_plugin(self.config.datasets[dataset]),
+        )
+
+    def fetch(self, dataset: str, shard: str) -> FetchRequest:
+        """Returns the request for the media of a shard."""
+        return FetchRequest(
+            version=self.versions["fetch"],
+            shard=shard,
+            max_bytes=self.config.limits.max_bytes,
+            **_plugin(self.config.datasets[dataset]),
+        )
+
+    def extract(self, dataset: str, backbone: str, shard: str) -> ExtractRequest:
+        """Returns the request for the features of a shard."""
+        limits = self.config.limits
+        return ExtractRequest(
+            version=self.versions["extract"],
+            backbone=backbone,
+            shard=shard,
+            limits=Limits(limits.max_pixels, limits.max_duration_s),
+            **_plugin(self.config.backbones[backbone]),
+        )
+
+    def import_(self, dataset: str, features: str, shard: str) -> ImportRequest:
+        """Returns the request for the features of a shard that were made elsewhere."""
+        return ImportRequest(
+            version=self.versions["import"],
+            features=features,
+            shard=shard,
+            source=self.config.imported[features],
+        )
+
+    def gather(self, dataset: str, features: str) -> GatherRequest:
+        """Returns the request for the features of all shards in one file."""
+        return GatherRequest(
+            version=self.versions["gather"],
+            features=features,
+            num_shards=self.config.num_shards[dataset],
+        )
+
+    def embed(self, dataset: str, text_embedding: str) -> EmbedRequest:
+        """Returns the request for a vector of each class."""
+        return EmbedRequest(
+            version=self.versions["embed"],
+            **_plugin(self.config.text_embeddings[text_embedding]),
+        )
+
+    def split(self, dataset: str, split: str) -> SplitRequest:
+        """Returns the request for a split."""
+        backbones = self.config.backbones
+        return SplitRequest(
+            version=self.versions["split"],
+            split=split,
+            backbones={
+                name: PluginUse(**_plugin(backbones[name])) if name in backbones else None
+                for name in self.config.pretrained(split)
+            },
+            **_plugin(self.config.splits[split]),
+        )
+
+    def audit(self, dataset: str, split: str) -> AuditRequest:
+        """Returns the request for the audit of a split's data."""
+        return AuditRequest(
+            version=self.versions["audit"],
+            split=split,
+            max_missing=self.config.max_missing[dataset],
+            num_shards=self.config.num_shards[dataset],
+            features=tuple(self.config.used_with(split, dataset)),
+            text_embeddings=tuple(self.config.text_embeddings_with(split, dataset)),
+            **_plugin(self.config.splits[split]),
+        )
+
+    def train_stage1(self, *names: str) -> TrainRequest:
+        """Returns the request for the training of one candidate."""
+        *names_of_run, candidate = names
+        return self._train(run_of(*names_of_run), candidate)
+
+    def train_stage2(self, *names: str) -> TrainRequest:
+        """Returns the request for the training of the selected candidate."""
+        run = run_of(*names)
+        return self._train(run, *self.config.candidates[run.model])
+
+    def _train(self, run: Run, *candidates: str) -> TrainRequest:
+        settings = self.config.candidates[run.model]
+        return TrainRequest(
+            version=self.versions["train"],
+            plugin=self.config.models[run.model].plugin,
+            scaling=self.config.feature_sets[run.feature_set].scaling,
+            seed=run.seed,
+            candidates={name: settings[name].model_dump(mode="json") for name in candidates},
+        )
+
+    def select(self, *names: str) -> SelectRequest:
+        """Returns the request for the selection among a run's candidates."""
+        candidates = tuple(self.config.candidates[run_of(*names).model])
+        return SelectRequest(version=self.versions["select"], candidates=candidates)
+
+    def evaluate(self, *names: str) -> EvaluateRequest:
+        """Returns the request for the scores of a run."""
+        run = run_of(*names)
+        chosen = self.config.feature_sets[run.feature_set]
+        return EvaluateRequest(
+            version=self.versions["evaluate"], run=run, video=chosen.video, audio=chosen.audio
+        )
+
+    def report(self) -> ReportRequest:
+        """Returns the request for the report on all runs."""
+        config = self.config
+        return ReportRequest(
+            version=self.versions["report"],
+            runs=tuple(
+                ReportedRun(run=run, candidates=tuple(config.candidates[run.model]))
+                for run in config.runs()
+            ),
+            datasets=tuple(
+                ReportedDataset(
+                    dataset=dataset,
+                    num_shards=config.num_shards[dataset] if dataset in config.with_media() else 0,
+                    features=tuple(
+                        name for owner, name in config.used_features() if owner == dataset
+                    ),
+                    splits=tuple(name for owner, name in config.used_splits() if owner == dataset),
+                )
+                for dataset in config.used("datasets")
+            ),
+        )
+
+    def export(self, dataset: str, split: str, *_: str) -> ExportRequest:
+        """Returns the request for the published layout of what a split is used with."""
+        benchmark, lists = self.config.splits[split].settings.published_lists(dataset)
+        return ExportRequest(version=self.versions["export"], benchmark=benchmark, lists=lists)
+
+
+def run_of(*names: str) -> Run:
+    """Returns a run by the values of the wildcards of its rules, in their order."""
+    dataset, split, feature_set, text_embedding, model, seed = names
+    return Run(dataset, split, feature_set, text_embedding, model, int(seed))
+
+
+def _plugin(entry: Entry[Any, Any]) -> dict[str, Any]:
+    return {"plugin": entry.plugin, "settings": entry.settings.model_dump(mode="json")}

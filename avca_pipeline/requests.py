@@ -1,0 +1,260 @@
+"""What each stage is asked for: one request for each stage, typed, and passed to it as JSON.
+
+`avca_pipeline.planning.requests` builds them from the config, and the command of the stage parses
+them. A request holds all that decides the result of the stage but for the files that it reads, and
+the names of what these files belong to: no stage reads a name back out of a path. Devices, numbers
+of workers and sizes of batches are no part of it: they change how fast a result comes, not what it
+is. When a key of a request changes, the result is made anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.config import ImportedFeatures
+from avca_pipeline.errors import PipelineError
+from avca_pipeline.media import Limits
+from avca_pipeline.settings import PluginSettings, Seed
+
+Name = TypeVar("Name")
+
+
+class Request(PluginSettings):
+    """Base of every request: unknown keys are errors, values never change."""
+
+    version: int = Field(default=0, ge=0)
+    """Number of the stage's code: it grows when a change of the code changes results."""
+
+
+class PluginUse(PluginSettings):
+    """A plugin with its settings."""
+
+    plugin: str
+    """Name of the plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+
+
+class ManifestRequest(Request):
+    """Asks ``manifest`` for the clips of a dataset."""
+
+    plugin: str
+    """Name of the dataset's plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+    num_shards: int = Field(ge=1)
+    """Into how many shards the clips of the dataset are divided."""
+
+
+class FetchRequest(Request):
+    """Asks ``fetch`` for the media of a shard."""
+
+    plugin: str
+    """Name of the dataset's plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+    shard: str
+    """Name of the shard, such as 00000-of-00002."""
+    max_bytes: int = Field(ge=1)
+    """Largest size of a media file, in bytes."""
+
+
+class ExtractRequest(Request):
+    """Asks ``extract`` for the features of a shard."""
+
+    backbone: str
+    """Name of the backbone in the config."""
+    plugin: str
+    """Name of the backbone's plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+    shard: str
+    """Name of the shard, such as 00000-of-00002."""
+    limits: Limits
+    """What a clip may cost; one that costs more is rejected."""
+
+
+class ImportRequest(Request):
+    """Asks ``import`` for the features of a shard, which were made elsewhere."""
+
+    features: str
+    """Name of the imported features in the config."""
+    shard: str
+    """Name of the shard, such as 00000-of-00002."""
+    source: ImportedFeatures
+    """Where the features are, and their modality."""
+
+
+class GatherRequest(Request):
+    """Asks ``gather`` for the features of all shards in one file."""
+
+    features: str
+    """Name of the backbone or imported features in the config."""
+    num_shards: int = Field(ge=1)
+    """Into how many shards the clips of the dataset are divided."""
+
+
+class EmbedRequest(Request):
+    """Asks ``embed`` for a vector of each class name."""
+
+    plugin: str
+    """Name of the text embedding's plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+
+
+class SplitRequest(Request):
+    """Asks ``split`` for the partition of each clip."""
+
+    split: str
+    """Name of the split in the config."""
+    plugin: str
+    """Name of the split's plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+    backbones: dict[str, PluginUse | None]
+    """Backbones that may have been trained on classes of the split, by name; nothing for
+    imported features, whose weights are not known."""
+
+
+class AuditRequest(Request):
+    """Asks ``audit`` whether the media, features and text embeddings of a split leak."""
+
+    split: str
+    """Name of the split in the config."""
+    plugin: str
+    """Name of the split's plugin."""
+    settings: dict[str, Any]
+    """Settings of the plugin, all of them; the plugin says what they mean."""
+    max_missing: float = Field(ge=0, le=1)
+    """Share of the clips that may be missing."""
+    num_shards: int = Field(ge=1)
+    """Into how many shards the clips of the dataset are divided."""
+    features: tuple[str, ...]
+    """Names of the backbones and imported features, in the order of their files."""
+    text_embeddings: tuple[str, ...]
+    """Names of the text embeddings, in the order of their files."""
+
+
+class TrainRequest(Request):
+    """Asks ``train`` for the network of a candidate."""
+
+    plugin: str
+    """Name of the model's plugin."""
+    scaling: Literal["none", "standard"]
+    """How features are scaled."""
+    seed: Seed
+    """Seed of the training."""
+    candidates: dict[str, dict[str, Any]] = Field(min_length=1)
+    """Hyper-parameters of each candidate by name: of one in stage 1, of all in stage 2,
+    which trains the selected one."""
+
+
+class SelectRequest(Request):
+    """Asks ``select`` for the candidate and the epoch with the best scores on validation."""
+
+    candidates: tuple[str, ...] = Field(min_length=1)
+    """Names of the candidates, in the order of their histories."""
+
+
+class EvaluateRequest(Request):
+    """Asks ``evaluate`` for the scores of a run."""
+
+    run: Run
+    """Names of the run."""
+    video: str
+    """Name of the video features in the config."""
+    audio: str
+    """Name of the audio features in the config."""
+
+
+class ReportedRun(PluginSettings):
+    """A run, and the candidates among which it selected."""
+
+    run: Run
+    """Names of the run."""
+    candidates: tuple[str, ...]
+    """Names of its candidates."""
+
+
+class ReportedDataset(PluginSettings):
+    """A dataset, and what was made of it."""
+
+    dataset: str
+    """Name of the dataset in the config."""
+    num_shards: int = Field(ge=0)
+    """How many shards of media were fetched; 0 if all features are imported."""
+    features: tuple[str, ...]
+    """Names of its backbones and imported features."""
+    splits: tuple[str, ...]
+    """Names of the splits that it is used with."""
+
+
+class ReportRequest(Request):
+    """Asks ``report`` for the page and the table.
+
+    The files of each option of the command have the order of the names here: scores and embeddings
+    that of ``runs``, histories that of the candidates of each run, manifests that of ``datasets``,
+    and so on.
+    """
+
+    runs: tuple[ReportedRun, ...]
+    """All runs."""
+    datasets: tuple[ReportedDataset, ...]
+    """All datasets."""
+
+
+class ExportRequest(Request):
+    """Asks ``export`` for a split, features and text embeddings in the published layout."""
+
+    benchmark: str
+    """Name of the benchmark: UCF, ActivityNet, VGGSound, or yours."""
+    lists: Literal["main", "cls"]
+    """Which of the published lists these are."""
+
+
+def named_files(
+    option: str, names: Sequence[Name], paths: Sequence[Path]
+) -> list[tuple[Name, Path]]:
+    """Returns each name of a request with its file.
+
+    Args:
+        option: of the command that the files were given with.
+        names: in the request.
+        paths: of the files, in the order of the names.
+
+    Raises:
+        PipelineError: there are more or fewer files than names.
+    """
+    if len(names) != len(paths):
+        raise PipelineError(
+            f"--{option}: the request names {len(names)} of them, found {len(paths)} files; "
+            "give one file for each name, in the same order"
+        )
+    return list(zip(names, paths, strict=True))
+
+
+def grouped_files(option: str, sizes: Sequence[int], paths: Sequence[Path]) -> list[list[Path]]:
+    """Returns the files in consecutive groups.
+
+    Args:
+        option: of the command that the files were given with.
+        sizes: how many files each group has.
+        paths: of all files.
+
+    Raises:
+        PipelineError: there are more or fewer files than in all groups.
+    """
+    ends = list(itertools.accumulate(sizes, initial=0))
+    if ends[-1] != len(paths):
+        raise PipelineError(
+            f"--{option}: the request stands for {ends[-1]} files, found {len(paths)}; "
+            "give all of them, in the order of the request"
+        )
+    return [list(paths[start:end]) for start, end in itertools.pairwise(ends)]
