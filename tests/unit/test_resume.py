@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from avca_pipeline import registry
+from avca_pipeline import cli, registry
 from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
@@ -220,6 +220,41 @@ def test_the_stage_continues(tmp_path: Path, epochs: Epochs, interrupted: dict[s
     assert EPOCHS - 2 <= epochs.num_begun < EPOCHS  # as its last saved state was after 1 or 2
     assert not list(resume.parent.glob("resume*"))
     assert [row["epoch"] for row in content_of(history)["epochs"]] == list(range(EPOCHS))
+
+
+def test_the_command_continues_where_it_was_stopped(tmp_path: Path, epochs: Epochs) -> None:
+    """No epoch that the resume file holds is trained again, and the result is the same."""
+    inputs = World().write(tmp_path)
+    candidate = settings_of(registry.load("models", "avca")).model_dump(mode="json")
+    request = TrainRequest(
+        plugin="avca", scaling="none", seed=0, candidates={"default": candidate}
+    )  # fmt: skip
+
+    def train_into(name: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        folder = tmp_path / name
+        files = [text for key in inputs for text in (f"--{key}", str(inputs[key]))]
+        command = [
+            "train", "--stage", "1", "--settings", request.model_dump_json(), *files,
+            "--device", "cpu", "--threads", "1", "--out", str(folder / "checkpoint.pt"),
+            "--history", str(folder / "history.json"), "--resume", str(folder / "resume.pt"),
+        ]  # fmt: skip
+        assert cli.main(command) == 0
+        rows = content_of(folder / "history.json")["epochs"]
+        return [{**row, "duration_s": 0} for row in rows], checkpoint.read(folder / "checkpoint.pt")
+
+    whole = train_into("whole")
+    assert epochs.num_begun == EPOCHS
+    epochs.killed_at(EPOCHS)
+    with pytest.raises(Killed):
+        train_into("stopped")
+    num_saved = len(checkpoint.read(tmp_path / "stopped/resume.cpu.pt")["history"])
+    assert 1 <= num_saved < EPOCHS
+    epochs.whole()
+    again = train_into("stopped")
+    assert epochs.num_begun == EPOCHS - num_saved
+    assert again[0] == whole[0]
+    for name, value in whole[1]["state"].items():
+        assert torch.equal(again[1]["state"][name], value)
 
 
 @pytest.mark.parametrize(

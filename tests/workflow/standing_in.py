@@ -48,7 +48,8 @@ for name in ("--out", "--table", "--history", "--embeddings"):
     os.makedirs(os.path.dirname(record), exist_ok=True)
     digest = {digests!r}.get(stage if name == "--out" else "", hashlib.sha256(b"").hexdigest())
     with open(record + ".json", "w") as file:
-        json.dump(dict(recipe=made["recipe"], digest=digest), file)
+        request = json.loads(options["--settings"])
+        json.dump(dict(recipe=made["recipe"], digest=digest, request=request), file)
 """
 COLUMNS = ("clip_id", "source_id", "class_name", "path_or_url", "start_s", "end_s")
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.workflow import standing_in
-from tests.workflow.driving import planned
+from tests.workflow.driving import planned, snakemake
 
 NUM_CLASSES, NUM_FILES, NUM_SHARDS = 8, 3, 2
 CLIP = "media/class 0/clip 0.mp4"
@@ -254,6 +254,55 @@ def test_what_a_change_of_the_config_makes_run(
     config = copy.deepcopy(CONFIG)
     change(config)
     assert planned(folder, config) == {rule: jobs for rule, jobs in expected.items() if jobs}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            with_value("models", "avca", "weight_decay", value=0.25),
+            ["train_stage1: 2 results to be made anew: "
+             f"candidates.learning_rate={rate}.weight_decay is 0.25, was 1e-05"
+             for rate in (0.001, 0.002)]
+            + ["train_stage2: 2 results to be made anew: "
+               "candidates.learning_rate=0.001.weight_decay is 0.25, was 1e-05; "
+               "candidates.learning_rate=0.002.weight_decay is 0.25, was 1e-05"],
+        ),
+        (
+            with_value("backbones", "c3d", "preprocessing", value="official-script"),
+            ['extract: 2 results to be made anew: '
+             'settings.preprocessing is "official-script", was "sports1m"',
+             'split: 1 result to be made anew: '
+             'backbones.c3d.settings.preprocessing is "official-script", was "sports1m"'],
+        ),
+        (
+            with_value("splits", "built", "seed", value=1),
+            [f"{rule}: 1 result to be made anew: settings.seed is 1, was 0"
+             for rule in ("split", "audit")],
+        ),
+    ],
+)  # fmt: skip
+def test_the_plan_names_the_key_that_has_changed(
+    folder: Path, change: Callable[[dict[str, Any]], None], expected: list[str]
+) -> None:
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    done = snakemake(folder, config, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "to be made anew" in line]
+    assert lines == [f"avca: {line}" for line in expected]
+
+
+def test_the_plan_says_which_file_has_changed(folder: Path) -> None:
+    changed("vectors.npy")(folder)
+    changed(CLIP)(folder)
+    done = snakemake(folder, None, "--dry-run")
+    lines = [line for line in done.stderr.splitlines() if "to be made anew" in line]
+    assert sorted(lines) == [
+        "avca: embed: 1 result to be made anew: the clips, or the files that the config names, "
+        "are other ones",
+        f"avca: fetch: 1 result to be made anew: {CLIP} has changed",
+    ]
 
 
 @pytest.mark.parametrize(

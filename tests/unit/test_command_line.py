@@ -1,0 +1,145 @@
+"""What the command line says about itself, and how long its lines are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avca_pipeline import cli
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.cli.commands import COMMANDS
+from avca_pipeline.cli.options import Command, parser
+from avca_pipeline.requests import ReportedDataset, ReportedRun, ReportRequest
+from avca_pipeline.stages import VERSIONS
+from tests.conftest import REPOSITORY
+
+MAX_ARGUMENT_BYTES = 128 * 1024
+"""What the system takes for one argument."""
+
+
+def shown(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as end:
+        cli.main(list(arguments))
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_each_stage_has_a_command_and_the_help_lists_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = shown("--help", capsys=capsys)
+    assert set(VERSIONS) | {"check", "lists"} == {command.name for command in COMMANDS}
+    for command in COMMANDS:
+        assert re.search(rf"^    {command.name} +\S", text, re.M), command.name
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_option_has_a_help_text(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(shown(command.name, "--help", capsys=capsys).split())
+    subparsers: Any = parser([command])._subparsers
+    (part,) = subparsers._group_actions[0].choices.values()
+    assert len(part._actions) >= 3
+    for action in part._actions:
+        assert action.help, action.dest
+        assert " ".join(str(action.help).split()) in text
+    if command.request is not None:
+        for key in command.request.model_fields:
+            assert key in text
+
+
+def report_request(num_runs: int) -> ReportRequest:
+    runs = [Run("d", "s", "f", "t", "m", seed) for seed in range(num_runs)]
+    names = [f"learning_rate=0.{number}" for number in range(10)]
+    return ReportRequest(
+        runs=[ReportedRun(run=run, candidates=names) for run in runs],
+        datasets=[
+            ReportedDataset(dataset="d", num_shards=1, features=["video", "audio"], splits=["s"])
+        ],
+    )
+
+
+STAND_IN = """\
+#!{python}
+import sys
+from avca_pipeline.cli import main
+with open({told!r}, "w") as file:
+    print(*map(len, sys.argv), file=file)
+sys.exit(main())
+"""
+CALL = """
+import json, runpy, sys
+from types import SimpleNamespace
+given = json.load(open(sys.argv[2]))
+for name in ("output", "params"):
+    given[name] = SimpleNamespace(**given[name])
+runpy.run_path(sys.argv[1], {"snakemake": SimpleNamespace(**given)})
+"""
+
+
+def test_thousands_of_files_make_no_command_line_longer(tmp_path: Path) -> None:
+    """The report's command gets all of them, and stops at the first one, which is not there."""
+    num_runs = 400
+    request = report_request(num_runs)
+    folder = f"results/{'a long name ' * 4}".replace(" ", "-")
+    of_runs = [f"{folder}/{reported.run.path}" for reported in request.runs]
+    histories = [
+        f"{path}/stage1/{candidate}/history.json"
+        for path, reported in zip(of_runs, request.runs, strict=True)
+        for candidate in reported.candidates
+    ]
+    assert len(histories) > 3000
+    assert sum(map(len, histories)) > MAX_ARGUMENT_BYTES
+    told = tmp_path / "told"
+    tool = tmp_path / "bin/avca"
+    tool.parent.mkdir()
+    tool.write_text(STAND_IN.format(python=sys.executable, told=str(told)))
+    tool.chmod(0o755)
+    given = {
+        "input": {
+            "scores": [f"{path}/scores.json" for path in of_runs],
+            "embeddings": [f"{path}/embeddings.h5" for path in of_runs],
+            "histories": histories,
+            "audits": ["audit.json"], "data_audits": ["data.json"], "manifests": ["m.csv"],
+            "first_fetched": ["00000-of-00001.csv"], "features": ["video.h5", "audio.h5"],
+        },
+        "output": {"page": "report.html", "table": "table.csv"},
+        "params": {
+            "settings": request.model_dump_json(), "made": "", "is_recorded": False,
+            "arguments": "report.arguments",
+        },
+        "log": ["report.log"],
+    }  # fmt: skip
+    (tmp_path / "given.json").write_text(json.dumps(given))
+    script = REPOSITORY / "workflow/scripts/report.py"
+    path = os.pathsep.join([str(tool.parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, str(script), "given.json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "avca report @report.arguments" in done.stderr
+    assert "avca report: error: audit.json: no such file" in done.stderr
+    assert sum(map(int, told.read_text().split())) < 1000
+    lines = (tmp_path / "report.arguments").read_text().splitlines()
+    assert set(histories) < set(lines)
+
+
+def test_an_arguments_file_that_lacks_some_files_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("scores", "embeddings", "histories", "data-audits", "manifests", "features")
+    lines = ["--settings", report_request(2).model_dump_json(), "--audits"]
+    lines += [text for option in options for text in (f"--{option}", "one")]
+    lines += ["--fetched", "00000-of-00001.csv", "--out", "page", "--table", "table"]
+    (tmp_path / "arguments").write_text("\n".join(lines))
+    assert cli.main(["report", f"@{tmp_path / 'arguments'}"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--audits: the request names 1 of them, found 0 files" in line
