@@ -25,6 +25,7 @@ from avca_pipeline.extraction.encoder import Encoder
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.stages import extract
 from tests.benchmarks.device_clock import device_with_clock
+from tests.builders import extract_request
 
 SIZE = 256
 BATCH = 16
@@ -175,7 +176,7 @@ def extracted(folder: Path, paths: Sequence[Path], plugin: str, device: str, nam
     manifest.write(folder / "clips.csv", listed)
     fetched.write(folder / "fetched.csv", rows)
     extract.run(
-        plugin, {}, {}, folder / "clips.csv", folder / "fetched.csv", folder / name,
+        extract_request(plugin, {}), folder / "clips.csv", folder / "fetched.csv", folder / name,
         cache=folder, device=device, workers=2, keep_windows=True,
     )  # fmt: skip
     return features.read(folder / name)
