@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from avca_pipeline.config.typed import Config
@@ -11,32 +13,64 @@ from avca_pipeline.published import layout
 
 
 def check_inputs(config: Config) -> None:
-    """Raises `PipelineError` if a file or folder that the experiment reads is not there."""
+    """Checks that every file and folder that the experiment reads is there.
+
+    Raises:
+        PipelineError: one line for each that is not.
+    """
+    lines: list[str] = []
+    for key, check in _checks(config):
+        try:
+            check()
+        except PipelineError as error:
+            lines += [line if line.startswith(key) else f"{key}: {line}" for line in error.lines]
+    if lines:
+        raise PipelineError(*dict.fromkeys(lines))
+
+
+def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yields a check for each entry that the experiment uses, and the key of the entry."""
     for name in config.used("datasets"):
-        entry = config.datasets[name]
-        entry.module.inputs(entry.settings)
-        if entry.module.downloader(entry.settings) == "yt-dlp":
-            youtube.check_downloads(config.download)
+        dataset = config.datasets[name]
+        yield f"datasets.{name}", functools.partial(dataset.module.inputs, dataset.settings)
+        if dataset.module.downloader(dataset.settings) == "yt-dlp":
+            yield "download", functools.partial(youtube.check_downloads, config.download)
     for name in config.used("text_embeddings"):
-        text_embedding = config.text_embeddings[name]
-        for path in text_embedding.module.inputs(text_embedding.settings):
-            if not _is_file(path):
-                raise PipelineError(f"text_embeddings.{name}: {path}: no such file")
+        yield f"text_embeddings.{name}", functools.partial(_check_text_embedding, config, name)
     for name in config.used("splits"):
-        config.splits[name].module.inputs(config.splits[name].settings)
+        split = config.splits[name]
+        yield f"splits.{name}", functools.partial(split.module.inputs, split.settings)
     for name in config.used_backbones():
         if name in config.imported:
-            layout.stage_folders(config.imported[name].path, config.imported[name].modality)
-            continue
-        try:
-            local_files = config.backbones[name].settings.local_files()
-        except RuntimeError as error:
-            raise PipelineError(
-                f"backbones.{name}: there is no such home folder; write the whole path"
-            ) from error
-        for key, path in local_files.items():
-            if not _is_file(path):
-                raise PipelineError(f"backbones.{name}.{key}: {path}: no such file")
+            imported = config.imported[name]
+            yield (
+                f"imported.{name}",
+                functools.partial(layout.stage_folders, imported.path, imported.modality),
+            )
+        else:
+            yield f"backbones.{name}", functools.partial(_check_backbone, config, name)
+
+
+def _check_text_embedding(config: Config, name: str) -> None:
+    text_embedding = config.text_embeddings[name]
+    for path in text_embedding.module.inputs(text_embedding.settings):
+        if not _is_file(path):
+            raise PipelineError(f"{path}: no such file")
+
+
+def _check_backbone(config: Config, name: str) -> None:
+    key = f"backbones.{name}"
+    try:
+        local_files = config.backbones[name].settings.local_files()
+    except RuntimeError as error:
+        raise PipelineError(f"{key}: there is no such home folder; write the whole path") from error
+    missing = [
+        f"{key}.{part}: {path}: no such file"
+        for part, path in local_files.items()
+        if not _is_file(path)
+    ]
+    if missing:
+        raise PipelineError(*missing)
 
 
 def _is_file(path: Path) -> bool:

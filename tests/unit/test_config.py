@@ -466,6 +466,25 @@ def test_several_grids_share_runs() -> None:
     assert config.used_splits() == [("demo", "built"), ("other", "built")]
 
 
+def test_all_missing_inputs_are_named_together(tmp_path: Path) -> None:
+    raw = changed(put("datasets", "demo", value={"plugin": "folder", "path": str(tmp_path / "no")}))
+    raw["backbones"]["c3d"] = {
+        "weights": str(tmp_path / "no.pth"), "pretraining_classes": str(tmp_path / "no.txt"),
+    }  # fmt: skip
+    raw["text_embeddings"]["hashed"] = {"plugin": "precomputed", "path": str(tmp_path / "no.npy")}
+    with pytest.raises(PipelineError) as caught:
+        avca_config.check_inputs(avca_config.parse(raw))
+    beginnings = [
+        f"datasets.demo: {tmp_path / 'no'}: the raw folder cannot be read",
+        f"text_embeddings.hashed: {tmp_path / 'no.npy'}: no such file",
+        f"backbones.c3d.weights: {tmp_path / 'no.pth'}: no such file",
+        f"backbones.c3d.pretraining_classes: {tmp_path / 'no.txt'}: no such file",
+    ]
+    lines = caught.value.lines
+    assert len(lines) == len(beginnings)
+    assert all(map(str.startswith, lines, beginnings)), lines
+
+
 def test_missing_inputs_are_named(tmp_path: Path) -> None:
     folder = {"plugin": "folder", "path": str(tmp_path / "no")}
     table = {"plugin": "table", "path": str(tmp_path / "no.csv")}
