@@ -19,7 +19,7 @@ from typing import Any
 from avca_pipeline.artifacts.records import Expected
 from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.cli.options import Command, parser
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.runtime import logs
 from avca_pipeline.runtime.sealing import unsealed
@@ -74,7 +74,7 @@ def _run(command: Command, options: argparse.Namespace) -> None:
     asked_for = getattr(options, "settings", None)
     if command.request is not None:
         request = unsealed(asked_for)
-        options.request = checked(command.request, request, "--settings")
+        options.request = validated(command.request, request, "--settings")
     if getattr(options, "download", None) is not None:
         options.download = unsealed(options.download)
     if command.prepare is not None:

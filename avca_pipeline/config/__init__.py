@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from avca_pipeline.config.checks import check_inputs
 from avca_pipeline.config.keys import canonical
-from avca_pipeline.config.parsing import checked, load, parse
+from avca_pipeline.config.parsing import load, parse, validated
 from avca_pipeline.config.sections import ImportedFeatures, LimitsSettings
 from avca_pipeline.config.typed import Config, Run
 
 __all__ = [
-    "Config", "ImportedFeatures", "LimitsSettings", "Run", "canonical", "check_inputs", "checked",
-    "load", "parse",
+    "Config",
+    "ImportedFeatures",
+    "LimitsSettings",
+    "Run",
+    "canonical",
+    "check_inputs",
+    "load",
+    "parse",
+    "validated",
 ]  # fmt: skip

@@ -46,8 +46,13 @@ def parse(written: Any) -> Config:
     return config
 
 
-def checked(kind: type[SettingsT], written: Any, where: str) -> SettingsT:
-    """Returns what a user wrote as settings.
+def validated(kind: type[SettingsT], written: Any, where: str) -> SettingsT:
+    """Returns what a user wrote as an object of the kind that it must be.
+
+    Args:
+        kind: class of the settings.
+        written: keys and values, as YAML or JSON has them.
+        where: the key or option that they stand under, to begin messages with.
 
     Raises:
         PipelineError: one line for each mistake, which begins with ``where``.

@@ -1,7 +1,7 @@
 """Advisory file locks, which the kernel releases when the process ends, however it ends.
 
 Not every file system has them (Lustre without its option flock, NFS without lockd). There the
-work goes on, and a line says what nothing protects any more.
+work goes on without a lock, and a warning says what may happen.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def hold(path: Path, risk: str) -> bool:
-    """Takes the lock that a file stands for until this process ends; false if another has it.
+    """Takes the lock of a file until this process ends; returns false if another process has it.
 
     Args:
         path: of the file.
-        risk: what may happen where there are no locks, and the answer is true for everyone.
+        risk: what may happen where there are no locks; there the answer is always true.
 
     Raises:
         OSError: the file cannot be written.
@@ -65,12 +65,12 @@ def are_supported(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Share:
-    """A process's share of a lock that many have; see `join` and `alone`.
+    """A process's share of a lock that several processes have; see `join` and `alone`.
 
     Attributes:
         descriptor: of the file whose lock is shared.
-        gate: of a second file. Whoever takes or tests a share has its lock meanwhile: to find out
-            whether others have a share, the kernel first drops one's own.
+        gate: descriptor of a second file. A process that takes or tests a share holds its lock
+            meanwhile, because for the test the kernel first releases the process's own share.
     """
 
     descriptor: int
@@ -97,24 +97,24 @@ def join(path: Path, risk: str) -> Share:
 
 @contextlib.contextmanager
 def alone(share: Share) -> Iterator[bool]:
-    """Yields whether no other process has a share, and lets none have one meanwhile.
+    """Yields whether no other process has a share; as long as the block runs, none can take one.
 
-    Where the file system has no locks, nobody is alone.
+    Where the file system has no locks, the answer is always false.
     """
     with _waiting_for(share.gate):
         try:
             yield bool(try_lock(share.descriptor))
         finally:
-            # Nobody else can have more than a share now, so that this one comes at once.
+            # Other processes can have shares at most, so this call does not wait.
             _lock(share.descriptor, fcntl.LOCK_SH)
 
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path, risk: str) -> Iterator[bool]:
-    """Waits until no other process or thread is inside this block with the same lock file.
+    """Waits until no other process or thread is inside a block with the same lock file.
 
-    Yields whether that is so; false where the file system has no locks. The file is gone
-    afterwards.
+    Yields true, or false where the file system has no locks and others may be inside. Afterwards
+    the file is removed.
 
     Args:
         path: of the lock's file.

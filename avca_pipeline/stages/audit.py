@@ -10,7 +10,7 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import audits, split
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import labels as labels_files
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.leakage.checks import stop_on_errors
 from avca_pipeline.leakage.data_checks import SplitData, audit_data
 from avca_pipeline.leakage.feature_digests import digest_features
@@ -42,7 +42,7 @@ def run(
         PipelineError: a check fails that must not.
     """
     module = registry.load("splits", request.plugin)
-    typed = checked(module.Settings, request.settings, f"splits ({request.plugin})")
+    typed = validated(module.Settings, request.settings, f"splits ({request.plugin})")
     data = SplitData(
         rows=split.read(rows),
         fetched=[row for path in fetched for row in fetched_tables.read(path)],

@@ -8,7 +8,7 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.artifacts.labels import Labels
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.requests import EmbedRequest
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def run(request: EmbedRequest, clips: Path, out: Path, *, cache: Path) -> None:
         PipelineError: a class has no vector, or a file with vectors is not what it should be.
     """
     module = registry.load("text_embeddings", request.plugin)
-    typed = checked(module.Settings, request.settings, f"text_embeddings ({request.plugin})")
+    typed = validated(module.Settings, request.settings, f"text_embeddings ({request.plugin})")
     class_names = sorted({clip.class_name for clip in manifest.read(clips)})
     vectors = module.vectors(typed.with_files(cache), class_names)
     labels.write(out, Labels(class_names, vectors, module.describe(typed)))

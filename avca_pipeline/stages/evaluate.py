@@ -21,7 +21,7 @@ from avca_pipeline.artifacts.scores import (
     Provenance,
     Scores,
 )
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
@@ -60,7 +60,7 @@ def run(
     """
     chosen, content = training.read_selection(selection), checkpoint.read(trained)
     plugin = registry.load("models", content["model"])
-    settings = checked(plugin.Settings, json.loads(content["settings"]), str(trained))
+    settings = validated(plugin.Settings, json.loads(content["settings"]), str(trained))
     make_repeatable(device, settings)  # Some methods train a classifier.
     network = plugin.build(settings, Dims(*content["dims"])).to(device)
     network.load_state_dict(content["state"])

@@ -17,7 +17,7 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
-from avca_pipeline.config import canonical, checked
+from avca_pipeline.config import canonical, validated
 from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import as_features
 from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
@@ -62,7 +62,7 @@ def run(
             a file has another content than when it was fetched, or all files are missing.
     """
     backbone = registry.load("backbones", request.plugin)
-    typed = checked(backbone.Settings, request.settings, f"backbones ({request.plugin})")
+    typed = validated(backbone.Settings, request.settings, f"backbones ({request.plugin})")
     typed = typed.with_files(cache)
     title = f"extract {request.backbone} {request.shard}"
     remove_stale_temporaries(out.parent)

@@ -16,6 +16,7 @@ import functools
 import logging
 import stat
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.artifacts.fetched import OK, PASSING, REJECTED, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.datasets import AnyDataset
 from avca_pipeline.errors import MAY_PASS, PipelineError, TransientError, machine_trouble
 from avca_pipeline.fetching import archives
@@ -50,7 +51,7 @@ def run(
     clips: Path,
     raw: Path,
     out: Path,
-    network: dict | None = None,
+    network: dict[str, Any] | None = None,
     pack: Path | None = None,
 ) -> None:
     """Writes one row for each clip of a shard, in the order of the list of clips.
@@ -67,8 +68,8 @@ def run(
         PipelineError: the machine lacks something, or nothing can be downloaded at all.
     """
     module = registry.load("datasets", request.plugin)
-    typed = checked(module.Settings, request.settings, f"datasets ({request.plugin})")
-    loading = checked(DownloadSettings, network, "download")
+    typed = validated(module.Settings, request.settings, f"datasets ({request.plugin})")
+    loading = validated(DownloadSettings, network, "download")
     if module.downloader(typed) == "yt-dlp":
         check_downloads(loading)
     for folder in (raw, out.parent):
@@ -88,16 +89,17 @@ def run(
     if pack is not None:
         media = {row.name: Path(row.path) for row in table if row.status == OK}
         archives.pack({name: path for name, path in media.items() if raw in path.parents}, pack)
-    num_passing = sum(row.may_pass for row in rows)
+    num_to_repeat = sum(row.may_pass for row in rows)
     tries = out.with_suffix(TRIES_SUFFIX)
-    if num_passing:
+    # A job that is killed between the two leaves no table of rejected clips without a count.
+    if num_to_repeat:
         _count_run(tries, loading.runs, file_sha256(clips))
     fetched.write(out, table)
-    if not num_passing:
+    if not num_to_repeat:
         tries.unlink(missing_ok=True)
-    rejected = sum(row.status == REJECTED for row in table)
-    again = f", {num_passing} of them for now, to be tried again" if num_passing else ""
-    logger.info(f"{title}: {len(table) - rejected} clips usable, {rejected} rejected{again}")
+    status = Counter(row.status for row in table)
+    again = f", {num_to_repeat} of them for now, to be tried again" if num_to_repeat else ""
+    logger.info(f"{title}: {status[OK]} clips usable, {status[REJECTED]} rejected{again}")
 
 
 @dataclass(frozen=True)

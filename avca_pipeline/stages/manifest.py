@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.requests import ManifestRequest
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def run(request: ManifestRequest, out: Path, shards: Path) -> None:
         PipelineError: the annotations are missing or malformed, or an id occurs twice.
     """
     module = registry.load("datasets", request.plugin)
-    typed = checked(module.Settings, request.settings, f"datasets ({request.plugin})")
+    typed = validated(module.Settings, request.settings, f"datasets ({request.plugin})")
     clips = [manifest.storable(clip) for clip in module.clips(typed)]
     manifest.check(clips, f"dataset {request.plugin}")
     members = defaultdict(list)

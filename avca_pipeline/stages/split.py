@@ -10,7 +10,7 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import audits, manifest, split
 from avca_pipeline.artifacts.audits import SplitMethod
-from avca_pipeline.config import checked
+from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.checks import stop_on_errors
 from avca_pipeline.leakage.pretraining import pretrained_on
@@ -33,7 +33,7 @@ def run(request: SplitRequest, clips: Path, out: Path, audit_out: Path) -> None:
         PipelineError: the split cannot be built, or a check of the audit fails that must not.
     """
     module = registry.load("splits", request.plugin)
-    typed = checked(module.Settings, request.settings, f"splits ({request.plugin})")
+    typed = validated(module.Settings, request.settings, f"splits ({request.plugin})")
     listed = manifest.read(clips)
     classes_of, unknown = _pretraining(request.backbones)
     forbidden = typed.backbones_to_exclude()
@@ -73,7 +73,7 @@ def _pretraining(
         classes = None
         if backbone is not None:
             module = registry.load("backbones", backbone.plugin)
-            settings = checked(module.Settings, backbone.settings, f"backbones.{name}")
+            settings = validated(module.Settings, backbone.settings, f"backbones.{name}")
             classes = module.pretraining_classes(settings)
         if classes is None:
             unknown.append(name)

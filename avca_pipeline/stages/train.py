@@ -12,7 +12,7 @@ from avca_pipeline.artifacts import checkpoint, features, labels, split, trainin
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
-from avca_pipeline.config import canonical, checked
+from avca_pipeline.config import canonical, validated
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.evaluation.labelled_clips import (
     LabelledClips,
@@ -113,7 +113,7 @@ def _fit(
     """Fits a candidate; what is kept is the best epoch of stage 1, the last one of stage 2."""
     candidate = request.candidates[name]
     plugin = registry.load("models", request.plugin)
-    typed = checked(plugin.Settings, candidate, f"models ({request.plugin})")
+    typed = validated(plugin.Settings, candidate, f"models ({request.plugin})")
     labelled = _labelled_clips(inputs)
     scaling = learn_scaling(request.scaling, labelled, stage)
     remove_stale_temporaries(resume.parent)  # A short training never writes there.

@@ -172,7 +172,7 @@ def test_every_request_comes_through_a_command_line_as_it_was(requests: Requests
         assert type(request) is kind
         assert request.version == 4
         text = avca_config.canonical(request.model_dump(mode="json"))
-        assert avca_config.checked(kind, json.loads(text), "--settings") == request
+        assert avca_config.validated(kind, json.loads(text), "--settings") == request
 
 
 def every_model(kind: type[BaseModel]) -> set[type[BaseModel]]:
