@@ -35,12 +35,13 @@ unless the field says otherwise, its default is what the published code does.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
 from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.models._blocks import attend, attention_layer, dropout, linear_blocks
 from avca_pipeline.models.defaults import adapt_to_classes, distances
 from avca_pipeline.runtime.lazy import torch
 
@@ -171,24 +172,33 @@ def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
     nn = torch.nn
     token, shared = settings.token_dim, settings.embedding_dim
 
+    def new(share: float) -> Callable[[], torch.nn.Module]:
+        return functools.partial(dropout, share, settings.dropout_bits)
+
+    def several_layers(dim_in: int, dim_out: int, share: float, hidden: int) -> torch.nn.Sequential:
+        momentum = settings.batch_norm_momentum
+        return linear_blocks(dim_in, dim_out, new(share), hidden=hidden, last_momentum=momentum)
+
     def projection() -> torch.nn.Sequential:
-        hidden, dropout = settings.projection_hidden, settings.projection_dropout
-        return _layers(settings, token, shared, dropout, hidden)
+        share, hidden = settings.projection_dropout, settings.projection_hidden
+        return several_layers(token, shared, share, hidden)
 
     def encoder(dim: int) -> torch.nn.Sequential:
-        return _layers(settings, dim, token, settings.encoder_dropout, settings.encoder_hidden)
+        return several_layers(dim, token, settings.encoder_dropout, settings.encoder_hidden)
 
     def one_layer(dim_in: int, dim_out: int) -> torch.nn.Sequential:
-        return _layers(settings, dim_in, dim_out, settings.decoder_dropout)
+        return linear_blocks(dim_in, dim_out, new(settings.decoder_dropout))
+
+    def attention() -> torch.nn.ModuleDict:
+        heads, width, hidden = settings.heads, settings.head_dim, settings.attention_hidden
+        return attention_layer(token, heads, width, hidden, new(settings.encoder_dropout))
 
     parts: dict[str, torch.nn.Module] = {}
     dim_of = {"audio": dims.audio, "video": dims.video}
     for modality in settings.used:
         parts[f"{modality}_encoder"] = encoder(dim_of[modality])
     if settings.attends:
-        parts["attention"] = nn.ModuleList(
-            [_attention_layer(settings) for _ in range(settings.depth)]
-        )
+        parts["attention"] = nn.ModuleList([attention() for _ in range(settings.depth)])
     parts["text_projection"] = one_layer(dims.text, shared)
     parts["decoder"] = one_layer(shared, dims.text)
     for modality in settings.used:
@@ -308,54 +318,6 @@ def embed_classes(
     return cast("torch.Tensor", network["text_projection"](text))
 
 
-def _layers(
-    settings: Settings, dim_in: int, dim_out: int, dropout: float, hidden: int = 0
-) -> torch.nn.Sequential:
-    """Returns one or two blocks of linear layer, batch norm, ReLU and dropout."""
-    nn = torch.nn
-    if not hidden:
-        return nn.Sequential(
-            nn.Linear(dim_in, dim_out),
-            nn.BatchNorm1d(dim_out),
-            nn.ReLU(),
-            _dropout(settings, dropout),
-        )
-    last_norm = nn.BatchNorm1d(dim_out, momentum=settings.batch_norm_momentum)
-    return nn.Sequential(
-        nn.Linear(dim_in, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), _dropout(settings, dropout),
-        nn.Linear(hidden, dim_out), last_norm, nn.ReLU(), _dropout(settings, dropout),
-    )  # fmt: skip
-
-
-def _dropout(settings: Settings, share: float) -> torch.nn.Module:
-    if settings.dropout_bits == 53:
-        return torch.nn.Dropout(share)
-    from avca_pipeline.nn.dropout import Dropout  # imports torch
-
-    return Dropout(share)
-
-
-def _attention_layer(settings: Settings) -> torch.nn.ModuleDict:
-    nn = torch.nn
-    token, width, dropout = (
-        settings.token_dim,
-        settings.heads * settings.head_dim,
-        settings.encoder_dropout,
-    )
-    return nn.ModuleDict(
-        {
-            "attention_norm": nn.LayerNorm(token),
-            "qkv": nn.Linear(token, 3 * width, bias=False),
-            "out": nn.Sequential(nn.Linear(width, token), _dropout(settings, dropout)),
-            "feed_forward_norm": nn.LayerNorm(token),
-            "feed_forward": nn.Sequential(
-                nn.Linear(token, settings.attention_hidden), nn.GELU(), _dropout(settings, dropout),
-                nn.Linear(settings.attention_hidden, token), _dropout(settings, dropout),
-            ),
-        }
-    )  # fmt: skip
-
-
 def _attend(settings: Settings, network: torch.nn.ModuleDict, phi: _ByModality) -> _ByModality:
     """Returns each modality's token after attention, added to its encoding."""
     if not settings.attends:
@@ -363,13 +325,5 @@ def _attend(settings: Settings, network: torch.nn.ModuleDict, phi: _ByModality) 
     tokens = torch.stack([phi[m] for m in settings.used], dim=1)
     tokens = tokens + network.get_parameter("positions")
     for layer in cast("torch.nn.ModuleList", network["attention"]):
-        parts = cast("torch.nn.ModuleDict", layer)
-        query, key, value = (
-            part.unflatten(-1, (settings.heads, settings.head_dim)).transpose(1, 2)
-            for part in parts["qkv"](parts["attention_norm"](tokens)).chunk(3, dim=-1)
-        )
-        scores = query @ key.transpose(-1, -2) * settings.head_dim**-0.5
-        mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).flatten(2)
-        tokens = parts["out"](mixed) + tokens
-        tokens = parts["feed_forward"](parts["feed_forward_norm"](tokens)) + tokens
+        tokens = attend(cast("torch.nn.ModuleDict", layer), tokens, settings.heads)
     return {m: phi[m] + tokens[:, index] for index, m in enumerate(settings.used)}

@@ -127,7 +127,7 @@ def _fit(
             epochs=epochs,
             seed=request.seed,
             device=device,
-            resume=resume_files.of_device(resume, device),
+            resume=resume_files.path_for_device(resume, device),
             fingerprint=fingerprint(request, candidate, inputs, stage, epochs, device),
             report=lambda note: progress.advance(note=note),
         )
@@ -136,7 +136,7 @@ def _fit(
     logger.info(f"train stage {stage}, seed {request.seed}: {_result(trained, stage)}")
     checkpoint.write(out, _content(request, candidate, labelled, scaling, fitted, stage, epoch))
     training.write_history(history, trained)
-    resume_files.remove(resume)
+    resume_files.remove_files(resume)
 
 
 def _epoch(row: dict[str, Any]) -> Epoch:

@@ -26,7 +26,7 @@ from avca_pipeline.models import AnyModel, Batch, Dims, ModelSettings
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.training.resume import ResumeFile, State, TrainingResult, copy_of
+from avca_pipeline.training.resume import ResumeFile, TrainingResult, TrainingState, copy_of
 from avca_pipeline.training.triplets import sampler
 
 
@@ -118,7 +118,7 @@ def _clips(
 
 def _initial_state(
     plugin: AnyModel, settings: ModelSettings, training: TrainingClips, seed: int, device: str
-) -> State:
+) -> TrainingState:
     """Returns the state before the first epoch; the network draws from the global random state."""
     dims = Dims(training.video.shape[1], training.audio.shape[1], training.text.shape[1])
     network = plugin.build(settings, dims).to(device)
@@ -129,7 +129,7 @@ def _initial_state(
         settings.beta1,
     )
     triplets = torch.Generator().manual_seed(seed)
-    return State(network, optimiser, Plateau(settings.lr_patience), triplets, device)
+    return TrainingState(network, optimiser, Plateau(settings.lr_patience), triplets, device)
 
 
 def train_epoch(

@@ -16,9 +16,8 @@ from avca_pipeline.runtime.lazy import torch
 
 logger = logging.getLogger(__name__)
 
-# A state is written more often than it has to be, as far as that takes this share of the time. It
-# takes more where one write takes more than this share of the longest time between two.
 SHARE_OF_TIME = 0.05
+"""Share of the time that writing may take where it is done more often than it has to be."""
 KINDS = ("cpu", "cuda")
 
 
@@ -30,8 +29,8 @@ class TrainingResult:
         history: for each epoch its losses, validation scores, learning rate and time.
         best_epoch: index of the epoch with the best validation HM; of equal ones the first.
         best_state: the network's state after that epoch.
-        last_state: the network's state after the last one.
-        states: the network's state after every one, if the model's settings ask for it.
+        last_state: the network's state after the last epoch.
+        states: the network's state after every epoch, if the model's settings ask for it.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -60,8 +59,8 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class State:
-    """All that the next epoch depends on, but for the global random state."""
+class TrainingState:
+    """Everything that the next epoch depends on, except the global random state."""
 
     network: torch.nn.Module
     optimiser: Adam
@@ -70,19 +69,19 @@ class State:
     device: str
 
 
-def of_device(path: Path, device: str) -> Path:
-    """Returns where the state is kept of a training on this kind of device.
+def path_for_device(path: Path, device: str) -> Path:
+    """Returns the file for the state of a training on this kind of device.
 
-    A CPU and a GPU do not continue each other's training. A job that for once gets no GPU leaves
-    what was computed on one as it is.
+    A CPU and a GPU do not continue each other's training. So a job that gets no GPU this time does
+    not overwrite what was computed on a GPU.
     """
     return path.with_suffix(f".{device}{path.suffix}")
 
 
-def remove(path: Path) -> None:
-    """Removes the states of a training that has ended, on whatever device it was begun."""
+def remove_files(path: Path) -> None:
+    """Removes the files of a training that has ended, those of all kinds of device."""
     for device in KINDS:
-        of_device(path, device).unlink(missing_ok=True)
+        path_for_device(path, device).unlink(missing_ok=True)
 
 
 @dataclass
@@ -90,10 +89,12 @@ class ResumeFile:
     """Writes the whole state of a training to a file and reads it back.
 
     Attributes:
-        path: of the file; without one, nothing is kept.
+        path: of the file; without a path nothing is kept.
         fingerprint: of everything that the result depends on.
-        every_s: after this time the next epoch is followed by a write, whatever that costs; where
+        every_s: after this time the next epoch is followed by a write, whatever that costs. Where
             writing is fast it is done more often, as far as `SHARE_OF_TIME` allows.
+        last_saved_s: time of the last write, or of the beginning.
+        cost_s: duration of the last write.
     """
 
     path: Path | None
@@ -102,7 +103,7 @@ class ResumeFile:
     last_saved_s: float = field(default_factory=time.monotonic)
     cost_s: float = 0.0
 
-    def save_if_due(self, fitted: TrainingResult, state: State) -> None:
+    def save_if_due(self, result: TrainingResult, state: TrainingState) -> None:
         """Writes the state, unless the time since the last write is too short for that.
 
         Raises:
@@ -112,12 +113,12 @@ class ResumeFile:
         wait_s = min(self.every_s, self.cost_s / SHARE_OF_TIME)
         if self.path is None or started_s - self.last_saved_s < wait_s:
             return
-        checkpoint.write(self.path, _content(self.fingerprint, fitted, state))
+        checkpoint.write(self.path, _content(self.fingerprint, result, state))
         self.last_saved_s = time.monotonic()
         self.cost_s = self.last_saved_s - started_s
 
-    def restore(self, fitted: TrainingResult, state: State) -> None:
-        """Loads the state of an interrupted training of the same fit; says why if it does not."""
+    def restore(self, result: TrainingResult, state: TrainingState) -> None:
+        """Loads the state of an interrupted training of the same fit, or logs why it does not."""
         if self.path is None or not self.path.exists():
             return
         try:
@@ -131,33 +132,33 @@ class ResumeFile:
                 "device differ); this one starts at its first epoch"
             )
             return
-        _apply(content, fitted, state)
-        logger.info(f"{self.path}: training continues after {len(fitted.history)} epochs")
+        _apply(content, result, state)
+        logger.info(f"{self.path}: training continues after {len(result.history)} epochs")
 
 
-def _content(fingerprint: str, fitted: TrainingResult, state: State) -> dict[str, Any]:
+def _content(fingerprint: str, result: TrainingResult, state: TrainingState) -> dict[str, Any]:
     return {
         "fingerprint": fingerprint,
-        "history": fitted.history,
-        "best_epoch": fitted.best_epoch,
-        "best_state": fitted.best_state,
-        "states": fitted.states,
+        "history": result.history,
+        "best_epoch": result.best_epoch,
+        "best_state": result.best_state,
+        "states": result.states,
         "network": state.network.state_dict(),
         "optimiser": state.optimiser.state(),
         "schedule": state.schedule.state(),
         "triplets": state.triplets.get_state(),
         "random": torch.get_rng_state(),
-        # Asking the others would open a context on every GPU, also for a training on the CPU.
+        # Asking for the state of all GPUs would open a context on each of them.
         "cuda_random": torch.cuda.get_rng_state() if state.device == "cuda" else None,
     }
 
 
-def _apply(content: dict[str, Any], fitted: TrainingResult, state: State) -> None:
-    fitted.history = content["history"]
-    fitted.best_epoch, fitted.best_state = content["best_epoch"], content["best_state"]
-    fitted.states = content["states"]
+def _apply(content: dict[str, Any], result: TrainingResult, state: TrainingState) -> None:
+    result.history = content["history"]
+    result.best_epoch, result.best_state = content["best_epoch"], content["best_state"]
+    result.states = content["states"]
     state.network.load_state_dict(content["network"])
-    fitted.last_state = copy_of(state.network)
+    result.last_state = copy_of(state.network)
     state.optimiser.restore(content["optimiser"])
     state.schedule.restore(content["schedule"])
     state.triplets.set_state(content["triplets"])

@@ -100,7 +100,7 @@ def is_trained(name: str) -> bool:
     return bool(plugin.trainable(settings, plugin.build(settings, Dims(12, 12, 24))))
 
 
-@pytest.mark.parametrize("name", filter(is_trained, registry.names("models")))
+@pytest.mark.parametrize("name", [name for name in registry.names("models") if is_trained(name)])
 def test_no_epoch_is_computed_twice(name: str, tmp_path: Path, epochs: Epochs) -> None:
     """But the one in which the training was killed; and every bit is as if it had not been."""
     whole = fitted(name)
