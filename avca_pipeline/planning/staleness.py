@@ -104,7 +104,6 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
             found.because_of |= dict.fromkeys(job.outputs, reason)
         elif _reads_any(job, found):
             found.perhaps |= set(job.outputs)
-    jobs.digests.save()
     return found
 
 

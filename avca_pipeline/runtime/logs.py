@@ -7,8 +7,9 @@ as in a program that imports the package, Python's own defaults hold.
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,32 @@ def copied_to(path: Path | None) -> Iterator[None]:
     finally:
         _PACKAGE.removeHandler(handler)
         handler.close()
+
+
+def why_it_failed(paths: Iterable[Path]) -> str:
+    """Returns the line that tells a user best why jobs failed.
+
+    Args:
+        paths: the log files of the jobs that failed.
+
+    Returns:
+        The first error of a command in these files. Without any, as after ``kill -9``, what the
+        first file ends with; an empty text if there is no line at all.
+    """
+    texts = {path: _text(path) for path in paths}
+    for text in texts.values():
+        if error := re.search(r"avca [a-z]+: error: .*", text):
+            return error[0]
+    for path, text in texts.items():
+        if text:
+            last = text.rpartition("\n")[2]
+            return f"avca: error: a job ended without an error of its own; {path} ends with: {last}"
+    return ""
+
+
+def _text(path: Path) -> str:
+    """Returns the content of a log file; an empty text if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

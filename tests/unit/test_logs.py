@@ -124,3 +124,28 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # Linux reports the other end as an error
         return b""
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (["10:00:00 a\n10:00:01 avca split: error: too few\n"], "avca split: error: too few"),
+        (["10:00:00 a\n", "avca fetch: error: full\nRemoving output\n"], "avca fetch: error: full"),
+        (
+            ["10:00:00 a\n10:00:01 train: 3/20 epochs\n\n", "b\n"],
+            "avca: error: a job ended without an error of its own; {0} ends with: "
+            "10:00:01 train: 3/20 epochs",
+        ),
+        (["", "\n"], ""),
+        ([], ""),
+    ],
+)
+def test_why_jobs_failed(tmp_path: Path, texts: list[str], line: str) -> None:
+    """The first error of a command, else the end of the first log; a file may be missing."""
+    paths = [
+        tmp_path / "missing.log",
+        *(tmp_path / f"{number}.log" for number in range(len(texts))),
+    ]
+    for path, text in zip(paths[1:], texts, strict=True):
+        path.write_text(text)
+    assert logs.why_it_failed(paths) == line.format(*map(str, paths[1:]))

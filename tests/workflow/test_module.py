@@ -58,8 +58,11 @@ def run(folder: Path, *arguments: str) -> str:
 def test_another_workflow_goes_on_from_what_is_there(finished: Path, folder: Path) -> None:
     """A workflow that imports ours finds the results of ours up to date, and adds its own."""
     (folder / "config.yaml").unlink()
+    memory = folder / "results/records/digests.json"
+    memory.unlink(missing_ok=True)
     write(folder)
     output = run(folder)
+    assert memory.exists()  # what was read is not read again the next time
     assert "(Rule: best)" in output
     assert "(Rule: avca_" not in output
     assert (folder / "best.txt").read_text().startswith("tiny,built,both,hashed,avca")

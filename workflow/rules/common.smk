@@ -4,12 +4,9 @@ import functools
 import json
 import os
 import re
-import shutil
 import sys
 from os import environ
 from pathlib import Path
-
-from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from avca_pipeline import config as avca_config
 from avca_pipeline.runtime import gpus, locks, logs, sealing, slurm
@@ -28,69 +25,22 @@ environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]
 logs.show_on_screen()
 
 
-RISK = "nothing keeps two runs from working here at the same time; start one only"
-
-
-def join_runs():
-    """Returns this run's share of the lock that all runs in this folder have.
-
-    Snakemake's own lock stays behind after `kill -9`. Whoever is alone forgets it.
-    """
-    try:
-        os.makedirs(".snakemake", exist_ok=True)
-        share = locks.join(Path(".snakemake/alive.lock"), RISK)
-    except OSError as error:
+def check_folders(results):
+    """Stops where Snakemake would end with a traceback: in this folder and in that of results."""
+    place = ".snakemake" if os.path.isdir(".snakemake") else "."
+    if not os.access(place, os.W_OK):
         raise PipelineError(
-            f"{os.getcwd()}: cannot be written ({error.strerror}), and Snakemake has to; "
-            "name a folder of yours with --directory"
-        ) from error
-    with locks.alone(share) as is_alone:
-        if is_alone:
-            shutil.rmtree(".snakemake/locks", ignore_errors=True)
-    return share
-
-
-def stop_unless_alone():
-    """Keeps others away from these results, who may have been started in another folder."""
-    try:
-        os.makedirs(RESULTS, exist_ok=True)
-        is_alone = locks.hold(Path(RESULTS, ".lock"), RISK)
-    except OSError as error:
-        raise PipelineError(
-            f"results: {RESULTS}: cannot be written ({error.strerror}); name another folder"
-        ) from error
-    if not is_alone:
-        raise PipelineError(
-            f"results: {RESULTS}: another run is at work there; wait for its end, or name "
-            "another folder"
+            f"{os.path.abspath(place)}: cannot be written, and Snakemake has to; name a folder of "
+            "yours with --directory, and the config with --configfile"
         )
+    for path in (Path(results), *Path(results).parents):
+        if path.exists() and not path.is_dir():
+            raise PipelineError(f"results: {results}: {path} is a file; name another folder")
 
-
-def before_the_first_job():
-    """Sees that nobody else is at work here, and that nothing is known to fail."""
-    if IS_SHARED:  # else there are no results here
-        stop_unless_alone()
-    prefix = getattr(workflow.executor_settings, "jobname_prefix", "")
-    with locks.alone(SHARE) as is_alone:
-        if prefix and is_alone:
-            slurm.cancel_orphans(prefix, workflow.workdir_init)
-    check.run(CONFIG)
-    if IS_SHARED:
-        stop_on_user_errors(JOBS.write_facts, FACTS)
-        records.keep(Path(RESULTS), stale().perhaps)
-
-
-def forget_what_was_kept():
-    """Removes the second names of results that might have turned out to be the same."""
-    if IS_SHARED:
-        records.keep(Path(RESULTS), [])
-
-
-if workflow.is_main_process:
-    SHARE = stop_on_user_errors(join_runs)
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
-if workflow.is_main_process:
+if is_main_process():
+    stop_on_user_errors(check_folders, CONFIG.results)
     stop_on_user_errors(avca_config.check_inputs, CONFIG)
 
 RESULTS = CONFIG.results
@@ -99,7 +49,7 @@ LOGS = f"{RESULTS}/{{dataset}}/logs"
 BENCHMARKS = f"{RESULTS}/{{dataset}}/benchmarks"
 RUN_NAME = "{split}/{feature_set}/{text_embedding}/{model}/seed{seed}"
 
-IS_SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+IS_SHARED = is_one_file_system()
 # Where jobs do not see each other's disks, what fetch puts on its own travels with its table.
 MEDIA = {} if IS_SHARED else {"media": f"{RESULTS}/{{dataset}}/media/{{shard}}.tar"}
 
@@ -107,12 +57,14 @@ MEDIA = {} if IS_SHARED else {"media": f"{RESULTS}/{{dataset}}/media/{{shard}}.t
 @functools.cache
 def stale():
     """Returns what has to be made anew, of the results that are here."""
-    if not IS_SHARED or not workflow.is_main_process:
+    if not IS_SHARED or not is_main_process():
         return Staleness()
-    found = stop_on_user_errors(staleness, JOBS, workflow.dag_settings.forcerun)
-    for line in found.summary():
+    plan = stop_on_user_errors(staleness, JOBS, targets_to_make_anew())
+    for line in plan.summary():
         print(f"avca: {line}", file=sys.stderr)
-    return found
+    if is_a_run():  # a dry run leaves no trace, and reads the same files again the next time
+        JOBS.digests.save()
+    return plan
 
 
 FACTS = Path(RESULTS, records.FOLDER, "facts.json")
@@ -120,7 +72,7 @@ JOBS = Jobs(
     CONFIG,
     VERSIONS,
     Digests(Path(RESULTS, records.FOLDER, "digests.json")),
-    FACTS if IS_SHARED and not workflow.is_main_process else None,
+    FACTS if IS_SHARED and not is_main_process() else None,
 )
 
 
@@ -141,14 +93,11 @@ def gpu_places():
 
     Jobs choose among them by themselves. On a cluster its scheduler hands them out.
     """
-    if workflow.nodes is not None or not workflow.is_main_process:
+    if runs_on_a_cluster() or not is_main_process():
         return 0
-    if "gpu" not in workflow.global_resources:
-        places = len(gpus.visible()) * CONFIG.jobs_per_gpu
-        if not places:
-            return 0
-        workflow.register_resource("gpu", places)
-    return workflow.global_resources["gpu"].value
+    if limit_of("gpu") is None and (places := len(gpus.visible()) * CONFIG.jobs_per_gpu):
+        set_limit_of("gpu", places)
+    return limit_of("gpu") or 0
 
 
 GPU_PLACES = gpu_places()
@@ -156,7 +105,7 @@ GPU_PLACES = gpu_places()
 
 def all_cores(wildcards):
     """Returns the cores of this machine; on a cluster it is for the profile to say more than one."""
-    return workflow.cores if workflow.nodes is None else 1
+    return 1 if runs_on_a_cluster() else cores_of_this_run()
 
 
 def showable(text):
@@ -173,7 +122,7 @@ def own_files(find, *arguments):
     them. On one file system they are no inputs: their content is part of what `asked` says, and
     their names are no patterns of ours.
     """
-    if not IS_SHARED and workflow.is_main_process:
+    if not IS_SHARED and is_main_process():
         return local(stop_on_user_errors(find, *arguments))
     return []
 
@@ -217,9 +166,9 @@ def is_made(reader, *names):
     """Returns whether the results of a job are here and up to date."""
     if not IS_SHARED:
         return False
-    if not workflow.is_main_process:  # which runs one job, whatever its inputs are
+    if not is_main_process():  # which runs one job, whatever its inputs are
         return True
-    workflow.dag.forcefiles.update(f"{RESULTS}/{path}" for path in stale().paths)
+    make_anew(f"{RESULTS}/{path}" for path in stale().paths)
     made = stop_on_user_errors(JOBS, reader, *names).outputs
     return stale().paths.isdisjoint(made) and all(Path(RESULTS, path).exists() for path in made)
 
@@ -297,7 +246,7 @@ def asked(reader):
     """
 
     def made(wildcards):
-        if IS_SHARED or workflow.is_main_process:
+        if IS_SHARED or is_main_process():
             return stop_on_user_errors(
                 lambda: JOBS.expected(JOBS(reader, *names(wildcards))).to_json()
             )

@@ -23,7 +23,7 @@ def stop_on_user_errors(call, *arguments):
 
 
 # As a module, this workflow is given a part of a config that another workflow reads.
-if not workflow.modifier.skip_configfile:
-    for file in workflow.overwrite_configfiles or ["config.yaml"]:
+if not is_given_a_config():
+    for file in config_files_of_the_command_line() or ["config.yaml"]:
         if os.path.exists(file):
             stop_on_user_errors(yaml_files.read, Path(file))

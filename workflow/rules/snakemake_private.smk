@@ -1,0 +1,89 @@
+"""All that this workflow takes from Snakemake beyond what its manual describes.
+
+Another release may change any of it. A test (`tests/workflow/test_snakemake_private.py`) reads this
+file, names each part and fails if Snakemake has it no more. No other file uses ``workflow``.
+"""
+
+import logging as _logging
+
+from snakemake.logging import logger as _snakemake_logger
+from snakemake_interface_executor_plugins.settings import SharedFSUsage as _SharedFSUsage
+from snakemake_interface_logger_plugins.common import LogEvent as _LogEvent
+
+
+def is_main_process():
+    """Returns whether this process plans the run; others run one job each."""
+    return workflow.is_main_process
+
+
+def is_a_run():
+    """Returns whether jobs are going to run: false with ``-n``, ``--touch``, ``--summary``, …"""
+    return workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
+
+
+def config_files_of_the_command_line():
+    """Returns the config files that take the place of the default one."""
+    return workflow.overwrite_configfiles
+
+
+def is_given_a_config():
+    """Returns whether another workflow imports this one and gives it a config."""
+    return workflow.modifier.skip_configfile
+
+
+def is_one_file_system():
+    """Returns whether all jobs see the same results, and this process does too."""
+    return _SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+
+
+def targets_to_make_anew():
+    """Returns the rules and files that the command line wants to be made anew."""
+    return workflow.dag_settings.forcerun
+
+
+def make_anew(paths):
+    """Has Snakemake make these files, whatever their dates are."""
+    workflow.dag.forcefiles.update(paths)
+
+
+def runs_on_a_cluster():
+    """Returns whether another program, such as Slurm, decides where jobs run."""
+    return workflow.nodes is not None
+
+
+def cores_of_this_run():
+    """Returns how many cores the command line allows."""
+    return workflow.cores
+
+
+def limit_of(resource):
+    """Returns how much of a resource all jobs together may use; ``None`` without a limit."""
+    if resource in workflow.global_resources:
+        return workflow.global_resources[resource].value
+    return None
+
+
+def set_limit_of(resource, value):
+    """Limits how much of a resource all jobs together may use."""
+    workflow.register_resource(resource, value)
+
+
+def slurm_job_prefix():
+    """Returns what the names of this run's Slurm jobs begin with; nothing without Slurm."""
+    return getattr(workflow.executor_settings, "jobname_prefix", "")
+
+
+def folder_of_the_command():
+    """Returns the folder in which Snakemake was started."""
+    return workflow.workdir_init
+
+
+def collect_logs_of_failed_jobs(paths):
+    """Has Snakemake's messages add the log files of each job that fails to a list."""
+
+    class Collector(_logging.Handler):
+        def emit(self, record):
+            if getattr(record, "event", None) == _LogEvent.JOB_ERROR:
+                paths.extend(record.log)
+
+    _snakemake_logger.addHandler(Collector())
