@@ -36,6 +36,7 @@ def test_lock_has_hashes_and_no_addresses() -> None:
     lock = (REPOSITORY / "requirements.lock").read_text()
     assert "://" not in lock
     packages = re.findall(r"^[a-z0-9].*==.*$", lock, flags=re.MULTILINE)
+    assert packages
     assert all(line.endswith("\\") for line in packages)
 
 
