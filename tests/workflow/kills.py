@@ -239,7 +239,6 @@ class Killing:
 
     def ended(self, running: subprocess.Popen[bytes]) -> None:
         """Sees that trainings which went on did so after their last saved epoch."""
-
         self.running = None
         said = (self.folder / "output").read_text(errors="replace")
         for path, epochs in self.kept.items():
