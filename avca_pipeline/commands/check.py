@@ -27,7 +27,7 @@ def run(config: Config) -> None:
             if settings.sha256 and is_local(settings.weights):
                 verify(Path(settings.weights).expanduser(), settings.sha256, KIND)
             settings.look_up(Path(config.cache))
-    for name in config.used("text_embeddings"):
+    for name in config.used_names("text_embeddings"):
         config.text_embeddings[name].settings.look_up(Path(config.cache))
     for dataset, name in config.used_features():
         folder = Path(config.results, dataset, "features")

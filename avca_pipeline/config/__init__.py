@@ -7,7 +7,6 @@ Plugins declare their own settings; this package joins them and checks that they
 from __future__ import annotations
 
 from avca_pipeline.config.checks import check_inputs
-from avca_pipeline.config.keys import canonical
 from avca_pipeline.config.parsing import load, parse, validated
 from avca_pipeline.config.sections import ImportedFeatures, LimitsSettings
 from avca_pipeline.config.typed import Config, Run
@@ -17,7 +16,6 @@ __all__ = [
     "ImportedFeatures",
     "LimitsSettings",
     "Run",
-    "canonical",
     "check_inputs",
     "load",
     "parse",

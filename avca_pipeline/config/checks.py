@@ -30,14 +30,14 @@ def check_inputs(config: Config) -> None:
 
 def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yields a check for each entry that the experiment uses, and the key of the entry."""
-    for name in config.used("datasets"):
+    for name in config.used_names("datasets"):
         dataset = config.datasets[name]
         yield f"datasets.{name}", functools.partial(dataset.module.inputs, dataset.settings)
         if dataset.module.downloader(dataset.settings) == "yt-dlp":
             yield "download", functools.partial(youtube.check_downloads, config.download)
-    for name in config.used("text_embeddings"):
+    for name in config.used_names("text_embeddings"):
         yield f"text_embeddings.{name}", functools.partial(_check_text_embedding, config, name)
-    for name in config.used("splits"):
+    for name in config.used_names("splits"):
         split = config.splits[name]
         yield f"splits.{name}", functools.partial(split.module.inputs, split.settings)
     for name in config.used_backbones():

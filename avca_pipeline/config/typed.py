@@ -107,65 +107,71 @@ class Config(PluginSettings):
     experiment: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)]
     """The grid of runs, or a list of grids: one run for each combination."""
 
-    @property
-    def num_shards(self) -> dict[str, int]:
-        """The number of shards of each dataset."""
-        return {name: dataset.num_shards for name, dataset in self.datasets.items()}
-
-    @property
-    def max_missing(self) -> dict[str, float]:
-        """The share of clips that may be missing, of each dataset."""
-        return {name: dataset.max_missing for name, dataset in self.datasets.items()}
-
-    @property
-    def candidates(self) -> dict[str, dict[str, Any]]:
-        """The candidates of each model."""
-        return {name: model.candidates for name, model in self.models.items()}
-
     def runs(self) -> list[Run]:
         """Returns all runs of the experiment, each once."""
         combinations = itertools.chain.from_iterable(
             itertools.product(
-                e.datasets, e.splits, e.feature_sets, e.text_embeddings, e.models, e.seeds
+                grid.datasets,
+                grid.splits,
+                grid.feature_sets,
+                grid.text_embeddings,
+                grid.models,
+                grid.seeds,
             )
-            for e in self.experiment
+            for grid in self.experiment
         )
         return [Run(*combination) for combination in dict.fromkeys(combinations)]
 
-    def used(self, key: str) -> list[str]:
-        """Returns the names that the experiment lists under one of its keys, each once."""
-        return list(dict.fromkeys(name for e in self.experiment for name in getattr(e, key)))
+    def used_names(self, section: str) -> list[str]:
+        """Returns the names of the entries of a section that the experiment lists, each once."""
+        names = (name for grid in self.experiment for name in getattr(grid, section))
+        return list(dict.fromkeys(names))
 
     def used_splits(self) -> list[tuple[str, str]]:
         """Returns each dataset with each of the splits that it is used with."""
         return list(dict.fromkeys((run.dataset, run.split) for run in self.runs()))
 
     def used_features(self, split: str = "") -> list[tuple[str, str]]:
-        """Returns each dataset with each of its backbones and imported features (of a split)."""
+        """Returns each dataset with each of its backbones and imported features.
+
+        Args:
+            split: the split that they are used with; nothing for all splits.
+        """
         runs = [run for run in self.runs() if run.split == (split or run.split)]
-        sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in runs]
-        return sorted({(dataset, name) for dataset, s in sets for name in (s.video, s.audio)})
+        feature_sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in runs]
+        return sorted(
+            {
+                (dataset, name)
+                for dataset, feature_set in feature_sets
+                for name in (feature_set.video, feature_set.audio)
+            }
+        )
 
     def used_backbones(self) -> list[str]:
         """Returns the names of the backbones and imported features that the experiment uses."""
         return sorted({name for _, name in self.used_features()})
 
-    def used_with(self, split: str, dataset: str = "") -> list[str]:
-        """Returns the names of the backbones and imported features that a split is used with."""
-        used = self.used_features(split)
-        return sorted({name for of, name in used if of == (dataset or of)})
+    def used_features_of_split(self, split: str, dataset: str = "") -> list[str]:
+        """Returns the names of the backbones and imported features that a split is used with.
 
-    def text_embeddings_with(self, split: str, dataset: str) -> list[str]:
+        Args:
+            split: name of the split.
+            dataset: the dataset whose features they are; nothing for all datasets.
+        """
+        used = self.used_features(split)
+        return sorted({name for owner, name in used if owner == (dataset or owner)})
+
+    def used_text_embeddings_of_split(self, split: str, dataset: str) -> list[str]:
         """Returns the names of the text embeddings that a dataset's split is used with."""
         runs = [run for run in self.runs() if (run.split, run.dataset) == (split, dataset)]
         return sorted({run.text_embedding for run in runs})
 
-    def pretrained(self, split: str) -> list[str]:
-        """Returns the backbones that may have seen classes of a split, and imported features."""
+    def possibly_pretrained(self, split: str) -> list[str]:
+        """Returns the backbones and imported features that may know classes of a split."""
         excluded = self.splits[split].settings.backbones_to_exclude()
         return [
             name
-            for name in sorted({*excluded, *self.used_with(split)})
+            for name in sorted({*excluded, *self.used_features_of_split(split)})
             if name in self.imported or _may_know_classes(self.backbones[name].settings)
         ]
 
@@ -173,13 +179,13 @@ class Config(PluginSettings):
         """Returns the files that say which classes the backbones of a split were trained on."""
         files = [
             self.backbones[name].settings.pretraining_classes
-            for name in self.pretrained(split)
+            for name in self.possibly_pretrained(split)
             if name in self.backbones
         ]
         return sorted({Path(file).expanduser() for file in files if file})
 
-    def with_media(self) -> list[str]:
-        """Returns the datasets of which any features are extracted here."""
+    def datasets_with_media(self) -> list[str]:
+        """Returns the datasets from whose media features are extracted."""
         used = self.used_features()
         return sorted({dataset for dataset, name in used if name in self.backbones})
 

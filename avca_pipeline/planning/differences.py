@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from avca_pipeline.config import canonical
+from avca_pipeline.artifacts.text_files import canonical_json
 
 MAX_KEYS = 3
 MAX_CHARACTERS = 60
@@ -42,5 +42,5 @@ def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _shown(value: Any) -> str:
-    text = canonical(value)
+    text = canonical_json(value)
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"

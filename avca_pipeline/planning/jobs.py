@@ -19,7 +19,8 @@ from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
-from avca_pipeline.config import Config, Run, canonical
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.config import Config, Run
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.listing import Listing, listing
 from avca_pipeline.planning.requests import Requests, run_of
@@ -58,7 +59,7 @@ class Job:
     def recipe(self) -> str:
         """Digest of all that decides what the job makes."""
         return records.digest_of_text(
-            canonical([self.rule, self.settings, self.outside, sorted(self.reads.items())])
+            canonical_json([self.rule, self.settings, self.outside, sorted(self.reads.items())])
         )
 
     @functools.cached_property
@@ -114,9 +115,9 @@ class Jobs:
 
     def __iter__(self) -> Iterator[Job]:
         """Yields all jobs of the experiment; each one after those whose results it reads."""
-        for dataset in self.config.used("datasets"):
+        for dataset in self.config.used_names("datasets"):
             yield self("manifest", dataset)
-            if dataset in self.config.with_media():
+            if dataset in self.config.datasets_with_media():
                 for shard in self._shards(dataset):
                     yield self("fetch", dataset, shard)
         for dataset, backbone in self.config.used_features():
@@ -124,13 +125,13 @@ class Jobs:
                 yield self._features(dataset, backbone, shard)
             yield self("gather", dataset, backbone)
         for dataset, split in self.config.used_splits():
-            for name in self.config.text_embeddings_with(split, dataset):
+            for name in self.config.used_text_embeddings_of_split(split, dataset):
                 yield self("embed", dataset, name)
             yield self("split", dataset, split)
             yield self("audit", dataset, split)
         for run in self.config.runs():
             names = _names(run)
-            for candidate in self.config.candidates[run.model]:
+            for candidate in self.config.models[run.model].candidates:
                 yield self("train_stage1", *names, candidate)
             for rule in ("select", "train_stage2", "evaluate"):
                 yield self(rule, *names)
@@ -146,7 +147,7 @@ class Jobs:
 
     def settings(self, rule: str, *names: str) -> str:
         """Returns the request of a job's stage as canonical JSON; needs no file of the user."""
-        return canonical(self.request(rule, *names).model_dump(mode="json"))
+        return canonical_json(self.request(rule, *names).model_dump(mode="json"))
 
     def expected(self, job: Job) -> Expected:
         """Returns what a job is told of its own result and of the results that it reads."""
@@ -164,7 +165,7 @@ class Jobs:
         return str(self.facts[name])
 
     def _shards(self, dataset: str) -> list[str]:
-        return shard_names(self.config.num_shards[dataset])
+        return shard_names(self.config.datasets[dataset].num_shards)
 
     def _features(self, dataset: str, backbone: str, shard: str) -> Job:
         rule = "import" if backbone in self.config.imported else "extract"
@@ -193,7 +194,7 @@ class Jobs:
         )
 
     def _fetched(self, dataset: str) -> tuple[File, ...]:
-        if dataset not in self.config.with_media():
+        if dataset not in self.config.datasets_with_media():
             return ()
         return tuple(
             file for shard in self._shards(dataset) for file in self("fetch", dataset, shard).files
@@ -271,10 +272,12 @@ class Jobs:
         )
 
     def _audit(self, dataset: str, split: str) -> Job:
-        gathered = [self("gather", dataset, n) for n in self.config.used_with(split, dataset)]
+        gathered = [
+            self("gather", dataset, n) for n in self.config.used_features_of_split(split, dataset)
+        ]
         labels = [
             self("embed", dataset, name)
-            for name in self.config.text_embeddings_with(split, dataset)
+            for name in self.config.used_text_embeddings_of_split(split, dataset)
         ]
         return Job(
             "audit",
@@ -313,7 +316,7 @@ class Jobs:
     def _histories(self, *names: str) -> tuple[File, ...]:
         return tuple(
             self("train_stage1", *names, candidate).files[1]
-            for candidate in self.config.candidates[names[4]]
+            for candidate in self.config.models[names[4]].candidates
         )
 
     def _select(self, *names: str) -> Job:

@@ -35,7 +35,7 @@ def listing(config: Config, dataset: str) -> Listing:
     entry = config.datasets[dataset]
     clips = [manifest.storable(clip) for clip in entry.module.clips(entry.settings)]
     manifest.check(clips, f"dataset {entry.plugin}")
-    num_shards = config.num_shards[dataset]
+    num_shards = config.datasets[dataset].num_shards
     members = defaultdict(list)
     for clip in clips:
         members[manifest.shard_of(clip.clip_id, num_shards)].append(clip)

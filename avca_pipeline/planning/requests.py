@@ -54,7 +54,7 @@ class Requests:
         """Returns the request for the clips of a dataset."""
         return ManifestRequest(
             version=self.versions["manifest"],
-            num_shards=self.config.num_shards[dataset],
+            num_shards=self.config.datasets[dataset].num_shards,
             **_plugin(self.config.datasets[dataset]),
         )
 
@@ -92,7 +92,7 @@ class Requests:
         return GatherRequest(
             version=self.versions["gather"],
             features=features,
-            num_shards=self.config.num_shards[dataset],
+            num_shards=self.config.datasets[dataset].num_shards,
         )
 
     def embed(self, dataset: str, text_embedding: str) -> EmbedRequest:
@@ -110,7 +110,7 @@ class Requests:
             split=split,
             backbones={
                 name: PluginUse(**_plugin(backbones[name])) if name in backbones else None
-                for name in self.config.pretrained(split)
+                for name in self.config.possibly_pretrained(split)
             },
             **_plugin(self.config.splits[split]),
         )
@@ -120,10 +120,10 @@ class Requests:
         return AuditRequest(
             version=self.versions["audit"],
             split=split,
-            max_missing=self.config.max_missing[dataset],
-            num_shards=self.config.num_shards[dataset],
-            features=tuple(self.config.used_with(split, dataset)),
-            text_embeddings=tuple(self.config.text_embeddings_with(split, dataset)),
+            max_missing=self.config.datasets[dataset].max_missing,
+            num_shards=self.config.datasets[dataset].num_shards,
+            features=tuple(self.config.used_features_of_split(split, dataset)),
+            text_embeddings=tuple(self.config.used_text_embeddings_of_split(split, dataset)),
             **_plugin(self.config.splits[split]),
         )
 
@@ -135,10 +135,10 @@ class Requests:
     def train_stage2(self, *names: str) -> TrainRequest:
         """Returns the request for the training of the selected candidate."""
         run = run_of(*names)
-        return self._train(run, *self.config.candidates[run.model])
+        return self._train(run, *self.config.models[run.model].candidates)
 
     def _train(self, run: Run, *candidates: str) -> TrainRequest:
-        settings = self.config.candidates[run.model]
+        settings = self.config.models[run.model].candidates
         return TrainRequest(
             version=self.versions["train"],
             plugin=self.config.models[run.model].plugin,
@@ -149,7 +149,7 @@ class Requests:
 
     def select(self, *names: str) -> SelectRequest:
         """Returns the request for the selection among a run's candidates."""
-        candidates = tuple(self.config.candidates[run_of(*names).model])
+        candidates = tuple(self.config.models[run_of(*names).model].candidates)
         return SelectRequest(version=self.versions["select"], candidates=candidates)
 
     def evaluate(self, *names: str) -> EvaluateRequest:
@@ -166,19 +166,21 @@ class Requests:
         return ReportRequest(
             version=self.versions["report"],
             runs=tuple(
-                ReportedRun(run=run, candidates=tuple(config.candidates[run.model]))
+                ReportedRun(run=run, candidates=tuple(config.models[run.model].candidates))
                 for run in config.runs()
             ),
             datasets=tuple(
                 ReportedDataset(
                     dataset=dataset,
-                    num_shards=config.num_shards[dataset] if dataset in config.with_media() else 0,
+                    num_shards=config.datasets[dataset].num_shards
+                    if dataset in config.datasets_with_media()
+                    else 0,
                     features=tuple(
                         name for owner, name in config.used_features() if owner == dataset
                     ),
                     splits=tuple(name for owner, name in config.used_splits() if owner == dataset),
                 )
-                for dataset in config.used("datasets")
+                for dataset in config.used_names("datasets")
             ),
         )
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
-from avca_pipeline.config import canonical, validated
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.config import validated
 from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import as_features
 from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
@@ -96,7 +97,7 @@ def run(
     attributes = {
         "backbone": request.plugin,
         "weights": weights,
-        "preprocessing": redacted(canonical(request.settings)),
+        "preprocessing": redacted(canonical_json(request.settings)),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("torch", "av", "numpy")},
     }

@@ -13,7 +13,7 @@ import numpy as np
 from avca_pipeline.artifacts import features, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.config import canonical
+from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published import layout
 from avca_pipeline.published.class_names import class_key
@@ -57,7 +57,7 @@ def run(request: ImportRequest, clips: Path, out: Path) -> None:
         attributes={
             "backbone": features.IMPORTED,
             "weights": features.IMPORTED,
-            "preprocessing": canonical(source.model_dump(mode="json")),
+            "preprocessing": canonical_json(source.model_dump(mode="json")),
         },
     )
     features.write(out, value)

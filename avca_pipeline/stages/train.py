@@ -11,8 +11,9 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, split, training
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
+from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
-from avca_pipeline.config import canonical, validated
+from avca_pipeline.config import validated
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.evaluation.labelled_clips import (
     LabelledClips,
@@ -164,7 +165,7 @@ def _content(
     """Returns what is needed to use the network of an epoch again."""
     return {
         "model": request.plugin,
-        "settings": canonical(candidate),
+        "settings": canonical_json(candidate),
         "dims": [labelled.video.shape[1], labelled.audio.shape[1], labelled.text.shape[1]],
         "scaling_kind": request.scaling,
         "scaling": {name: torch.from_numpy(value) for name, value in vars(scaling).items()},
@@ -202,7 +203,7 @@ def fingerprint(
     common = request.model_dump(mode="json", exclude={"candidates"})
     digest = hashlib.sha256()
     digest.update(
-        canonical([common, candidate, stage, epochs, device, str(torch.__version__)]).encode()
+        canonical_json([common, candidate, stage, epochs, device, str(torch.__version__)]).encode()
     )
     for name in sorted(inputs):
         digest.update(bytes.fromhex(file_sha256(inputs[name])))

@@ -427,7 +427,7 @@ def test_candidates_keep_what_is_not_searched() -> None:
     raw = changed(put("models", "avca", value={
         "epochs": 7, "token_dim": 32, "search": {"learning_rate": [0.25, 0.5], "heads": [1, 2]},
     }))  # fmt: skip
-    candidates = avca_config.parse(raw).candidates["avca"]
+    candidates = avca_config.parse(raw).models["avca"].candidates
     assert sorted(candidates) == [
         "learning_rate=0.25-heads=1", "learning_rate=0.25-heads=2",
         "learning_rate=0.5-heads=1", "learning_rate=0.5-heads=2",
@@ -462,7 +462,7 @@ def test_several_grids_share_runs() -> None:
     assert config.used_features() == [
         ("demo", "c3d"), ("demo", "vggish"), ("other", "frames"), ("other", "vggish"),
     ]  # fmt: skip
-    assert config.with_media() == ["demo", "other"]
+    assert config.datasets_with_media() == ["demo", "other"]
     assert config.used_splits() == [("demo", "built"), ("other", "built")]
 
 

@@ -141,7 +141,7 @@ def test_what_users_write_is_valid_and_read() -> None:
     settings = config.models["avca"].settings.model_dump()
     assert settings["learning_rate"] == 0.001
     assert settings["reconstruction"] is False
-    assert len(config.candidates["avca"]) == 6
+    assert len(config.models["avca"].candidates) == 6
 
 
 @pytest.mark.parametrize(

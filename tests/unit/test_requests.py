@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from avca_pipeline import cli
 from avca_pipeline import config as avca_config
 from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.planning.requests import Requests
@@ -71,8 +72,8 @@ def requests(config: avca_config.Config) -> Requests:
 
 
 def test_what_is_kept_of_a_dataset(config: avca_config.Config, requests: Requests) -> None:
-    assert config.num_shards == {"small": 3, "other": 1}
-    assert config.max_missing == {"small": 0.1, "other": 0.3}
+    sizes = {name: (entry.num_shards, entry.max_missing) for name, entry in config.datasets.items()}
+    assert sizes == {"small": (3, 0.1), "other": (1, 0.3)}
     assert requests.manifest("other").model_dump() == {
         "version": 4, "plugin": "table", "settings": {"path": "clips.csv"}, "num_shards": 1
     }  # fmt: skip
@@ -171,7 +172,7 @@ def test_every_request_comes_through_a_command_line_as_it_was(requests: Requests
         kind = of_commands["train" if rule.startswith("train") else rule]
         assert type(request) is kind
         assert request.version == 4
-        text = avca_config.canonical(request.model_dump(mode="json"))
+        text = canonical_json(request.model_dump(mode="json"))
         assert avca_config.validated(kind, json.loads(text), "--settings") == request
 
 
@@ -240,11 +241,11 @@ RUNS = [
 
 def test_what_an_experiment_uses(config: avca_config.Config) -> None:
     assert sorted(run.path for run in config.runs()) == RUNS
-    assert config.used_with("free") == ["frames", "known", "stated", "there", "vggish"]
-    assert config.used_with("free", "other") == ["stated", "vggish"]
-    assert config.used_with("built") == ["frames", "vggish"]
-    assert config.text_embeddings_with("free", "small") == ["short"]
-    assert config.text_embeddings_with("free", "other") == ["hashed"]
-    assert config.text_embeddings_with("built", "other") == []
+    assert config.used_features_of_split("free") == ["frames", "known", "stated", "there", "vggish"]
+    assert config.used_features_of_split("free", "other") == ["stated", "vggish"]
+    assert config.used_features_of_split("built") == ["frames", "vggish"]
+    assert config.used_text_embeddings_of_split("free", "small") == ["short"]
+    assert config.used_text_embeddings_of_split("free", "other") == ["hashed"]
+    assert config.used_text_embeddings_of_split("built", "other") == []
     assert config.used_backbones() == ["frames", "known", "stated", "there", "vggish"]
-    assert config.with_media() == ["other", "small"]
+    assert config.datasets_with_media() == ["other", "small"]

@@ -8,11 +8,11 @@ rule audit:
             first_fetched=lambda wildcards: fetched(wildcards.dataset)[:1],
             features=lambda wildcards: [
                 features_of(wildcards.dataset, name)
-                for name in CONFIG.used_with(wildcards.split, wildcards.dataset)
+                for name in CONFIG.used_features_of_split(wildcards.split, wildcards.dataset)
             ],
             labels=lambda wildcards: [
                 f"{RESULTS}/{wildcards.dataset}/labels/{name}.h5"
-                for name in CONFIG.text_embeddings_with(wildcards.split, wildcards.dataset)
+                for name in CONFIG.used_text_embeddings_of_split(wildcards.split, wildcards.dataset)
             ],
         ),
     output:

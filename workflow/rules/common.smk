@@ -12,6 +12,7 @@ from avca_pipeline import config as avca_config
 from avca_pipeline.runtime import gpus, locks, logs, sealing, slurm
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import SHARD_PATTERN, shard_names
+from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.published import layout
 from avca_pipeline.planning.digests import Digests
@@ -112,7 +113,7 @@ def showable(text):
     """Returns JSON that may stand in a log; jobs find what is left out in their environment."""
     value, secrets = sealing.sealed(json.loads(text))
     environ.update(secrets)
-    return avca_config.canonical(value)
+    return canonical_json(value)
 
 
 def own_files(find, *arguments):
@@ -133,7 +134,7 @@ def one_of(names):
 
 
 def shards(dataset):
-    return shard_names(CONFIG.num_shards[dataset])
+    return shard_names(CONFIG.datasets[dataset].num_shards)
 
 
 def reads(reader, **inputs):
@@ -225,7 +226,7 @@ def fetched(dataset):
     return [
         f"{RESULTS}/{dataset}/fetched/{shard}.csv"
         for shard in shards(dataset)
-        if dataset in CONFIG.with_media()
+        if dataset in CONFIG.datasets_with_media()
     ]
 
 

@@ -20,7 +20,7 @@ rule gather:
     threads: 1
     resources:
         # No parameter: how many clips may be missing changes no feature.
-        max_missing=lambda wildcards: str(CONFIG.max_missing[wildcards.dataset]),
+        max_missing=lambda wildcards: str(CONFIG.datasets[wildcards.dataset].max_missing),
     conda:
         "../../envs/avca.yaml"
     shell:

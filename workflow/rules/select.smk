@@ -4,7 +4,7 @@ rule select:
             "select",
             histories=lambda wildcards: expand(
                 f"{RUN}/stage1/{{candidate}}/history.json",
-                candidate=CONFIG.candidates[wildcards.model],
+                candidate=CONFIG.models[wildcards.model].candidates,
                 **wildcards,
             ),
         ),
