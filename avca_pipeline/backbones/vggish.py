@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from avca_pipeline.artifacts.npz_arrays import read_npz
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
@@ -45,6 +46,7 @@ NUM_BANDS = 64
 MIN_HZ, MAX_HZ = 125.0, 7500.0
 LOG_OFFSET = 0.01
 PCA_CLIP = 2.0
+PCA_SHAPES = {"pca_eigen_vectors": (128, 128), "pca_means": (128,)}
 
 RELEASE = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
 PCA = PublishedWeights(f"{RELEASE}/vggish_pca_params-970ea276.pth", "Apache 2.0")
@@ -59,8 +61,8 @@ class Settings(WeightsSettings):
     leaves it as it is, the only choice for random weights.
     """
     pca_weights: FileOrAddress | None = None
-    """File or address of the parameters of the PCA. Without it, the published parameters are
-    used.
+    """File or address of the parameters of the PCA, of the PyTorch release (``.pth``) or Google's
+    (``vggish_pca_params.npz``). Without it, the published parameters are used.
     """
     pca_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 that the file of the PCA must have."""
@@ -115,7 +117,8 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
     """Returns the network, with the PCA as buffers where it is used, and what its parameters are.
 
-    The published state dict has the names ``features.N`` and ``embeddings.N``.
+    The published state dict has the names ``features.N`` and ``embeddings.N``; that of
+    ``pytorch_vggish.pth``, which the paper's features were made with, ``features.N`` and ``fc.N``.
     """
     nn = torch.nn
     layers: list[torch.nn.Module] = []
@@ -136,25 +139,34 @@ def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
         settings,
         cache,
         published=published(settings),
+        rename=lambda name: f"embeddings.{name[3:]}" if name.startswith("fc.") else name,
         unused=lambda name: name.startswith("pproc."),
     )
     if settings.postprocess == "pca-quantised":
-        weights = f"{weights}+{_add_pca(network, settings, cache)}"
+        weights = f"{weights}+{add_pca(network, settings, cache)}"
     return network, weights
 
 
-def _add_pca(network: torch.nn.Module, settings: Settings, cache: Path) -> str:
+def add_pca(network: torch.nn.Module, settings: Settings, cache: Path) -> str:
     """Gives a network the buffers that `quantised` needs; returns the SHA-256 of their file."""
     path, sha256 = obtain_weights(
         settings.pca_weights or PUBLISHED, settings.pca_sha256, cache, PCA
     )
-    state = read_state_dict(path)
-    for name, shape in (("pca_eigen_vectors", (128, 128)), ("pca_means", (128,))):
+    state = _read_pca(path)
+    for name, shape in PCA_SHAPES.items():
         value = state.get(name)
         if value is None or value.numel() != math.prod(shape):
             raise PipelineError(f"weights {path}: has no {name} of shape {shape}")
         network.register_buffer(name, value.float().reshape(shape))
     return sha256
+
+
+def _read_pca(path: Path) -> dict[str, torch.Tensor]:
+    """Returns the parameters of the PCA from the PyTorch release or from Google's ``.npz``."""
+    if path.suffix != ".npz":
+        return read_state_dict(path)
+    arrays = read_npz(path, PCA_SHAPES)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def encode(

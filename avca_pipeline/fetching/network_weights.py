@@ -67,6 +67,7 @@ def load_weights(
     *,
     published: PublishedWeights | None = None,
     prefix: str = "",
+    rename: Callable[[str], str] = lambda name: name,
     unused: Callable[[str], bool] = lambda name: False,
 ) -> str:
     """Gives a network its parameters and returns what they are: a SHA-256 or ``random:<seed>``.
@@ -77,6 +78,8 @@ def load_weights(
         cache: where downloads are kept.
         published: what the backbone's authors publish.
         prefix: what the file puts before the names of this network's parameters.
+        rename: gives this network's name for a name in the file, where files of several layouts
+            are published.
         unused: whether a name that the file has and the network does not need is expected, such
             as a classifier's.
 
@@ -89,7 +92,7 @@ def load_weights(
     else:
         path, what = obtain_weights(settings.weights, settings.sha256, cache, published)
         state = {
-            name.removeprefix(prefix): value
+            rename(name.removeprefix(prefix)): value
             for name, value in _loaded(path, cache).items()
             if not unused(name)
         }
