@@ -37,10 +37,12 @@ class Spec:
     Attributes:
         window_shape: of one window, time first.
         window_dtype: NumPy's name for the type of its elements.
+        dim: length of the features; ``None`` where only the built network tells.
     """
 
     window_shape: tuple[int, ...]
     window_dtype: str
+    dim: int | None = None
 
 
 SettingsT = TypeVar("SettingsT", bound="WeightsSettings")

@@ -60,7 +60,7 @@ class Settings(WeightsSettings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "uint8")
+    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "uint8", dim=4096)
 
 
 def published(settings: Settings) -> PublishedWeights:

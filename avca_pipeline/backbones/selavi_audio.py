@@ -40,7 +40,7 @@ class Settings(_selavi.Settings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    return Spec((WINDOW_SAMPLES,), "float64")
+    return Spec((WINDOW_SAMPLES,), "float64", dim=512)
 
 
 published = _selavi.published

@@ -33,7 +33,7 @@ class Settings(_selavi.Settings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes; single precision, see `cropped`."""
-    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32")
+    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32", dim=512)
 
 
 published = _selavi.published

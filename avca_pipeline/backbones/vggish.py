@@ -86,7 +86,7 @@ class Settings(WeightsSettings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    return Spec((EXAMPLE_SAMPLES,), "float64")
+    return Spec((EXAMPLE_SAMPLES,), "float64", dim=128)
 
 
 def published(settings: Settings) -> PublishedWeights:

@@ -33,6 +33,11 @@ def check(o: argparse.Namespace) -> None:
     logger.info(f"{o.config}: good")
 
 
+def list_plugins(o: argparse.Namespace) -> None:
+    """Prints the plugins of a kind."""
+    importlib.import_module("avca_pipeline.commands.list").run(o.kind)
+
+
 def schema(o: argparse.Namespace) -> None:
     """Writes the schema of a config."""
     importlib.import_module("avca_pipeline.commands.schema").run(o.out)

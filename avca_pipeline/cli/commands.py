@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avca_pipeline import registry
 from avca_pipeline.cli import calls
 from avca_pipeline.cli.options import Command, Option, json_value, makes, path, reads, reads_all
 from avca_pipeline.requests import (
@@ -51,6 +52,19 @@ COMMANDS = (
         "write the JSON Schema of a config, with which editors complete and check it",
         calls.schema,
         (path("out", "schema to write"),),
+    ),
+    Command(
+        "list",
+        "list the plugins of a kind, with dimension, licence and modality",
+        calls.list_plugins,
+        (
+            Option(
+                "kind",
+                "kind of the plugins, as the config calls it",
+                is_positional=True,
+                settings={"choices": registry.KINDS},
+            ),
+        ),
     ),
     Command(
         "lists",

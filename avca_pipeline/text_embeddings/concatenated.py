@@ -52,7 +52,9 @@ class Settings(PluginSettings):
     def with_files(self, cache: Path) -> Self:
         """Returns the settings with local files in all parts."""
         parts = tuple(
-            part.model_copy(update={"settings": part.typed().with_files(cache).model_dump()})
+            part.model_copy(
+                update={"settings": part.typed().with_files(cache).model_dump(exclude_unset=True)}
+            )
             for part in self.parts
         )
         return self.model_copy(update={"parts": parts})

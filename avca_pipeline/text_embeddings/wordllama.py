@@ -36,7 +36,7 @@ def inputs(settings: Settings) -> list[Path]:
 
 def describe(settings: Settings) -> str:
     """Returns where the vectors come from."""
-    words = f"WordLlama {_package().version}: mean of static token vectors, 256-d"
+    words = f"WordLlama {_package().version} (MIT): mean of static token vectors, 256-d"
     return words if settings == Settings() else f"{words}, {settings.wording()}"
 
 
