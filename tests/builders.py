@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,9 @@ from avca_pipeline.requests import (
     ManifestRequest,
     SplitRequest,
 )
-from avca_pipeline.stages.report import ReportFiles
+
+if TYPE_CHECKING:
+    from avca_pipeline.stages.report import ReportFiles
 
 
 def labelled_clips(seed: int = 0) -> LabelledClips:
@@ -203,4 +205,7 @@ def scores_of(run: Run = RUN, **changes: Any) -> Scores:
 
 def report_files(**paths: list[Path]) -> ReportFiles:
     """Returns what the report reads; nothing of what is not named."""
+    # It draws figures: what tests on a machine with a GPU import must not need matplotlib.
+    from avca_pipeline.stages.report import ReportFiles
+
     return ReportFiles(**{field.name: paths.get(field.name, []) for field in fields(ReportFiles)})

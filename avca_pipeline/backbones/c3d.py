@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
-from avca_pipeline.backbones._constants import constant
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import claimed_count, frames
 from avca_pipeline.media.windows import Window, frame_windows
+from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 
 MODALITY: Modality = "video"

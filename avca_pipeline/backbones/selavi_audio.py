@@ -133,7 +133,7 @@ def log_filterbank(samples: torch.Tensor, num_filters: int = NUM_FILTERS) -> tor
 
 @functools.lru_cache(maxsize=8)
 def _filters(num_filters: int, device: torch.device) -> torch.Tensor:
-    """Returns `filter_bank` on a device; see `_constants` for why it stays there."""
+    """Returns `filter_bank` on a device; see `nn.constants` for why it stays there."""
     with torch.inference_mode(False):
         return torch.from_numpy(filter_bank(num_filters)).to(device)
 

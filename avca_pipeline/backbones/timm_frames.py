@@ -17,13 +17,13 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
-from avca_pipeline.backbones._constants import constant
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, frame_windows
+from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.settings import nearest
 

@@ -222,7 +222,7 @@ def quantised(network: torch.nn.Module, embedded: torch.Tensor) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=8)
 def _mel_bands(device: torch.device) -> torch.Tensor:
-    """Returns `mel_matrix` as float64 on a device; see `_constants` for why it stays there."""
+    """Returns `mel_matrix` as float64 on a device; see `nn.constants` for why it stays there."""
     with torch.inference_mode(False):
         return torch.from_numpy(mel_matrix()).to(device, torch.float64)
 

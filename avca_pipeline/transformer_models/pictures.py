@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.loading import processor
 
@@ -63,7 +64,7 @@ class Pictures:
             values = values * self._processor.rescale_factor
         if self._processor.do_normalize:
             mean, std = (
-                values.new_tensor(numbers)[:, None, None]
+                constant(tuple(numbers), values.device)[:, None, None]
                 for numbers in (self._processor.image_mean, self._processor.image_std)
             )
             values = (values - mean) / std

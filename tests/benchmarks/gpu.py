@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--clip-seconds", type=float, default=10.0, help="length of a clip")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--precisions", nargs="*", default=["fp32", "bf16"])
-    parser.add_argument("--backbones", nargs="*", default=registry.names("backbones"))
+    parser.add_argument("--backbones", nargs="*", default=whole_backbones())
     parser.add_argument("--methods", nargs="*", default=registry.names("models"))
     parser.add_argument("--steps", type=int, default=20, help="batches of a method in a turn")
     options = parser.parse_args(arguments)
@@ -63,6 +63,16 @@ def main(arguments: list[str] | None = None) -> None:
     print_machine(options.device)
     print_methods(options, ends_s)
     print_backbones(options, ends_s)
+
+
+def whole_backbones() -> list[str]:
+    """Returns the backbones that need no setting, and so no model of somebody's choice."""
+    backbones = {name: registry.load("backbones", name) for name in registry.names("backbones")}
+    return [
+        name
+        for name, backbone in backbones.items()
+        if not any(field.is_required() for field in backbone.Settings.model_fields.values())
+    ]
 
 
 def print_machine(device: str) -> None:

