@@ -178,8 +178,8 @@ def read_all(paths: Sequence[Path]) -> Features:
 
 def _note(value: Features, name: str) -> np.ndarray:
     """Returns a column of notes, zeros if it is missing."""
-    found = value.notes.get(name)
-    return np.zeros(len(value.clip_ids)) if found is None else found.astype(np.float64)
+    column = value.notes.get(name)
+    return np.zeros(len(value.clip_ids)) if column is None else column.astype(np.float64)
 
 
 def check(path: Path) -> None:

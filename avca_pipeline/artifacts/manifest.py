@@ -130,14 +130,14 @@ def _escaped(name: str) -> str:
 
 def check(clips: Iterable[Clip], where: str) -> None:
     """Raises `FormatError` for a table of clips that no stage could work with."""
-    seen: set[str] = set()
+    clip_ids: set[str] = set()
     for clip in clips:
         for name in NAMES:
             if not getattr(clip, name):
                 raise FormatError(f"{where}: clip {clip.clip_id!r} has no {name}")
-        if clip.clip_id in seen:
+        if clip.clip_id in clip_ids:
             raise FormatError(f"{where}: clip_id {clip.clip_id!r} occurs twice; ids must be unique")
-        seen.add(clip.clip_id)
+        clip_ids.add(clip.clip_id)
         if (clip.start_s or 0.0) >= (math.inf if clip.end_s is None else clip.end_s):
             raise FormatError(
                 f"{where}: clip {clip.clip_id!r} ends at {clip.end_s} s, "

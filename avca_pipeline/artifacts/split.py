@@ -63,16 +63,16 @@ def read(path: Path) -> list[SplitClip]:
             partition that is trained on.
     """
     rows = [SplitClip(*(row[name] for name in COLUMNS)) for row in read_csv(path, COLUMNS)]
-    seen: set[str] = set()
+    clip_ids: set[str] = set()
     for row in rows:
         if row.partition not in PARTITIONS:
             raise FormatError(
                 f"{path}: clip {row.clip_id!r} is in partition {row.partition!r}; "
                 f"known: {', '.join(PARTITIONS)}"
             )
-        if row.clip_id in seen:
+        if row.clip_id in clip_ids:
             raise FormatError(f"{path}: clip_id {row.clip_id!r} occurs twice")
-        seen.add(row.clip_id)
+        clip_ids.add(row.clip_id)
     unseen = {row.class_name for row in rows if row.partition == TEST_UNSEEN}
     for row in rows:
         if row.class_name in unseen and row.partition != TEST_UNSEEN:

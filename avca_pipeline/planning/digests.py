@@ -38,9 +38,9 @@ class Digests:
         status = path.stat()
         state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         key = str(path.absolute())
-        known = self._known.get(key)
-        if known is not None and known[0] == state:
-            return known[1]
+        former_state, digest = self._known.get(key, (None, ""))
+        if former_state == state:
+            return digest
         digest = records.digest_of(path)
         self._known[key] = state, digest
         self._is_changed = True
@@ -50,7 +50,9 @@ class Digests:
         """Returns one digest of several files, and of all files in folders among them."""
         lines = []
         for path in paths:
-            files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else []
+            files = (
+                sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+            )
             for file in files or [path]:
                 try:
                     digest = self.of(file)

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Job:
         inputs: option of its command to what it reads there.
         outside: digest of the files of the user that it reads.
         contents: path to digest, where the content of an output is known before it is made.
+        names: values of the wildcards of its rule, in the rule's order.
     """
 
     rule: str
@@ -54,6 +55,7 @@ class Job:
     inputs: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
     outside: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     @functools.cached_property
     def recipe(self) -> str:
@@ -110,7 +112,7 @@ class Jobs:
         """Returns the job of a rule with these values of its wildcards, in the rule's order."""
         key = (rule, *names)
         if key not in self._jobs:
-            self._jobs[key] = getattr(self, f"_{rule}")(*names)
+            self._jobs[key] = replace(getattr(self, f"_{rule}")(*names), names=names)
         return self._jobs[key]
 
     def __iter__(self) -> Iterator[Job]:
@@ -174,9 +176,9 @@ class Jobs:
     def _manifest(self, dataset: str) -> Job:
         fact = f"clips of {dataset}"
         if fact not in self.facts:
-            found = self.listing(dataset)
-            shards = {f"{dataset}/shards/{name}.csv": sha for name, sha in found.shards.items()}
-            self.facts[fact] = {f"{dataset}/manifest.csv": found.table} | shards
+            clips = self.listing(dataset)
+            shards = {f"{dataset}/shards/{name}.csv": sha for name, sha in clips.shards.items()}
+            self.facts[fact] = {f"{dataset}/manifest.csv": clips.table} | shards
         contents = self.facts[fact]
         settings = self.settings("manifest", dataset)
         return Job("manifest", tuple(contents), settings, contents=contents)

@@ -69,48 +69,51 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
         forced: rules and paths that the user wants to be made anew.
     """
     results = Path(jobs.config.results)
-    found = Staleness()
-    known: dict[str, str] = {}  # path to the digest that it has or is going to have
+    stale = Staleness()
+    digest_of: dict[str, str] = {}  # path to the digest that it has or is going to have
     for job in jobs:
-        made = {path: records.read(results, results / path) for path in job.outputs}
-        known |= job.contents
-        known |= {
+        record_of = {path: records.read(results, results / path) for path in job.outputs}
+        digest_of |= job.contents
+        digest_of |= {
             path: record.digest
-            for path, record in made.items()
+            for path, record in record_of.items()
             if record is not None and path not in job.contents
         }
+        reason = _reason(job, record_of, digest_of, results, jobs.digests)
+        reads_stale = _reads_any(job, stale)
         if not any((results / path).exists() for path in job.outputs):
             # There is nothing to make anew, but what was made of it may be out of date.
-            if job.rule != "manifest" and (
-                _reason(job, made, known, results, jobs.digests) or _reads_any(job, found)
-            ):
-                found.perhaps |= set(job.outputs)
+            if job.rule != "manifest" and (reason or reads_stale):
+                stale.perhaps |= set(job.outputs)
             continue
-        reason = (
-            "asked for"
-            if any(_is_asked_for(job, results, name) for name in forced)
-            else _reason(job, made, known, results, jobs.digests)
-        )
+        if any(_is_asked_for(job, results, name) for name in forced):
+            reason = "asked for"
         if reason == OTHER_RECIPE:
-            reason = _what_differs(job, made, reads_stale=_reads_any(job, found))
-        if not reason and job.rule == "fetch":
-            entry = jobs.config.datasets[job.outputs[0].split("/")[0]]
-            reason = _media(results / job.outputs[0], entry, jobs)
-        if not reason and job.rule == "extract":
-            reason = _back(results / job.outputs[0])
+            reason = _what_differs(job, record_of, reads_stale=reads_stale)
+        reason = reason or _outside_reason(job, results, jobs)
         if reason:
             if reason != READS_STALE:
-                found.causes[job.rule, reason] += 1
-            found.because_of |= dict.fromkeys(job.outputs, reason)
-        elif _reads_any(job, found):
-            found.perhaps |= set(job.outputs)
-    return found
+                stale.causes[job.rule, reason] += 1
+            stale.because_of |= dict.fromkeys(job.outputs, reason)
+        elif reads_stale:
+            stale.perhaps |= set(job.outputs)
+    return stale
 
 
-def _reads_any(job: Job, found: Staleness) -> bool:
+def _outside_reason(job: Job, results: Path, jobs: Jobs) -> str:
+    """Returns why media make a job's results out of date, or nothing."""
+    if job.rule == "fetch":
+        dataset, _ = job.names
+        return _media(results / job.outputs[0], jobs.config.datasets[dataset], jobs)
+    if job.rule == "extract":
+        return _back(results / job.outputs[0])
+    return ""
+
+
+def _reads_any(job: Job, stale: Staleness) -> bool:
     """Returns whether a job reads a result that is or may be out of date."""
     return any(
-        file.path in found.because_of or file.path in found.perhaps
+        file.path in stale.because_of or file.path in stale.perhaps
         for files in job.inputs.values()
         for file in files
         if not file.recipe.startswith(CONTENT)
@@ -125,13 +128,13 @@ def _is_asked_for(job: Job, results: Path, name: str) -> bool:
 
 def _reason(
     job: Job,
-    made: dict[str, Record | None],
-    known: dict[str, str],
+    record_of: dict[str, Record | None],
+    digest_of: dict[str, str],
     results: Path,
     digests: Digests,
 ) -> str:
     """Returns why what a job has made is out of date, or nothing."""
-    for path, record in made.items():
+    for path, record in record_of.items():
         place = results / path
         if path in job.contents:
             if _digest(place, digests) != job.contents[path]:
@@ -146,15 +149,15 @@ def _reason(
         if place.is_file() and _digest(place, digests) != record.digest:
             return f"{path} was changed"
         for source, digest in record.inputs.items():
-            if known.get(source, digest) != digest:
+            if digest_of.get(source, digest) != digest:
                 return f"{source} is another one"
     return ""
 
 
-def _what_differs(job: Job, made: dict[str, Record | None], *, reads_stale: bool) -> str:
+def _what_differs(job: Job, record_of: dict[str, Record | None], *, reads_stale: bool) -> str:
     """Returns why the recipe of a job is another one than that of the results that are there."""
     now, _ = sealed(json.loads(job.settings))
-    for record in made.values():
+    for record in record_of.values():
         if record is not None and record.recipe != job.recipe:
             if not record.request:
                 return "made by an earlier release"

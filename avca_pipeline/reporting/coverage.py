@@ -90,18 +90,18 @@ class Coverage:
 
     def rejections(self) -> list[Rejection]:
         """Returns all rejected clips in the order of the stages."""
-        found = [
+        rejections = [
             Rejection(self.dataset, "fetch", row.clip_id, row.reason)
             for row in sorted(self.fetched, key=lambda row: row.clip_id)
             if row.status != OK
         ]
         for backbone, extracted in sorted(self.extracted.items()):
             stage = f"{extracted.stage} {backbone}"
-            found += [
+            rejections += [
                 Rejection(self.dataset, stage, clip, reason)
                 for clip, reason in sorted(extracted.rejected)
             ]
-        return found
+        return rejections
 
     def steps(self) -> list[Step]:
         """Returns the balance of ``fetch`` and of ``extract`` or ``import`` of each backbone."""
@@ -117,9 +117,9 @@ class Coverage:
                 if extracted.num_padded
                 else ""
             )
-            given = listed if extracted.is_imported else usable
+            clips_in = listed if extracted.is_imported else usable
             name = f"{extracted.stage} {backbone}"
-            steps.append(_step(name, given, extracted.clip_ids, refused, note))
+            steps.append(_step(name, clips_in, extracted.clip_ids, refused, note))
         return steps
 
 
@@ -142,10 +142,10 @@ def by_kind(rejections: Iterable[Rejection]) -> list[tuple[str, str, str, int]]:
 
 
 def _step(
-    name: str, given: Sequence[str], kept: Sequence[str], rejected: Sequence[str], note: str = ""
+    name: str, clips_in: Sequence[str], kept: Sequence[str], rejected: Sequence[str], note: str = ""
 ) -> Step:
     """Balances by id: equal counts of different clips do not add up."""
     times = Counter(kept) + Counter(rejected)
-    expected = set(given)
+    expected = set(clips_in)
     astray = sum(1 for clip in expected | set(times) if times[clip] != 1 or clip not in expected)
-    return Step(name, len(given), len(kept), len(rejected), astray, note)
+    return Step(name, len(clips_in), len(kept), len(rejected), astray, note)

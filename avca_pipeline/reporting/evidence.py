@@ -10,7 +10,7 @@ MIN_CLIPS_OF_A_CLASS = 5
 
 def thin_evidence(row: Row) -> list[str]:
     """Returns in words which scores of a row rest on little: one class, or a handful of clips."""
-    found = []
+    remarks = []
     for is_unseen, kind, scores in ((False, "seen", "S"), (True, "unseen", "U and ZSL")):
         clips = [
             accuracy.num_clips
@@ -20,15 +20,15 @@ def thin_evidence(row: Row) -> list[str]:
         few = sum(number < MIN_CLIPS_OF_A_CLASS for number in clips)
         if len(clips) == 1:
             always = "; ZSL is 100 whatever the model does" if is_unseen else ""
-            found.append(f"{scores}: one {kind} class with {_counted(clips[0])}{always}")
+            remarks.append(f"{scores}: one {kind} class with {_counted(clips[0])}{always}")
         elif clips and sum(clips) < MIN_CLIPS:
-            found.append(f"{scores}: {_counted(sum(clips))} of {len(clips)} {kind} classes")
+            remarks.append(f"{scores}: {_counted(sum(clips))} of {len(clips)} {kind} classes")
         elif few:
-            found.append(
+            remarks.append(
                 f"{scores}: {few} of {len(clips)} {kind} classes have fewer than "
                 f"{MIN_CLIPS_OF_A_CLASS} clips"
             )
-    return found
+    return remarks
 
 
 def _counted(number: int) -> str:

@@ -38,17 +38,17 @@ def run(request: ImportRequest, clips: Path, out: Path) -> None:
     """
     source = request.source
     listed = {clip.clip_id: clip for clip in manifest.read(clips)}
-    found: dict[str, np.ndarray] = {}
+    feature_of: dict[str, np.ndarray] = {}
     for path, class_name, names, data in layout.read(source.path, source.modality):
         for name, row in zip(names, data, strict=True):
             clip = listed.get(name) or listed.get(PurePosixPath(name).stem)
             if clip is not None:
-                _add(found, clip, row, path, class_name)
-    clip_ids = sorted(found)
-    rejected = dict.fromkeys(sorted(set(listed) - set(found)), "no imported feature")
+                _add(feature_of, clip, row, path, class_name)
+    clip_ids = sorted(feature_of)
+    rejected = dict.fromkeys(sorted(set(listed) - set(feature_of)), "no imported feature")
     value = Features(
         clip_ids=clip_ids,
-        features=np.stack([found[clip] for clip in clip_ids])
+        features=np.stack([feature_of[clip] for clip in clip_ids])
         if clip_ids
         else np.zeros((0, 0), np.float32),
         num_windows=np.ones(len(clip_ids), np.int64),
@@ -66,14 +66,14 @@ def run(request: ImportRequest, clips: Path, out: Path) -> None:
 
 
 def _add(
-    found: dict[str, np.ndarray], clip: Clip, row: np.ndarray, path: Path, class_name: str
+    feature_of: dict[str, np.ndarray], clip: Clip, row: np.ndarray, path: Path, class_name: str
 ) -> None:
     if class_key(class_name) != class_key(clip.class_name):
         raise FormatError(
             f"{path}: has clip {clip.clip_id!r}, whose class is {clip.class_name!r} in the manifest"
         )
-    known = found.setdefault(clip.clip_id, row)
-    if known.shape != row.shape or not np.array_equal(known, row):
+    former = feature_of.setdefault(clip.clip_id, row)
+    if former.shape != row.shape or not np.array_equal(former, row):
         raise FormatError(
             f"{path}: clip {clip.clip_id!r} has another feature here than in a file read before"
         )

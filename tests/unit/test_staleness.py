@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.config import parse
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import archives
+from avca_pipeline.planning.differences import differences
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import staleness
@@ -224,6 +226,37 @@ def test_a_damaged_record_is_none(media: Path) -> None:
     path = records.path_of(world.results, world.results / TABLE)
     path.write_text('{"recipe": "a", "inputs": ["b"], "digest": "c"}')
     assert world.reason() == f"{TABLE} has no record"
+
+
+def test_results_of_an_earlier_release_are_said_to_be_so(media: Path) -> None:
+    """Its records did not have what the stage was asked for."""
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    path = records.path_of(world.results, world.results / TABLE)
+    content = json.loads(path.read_text())
+    content.pop("request")
+    path.write_text(json.dumps(content))
+    assert not world.reason()
+    path.write_text(json.dumps({**content, "recipe": "another"}))
+    assert world.reason() == "made by an earlier release"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b is 2, was 1"),
+        ({"a": 1}, {"a": 1, "c": [1]}, "c is [1], was not there"),
+        ({"a": {"b": 1}, "d": None}, {"d": None}, "a.b is gone, was 1"),
+        ({"a": {}}, {"a": {"b": "x"}}, 'a is gone, was {}; a.b is "x", was not there'),
+        ({}, dict.fromkeys("abcde", 1), "a is 1, was not there; b is 1, was not there; "
+         "c is 1, was not there; and 2 more"),
+        ({"a": "x" * 100}, {"a": 1}, f'a is 1, was "{"x" * 59}…'),
+        ({"a": [1, 2]}, {"a": [1, 2]}, ""),
+    ],
+)  # fmt: skip
+def test_keys_that_differ_are_named(
+    before: dict[str, Any], now: dict[str, Any], words: str
+) -> None:
+    assert differences(before, now) == words
 
 
 @pytest.fixture

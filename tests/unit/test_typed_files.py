@@ -93,7 +93,7 @@ def test_a_missing_or_unknown_key_and_a_wrong_type_are_one_line(kind: str, tmp_p
     whole = json.loads(path.read_text())
     num_refused = 0
     for way in paths_of(whole):
-        for change in ("wrong type", "missing", "unknown"):
+        for change in ("wrong type", "number as text", "missing", "unknown"):
             content = json.loads(path.read_text())
             inner = content
             for key in way[:-1]:
@@ -106,6 +106,10 @@ def test_a_missing_or_unknown_key_and_a_wrong_type_are_one_line(kind: str, tmp_p
                 if "settings" in way[:-1]:
                     continue
                 inner[way[-1]] = [[[["no such thing"]]]]
+            elif change == "number as text":
+                if "settings" in way[:-1] or not isinstance(inner[way[-1]], int | float):
+                    continue
+                inner[way[-1]] = str(inner[way[-1]])
             elif not is_named or way[-1] in ("split", "unknown_pretraining"):
                 continue
             elif change == "missing":
