@@ -83,8 +83,8 @@ def evaluate_biases(
     is_unseen: np.ndarray,
     biases: Sequence[float] | np.ndarray,
     *,
-    zsl: np.ndarray | None = None,
-    skip_empty: bool = True,
+    zsl: np.ndarray | None,
+    skip_empty: bool,
 ) -> list[GzslScores]:
     """Returns the scores at each of several biases.
 

@@ -43,13 +43,13 @@ def test_harmonic_mean_is_below_the_exact_one_by_the_published_epsilon() -> None
 
 
 def test_every_score_of_one_evaluation() -> None:
-    found = accuracy.evaluate(nearest_at(0, 1, 1, 1, 2, 0, 1, 2), TARGETS, IS_UNSEEN, 0.0)
-    np.testing.assert_array_equal(found.gzsl_per_class, [0.5, 1.0, 0.5, 0.0])
-    assert (found.seen, found.unseen, found.bias) == (0.75, 0.25, 0.0)
-    assert found.hm == pytest.approx(0.375, rel=1e-12)
+    scores = accuracy.evaluate(nearest_at(0, 1, 1, 1, 2, 0, 1, 2), TARGETS, IS_UNSEEN, 0.0)
+    np.testing.assert_array_equal(scores.gzsl_per_class, [0.5, 1.0, 0.5, 0.0])
+    assert (scores.seen, scores.unseen, scores.bias) == (0.75, 0.25, 0.0)
+    assert scores.hm == pytest.approx(0.375, rel=1e-12)
     # Among unseen classes alone, clips that are nearest to none of them go to the first.
-    np.testing.assert_array_equal(found.zsl_per_class, [np.nan, np.nan, 1.0, 0.0])
-    assert found.zsl == 0.5
+    np.testing.assert_array_equal(scores.zsl_per_class, [np.nan, np.nan, 1.0, 0.0])
+    assert scores.zsl == 0.5
 
 
 def test_a_bias_moves_every_seen_class_and_no_unseen_one() -> None:
@@ -63,8 +63,8 @@ def test_a_bias_moves_every_seen_class_and_no_unseen_one() -> None:
 def test_of_equally_near_classes_the_first_column_wins() -> None:
     distance = np.full((2, 4), 1.0)
     for is_unseen, first in ((IS_UNSEEN, 0), (~IS_UNSEEN, 0)):
-        found = accuracy.evaluate(distance, np.array([first, 3]), is_unseen, 0.0)
-        np.testing.assert_array_equal(found.gzsl_per_class, [1.0, np.nan, np.nan, 0.0])
+        scores = accuracy.evaluate(distance, np.array([first, 3]), is_unseen, 0.0)
+        np.testing.assert_array_equal(scores.gzsl_per_class, [1.0, np.nan, np.nan, 0.0])
 
 
 @pytest.mark.filterwarnings("error")
@@ -90,8 +90,8 @@ def test_an_empty_class_counts_only_where_asked() -> None:
     assert np.isnan([kept.unseen, kept.zsl, kept.hm]).all()
     # The published search takes the first bias whose HM is not a number.
     biases = [0.1, 0.2]
-    found = calibration.search_bias(distance, targets, IS_UNSEEN, biases, skip_empty=False)
-    assert found.bias == 0.1
+    scores = calibration.search_bias(distance, targets, IS_UNSEEN, biases, skip_empty=False)
+    assert scores.bias == 0.1
     several = [distance, distance]
     common = calibration.search_common_bias(several, targets, IS_UNSEEN, skip_empty=False)
     assert common == 0.0
@@ -103,16 +103,31 @@ def test_an_empty_class_counts_only_where_asked() -> None:
 
 
 def test_the_first_of_equally_good_biases_wins() -> None:
-    found = calibration.search_bias(nearest_at(0, 0, 1, 1, 2, 2, 3, 3), TARGETS, IS_UNSEEN)
-    assert (found.bias, found.hm) == (0.0, pytest.approx(1.0))
+    scores = calibration.search_bias(nearest_at(0, 0, 1, 1, 2, 2, 3, 3), TARGETS, IS_UNSEEN)
+    assert (scores.bias, scores.hm) == (0.0, pytest.approx(1.0))
     np.testing.assert_allclose(calibration.BIASES, [round(0.2 * step, 1) for step in range(16)])
 
 
 def test_calibration_keeps_distances_for_unseen_classes_apart() -> None:
     gzsl, zsl = nearest_at(0, 0, 1, 1, 2, 2, 3, 3), nearest_at(0, 0, 1, 1, 3, 2, 3, 2)
-    found = calibration.calibrate(Distances(gzsl, zsl), TARGETS, IS_UNSEEN)
-    assert (found.unseen, found.zsl) == (1.0, 0.5)
-    np.testing.assert_array_equal(found.zsl_per_class, [np.nan, np.nan, 0.5, 0.5])
+    scores = calibration.calibrate(Distances(gzsl, zsl), TARGETS, IS_UNSEEN)
+    assert (scores.unseen, scores.zsl) == (1.0, 0.5)
+    np.testing.assert_array_equal(scores.zsl_per_class, [np.nan, np.nan, 0.5, 0.5])
+
+
+def test_a_method_chooses_from_its_own_biases() -> None:
+    """Seen classes are ahead by 0.25 of unseen ones, and behind them from 0.75 on."""
+    distance = np.full((4, 4), 5.0)
+    distance[[0, 1], [0, 1]], distance[[0, 1], [2, 3]] = 1.0, 1.75
+    distance[[2, 3], [2, 3]], distance[[2, 3], [0, 1]] = 1.25, 1.0
+    targets, biases = np.arange(4), np.array([0.1, 0.3, 0.9])
+    calibrated = calibration.calibrate(Distances(distance, biases=biases), targets, IS_UNSEEN)
+    assert (calibrated.bias, calibrated.hm) == (0.3, pytest.approx(1.0))
+    ways = (distance, 2 * distance)  # 0.3 suits the first, 0.9 the second
+    several = Distances(distance, for_calibration=ways, biases=biases)
+    calibrated = calibration.calibrate(several, targets, IS_UNSEEN)
+    assert (calibrated.bias, calibrated.hm) == (pytest.approx(0.6), pytest.approx(1.0))
+    assert calibration.search_common_bias(ways, targets, IS_UNSEEN) == pytest.approx(0.5)
 
 
 def test_distances_of_whole_numbers_are_of_their_values() -> None:
@@ -137,20 +152,20 @@ def test_distances_of_single_precision_are_computed_in_double() -> None:
 
 
 def test_chance_with_unequal_numbers_of_classes() -> None:
-    found = accuracy.chance(num_seen=16, num_unseen=9)
-    assert (found.seen, found.unseen, found.zsl) == (1 / 25, 1 / 25, 1 / 9)
-    assert found.hm == pytest.approx(2 / 49)
+    scores = accuracy.chance(num_seen=16, num_unseen=9)
+    assert (scores.seen, scores.unseen, scores.zsl) == (1 / 25, 1 / 25, 1 / 9)
+    assert scores.hm == pytest.approx(2 / 49)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1)])
 def test_attention_of_either_shape(shape: tuple[int, ...]) -> None:
     audio, video = np.zeros((3, 4)), np.ones((3, 4))
     attention = np.array([0.49, 0.5, 0.9]).reshape(shape)
-    found = chosen_by_attention(audio, video, attention)
-    np.testing.assert_array_equal(found, [[0.0] * 4, [1.0] * 4, [1.0] * 4])
+    scores = chosen_by_attention(audio, video, attention)
+    np.testing.assert_array_equal(scores, [[0.0] * 4, [1.0] * 4, [1.0] * 4])
 
 
 def test_accuracy_of_classes_without_clips_warns_of_nothing() -> None:
     with np.errstate(all="raise"):
-        found = accuracy.per_class_accuracy(np.array([1, 0]), np.array([1, 1]), 3)
-    np.testing.assert_array_equal(found, [np.nan, 0.5, np.nan])
+        scores = accuracy.per_class_accuracy(np.array([1, 0]), np.array([1, 1]), 3)
+    np.testing.assert_array_equal(scores, [np.nan, 0.5, np.nan])
