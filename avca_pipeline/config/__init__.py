@@ -6,10 +6,11 @@ Plugins declare their own settings; this package joins them and checks that they
 
 from __future__ import annotations
 
+from avca_pipeline.artifacts.run import Run
 from avca_pipeline.config.checks import check_inputs
 from avca_pipeline.config.parsing import load, parse, validated
 from avca_pipeline.config.sections import ImportedFeatures, LimitsSettings
-from avca_pipeline.config.typed import Config, Run
+from avca_pipeline.config.typed import Config
 
 __all__ = [
     "Config",

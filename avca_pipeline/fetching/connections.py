@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import math
 import socket
@@ -95,13 +96,24 @@ class ConnectionWatch:
                         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
-def _watched_connection(kind: Any, watch: ConnectionWatch) -> Any:
-    class Connection(kind):
-        def connect(self) -> None:
-            super().connect()
-            watch.sockets.append(self.sock)
+class _HttpConnection(http.client.HTTPConnection):
+    def __init__(self, watch: ConnectionWatch, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.watch = watch
 
-    return Connection
+    def connect(self) -> None:
+        super().connect()
+        self.watch.sockets.append(self.sock)
+
+
+class _HttpsConnection(http.client.HTTPSConnection):
+    def __init__(self, watch: ConnectionWatch, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.watch = watch
+
+    def connect(self) -> None:
+        super().connect()
+        self.watch.sockets.append(self.sock)
 
 
 class _Http(urllib.request.HTTPHandler):
@@ -110,7 +122,8 @@ class _Http(urllib.request.HTTPHandler):
         self.watch = watch
 
     def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_watched_connection(http.client.HTTPConnection, self.watch), req)
+        connection: Any = functools.partial(_HttpConnection, self.watch)
+        return self.do_open(connection, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -119,4 +132,5 @@ class _Https(urllib.request.HTTPSHandler):
         self.watch = watch
 
     def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_watched_connection(http.client.HTTPSConnection, self.watch), req)
+        connection: Any = functools.partial(_HttpsConnection, self.watch)
+        return self.do_open(connection, req)

@@ -12,7 +12,7 @@ from pydantic import field_validator, model_validator
 
 from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.published.lists import class_key
+from avca_pipeline.published.class_names import class_key
 from avca_pipeline.settings import PluginSettings, nearest, whole_path
 from avca_pipeline.text_embeddings._names import spellings
 

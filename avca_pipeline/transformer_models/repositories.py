@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.fetching.web_files import AddressError, download
+from avca_pipeline.fetching.web_addresses import AddressError
+from avca_pipeline.fetching.web_files import download
 from avca_pipeline.runtime.addresses import shown
 
 logger = logging.getLogger(__name__)
