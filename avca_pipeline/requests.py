@@ -37,6 +37,8 @@ class PluginUse(PluginSettings):
 
     plugin: str
     """Name of the plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
 
@@ -46,6 +48,8 @@ class ManifestRequest(Request):
 
     plugin: str
     """Name of the dataset's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
     num_shards: int = Field(ge=1)
@@ -57,6 +61,8 @@ class FetchRequest(Request):
 
     plugin: str
     """Name of the dataset's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
     shard: str
@@ -72,6 +78,8 @@ class ExtractRequest(Request):
     """Name of the backbone in the config."""
     plugin: str
     """Name of the backbone's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
     shard: str
@@ -105,6 +113,8 @@ class EmbedRequest(Request):
 
     plugin: str
     """Name of the text embedding's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
 
@@ -116,6 +126,8 @@ class SplitRequest(Request):
     """Name of the split in the config."""
     plugin: str
     """Name of the split's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
     backbones: dict[str, PluginUse | None]
@@ -130,6 +142,8 @@ class AuditRequest(Request):
     """Name of the split in the config."""
     plugin: str
     """Name of the split's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     settings: dict[str, Any]
     """Settings of the plugin, all of them; the plugin says what they mean."""
     max_missing: float = Field(ge=0, le=1)
@@ -147,6 +161,8 @@ class TrainRequest(Request):
 
     plugin: str
     """Name of the model's plugin."""
+    package: str = ""
+    """Package that registers the plugin, with its version; empty for a plugin of our own."""
     scaling: Literal["none", "standard"]
     """How features are scaled."""
     seed: Seed

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from avca_pipeline import registry
 from avca_pipeline.config import Config, Run
 from avca_pipeline.config.entries import Entry
 from avca_pipeline.media import Limits
+from avca_pipeline.registry import Kind
 from avca_pipeline.requests import (
     AuditRequest,
     EmbedRequest,
@@ -55,7 +57,7 @@ class Requests:
         return ManifestRequest(
             version=self.versions["manifest"],
             num_shards=self.config.datasets[dataset].num_shards,
-            **_plugin(self.config.datasets[dataset]),
+            **_plugin("datasets", self.config.datasets[dataset]),
         )
 
     def fetch(self, dataset: str, shard: str) -> FetchRequest:
@@ -64,7 +66,7 @@ class Requests:
             version=self.versions["fetch"],
             shard=shard,
             max_bytes=self.config.limits.max_bytes,
-            **_plugin(self.config.datasets[dataset]),
+            **_plugin("datasets", self.config.datasets[dataset]),
         )
 
     def extract(self, dataset: str, backbone: str, shard: str) -> ExtractRequest:
@@ -75,7 +77,7 @@ class Requests:
             backbone=backbone,
             shard=shard,
             limits=Limits(limits.max_pixels, limits.max_duration_s),
-            **_plugin(self.config.backbones[backbone]),
+            **_plugin("backbones", self.config.backbones[backbone]),
         )
 
     def import_(self, dataset: str, features: str, shard: str) -> ImportRequest:
@@ -99,7 +101,7 @@ class Requests:
         """Returns the request for a vector of each class."""
         return EmbedRequest(
             version=self.versions["embed"],
-            **_plugin(self.config.text_embeddings[text_embedding]),
+            **_plugin("text_embeddings", self.config.text_embeddings[text_embedding]),
         )
 
     def split(self, dataset: str, split: str) -> SplitRequest:
@@ -109,10 +111,12 @@ class Requests:
             version=self.versions["split"],
             split=split,
             backbones={
-                name: PluginUse(**_plugin(backbones[name])) if name in backbones else None
+                name: PluginUse(**_plugin("backbones", backbones[name]))
+                if name in backbones
+                else None
                 for name in self.config.possibly_pretrained(split)
             },
-            **_plugin(self.config.splits[split]),
+            **_plugin("splits", self.config.splits[split]),
         )
 
     def audit(self, dataset: str, split: str) -> AuditRequest:
@@ -124,7 +128,7 @@ class Requests:
             num_shards=self.config.datasets[dataset].num_shards,
             features=tuple(self.config.used_features_of_split(split, dataset)),
             text_embeddings=tuple(self.config.used_text_embeddings_of_split(split, dataset)),
-            **_plugin(self.config.splits[split]),
+            **_plugin("splits", self.config.splits[split]),
         )
 
     def train_stage1(self, *names: str) -> TrainRequest:
@@ -138,10 +142,12 @@ class Requests:
         return self._train(run, *self.config.models[run.model].candidates)
 
     def _train(self, run: Run, *candidates: str) -> TrainRequest:
+        plugin = self.config.models[run.model].plugin
         settings = self.config.models[run.model].candidates
         return TrainRequest(
             version=self.versions["train"],
-            plugin=self.config.models[run.model].plugin,
+            plugin=plugin,
+            package=registry.package("models", plugin),
             scaling=self.config.feature_sets[run.feature_set].scaling,
             seed=run.seed,
             candidates={name: settings[name].model_dump(mode="json") for name in candidates},
@@ -196,5 +202,9 @@ def run_of(*names: str) -> Run:
     return Run(dataset, split, feature_set, text_embedding, model, int(seed))
 
 
-def _plugin(entry: Entry[Any, Any]) -> dict[str, Any]:
-    return {"plugin": entry.plugin, "settings": entry.settings.model_dump(mode="json")}
+def _plugin(kind: Kind, entry: Entry[Any, Any]) -> dict[str, Any]:
+    return {
+        "plugin": entry.plugin,
+        "package": registry.package(kind, entry.plugin),
+        "settings": entry.settings.model_dump(mode="json"),
+    }

@@ -125,3 +125,29 @@ def test_a_broken_package_stops_a_command_in_one_line(tmp_path: Path) -> None:
         assert done.returncode == returncode, done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "toy 1.0" in done.stderr
+
+
+REQUESTS = """
+import sys
+from avca_pipeline import config
+from avca_pipeline.planning.requests import Requests
+from avca_pipeline.stages import VERSIONS
+requests = Requests(config.load(sys.argv[1]), VERSIONS)
+for text_embedding in ("hashed", "letters"):
+    request = requests("embed", "demo", text_embedding)
+    print(request.plugin, request.package)
+"""
+
+
+def test_the_version_of_the_package_is_part_of_what_decides_a_result(tmp_path: Path) -> None:
+    text = (REPOSITORY / "config.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace("  hashed: {}", "  hashed: {}\n  letters: {}"))
+    for version in ("1.0", "1.1"):
+        site = tmp_path / version
+        install(site, "toy", {"letters": LETTERS}, {KIND: {"letters": "letters"}}, version)
+        done = subprocess.run(
+            [sys.executable, "-c", REQUESTS, str(path)],
+            cwd=REPOSITORY, env=with_packages(site), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.stdout.splitlines() == ["hashed ", f"letters toy {version}"], done.stderr

@@ -75,7 +75,8 @@ def test_what_is_kept_of_a_dataset(config: avca_config.Config, requests: Request
     sizes = {name: (entry.num_shards, entry.max_missing) for name, entry in config.datasets.items()}
     assert sizes == {"small": (3, 0.1), "other": (1, 0.3)}
     assert requests.manifest("other").model_dump() == {
-        "version": 4, "plugin": "table", "settings": {"path": "clips.csv"}, "num_shards": 1
+        "version": 4, "plugin": "table", "package": "", "num_shards": 1,
+        "settings": {"path": "clips.csv"},
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def modules_of_the_page() -> dict[str, str]:
     }
 
 
-def install_the_page(site: Path) -> None:
+def install_the_page(site: Path, version: str = "") -> None:
     project = tomllib.loads(files_of_the_page()["pyproject.toml"])["project"]
     groups = project["entry-points"]
     install(
@@ -47,7 +47,7 @@ def install_the_page(site: Path) -> None:
             }
             for group, plugins in groups.items()
         },
-        project["version"],
+        version or project["version"],
     )
 
 
@@ -108,3 +108,6 @@ def test_the_workflow_runs_with_the_plugins_of_the_page(
     assert row["model"] == "regression"
     assert 0 <= float(row["hm_mean_percent"]) <= 100
     assert planned(folder, config) == {}
+    shutil.rmtree(tmp_path / "site")
+    install_the_page(tmp_path / "site", version="2.0")
+    assert {"fetch", "extract", "train_stage1"} <= planned(folder, config).keys()
