@@ -158,9 +158,9 @@ def import_request(modality: str, path: Path | str) -> ImportRequest:
     return ImportRequest(features="theirs", shard=SHARD, source=source)
 
 
-def split_request(plugin: str, settings: Any, **backbones: Any) -> SplitRequest:
+def split_request(plugin: str, settings: Any, backbones: Any = None) -> SplitRequest:
     """Returns the request for a split called ``mine``."""
-    return SplitRequest(split="mine", plugin=plugin, settings=settings, backbones=backbones)
+    return SplitRequest(split="mine", plugin=plugin, settings=settings, backbones=backbones or {})
 
 
 RUN = Run("d", "s", "f", "t", "m", 0)
