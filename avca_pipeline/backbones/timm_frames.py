@@ -67,8 +67,10 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
         return settings.stated_classes()
     names = {"1k": "imagenet-1k", "12k": "imagenet-12k", "21k": "imagenet-21k-goog"}
     names["22k"] = "imagenet-22k"
-    known = [ImageNetInfo(names[subset]).label_descriptions() for subset in subsets]
-    return tuple(sorted({name for labels in known for text in labels for name in text.split(", ")}))
+    labels = [
+        text for subset in subsets for text in ImageNetInfo(names[subset]).label_descriptions()
+    ]
+    return tuple(sorted({name for text in labels for name in text.split(", ")}))
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:

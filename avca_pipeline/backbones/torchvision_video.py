@@ -124,11 +124,11 @@ def _library() -> Any:
 def _enum_of(model: str, name: str) -> Any:
     import torchvision.models.video
 
-    known = _library().list_models(module=torchvision.models.video)
-    if model not in known:
+    models = _library().list_models(module=torchvision.models.video)
+    if model not in models:
         raise PipelineError(
             f"torchvision_video.model: torchvision has no video network {model!r}; "
-            f"{nearest(model, known)}"
+            f"{nearest(model, models)}"
         )
     enum = _library().get_model_weights(model)
     if name not in enum.__members__:

@@ -10,7 +10,7 @@ import numpy as np
 
 from avca_pipeline.media import Limits, MediaError, notes
 from avca_pipeline.media.container import opened
-from avca_pipeline.media.placing import Ahead, Grid, persistent
+from avca_pipeline.media.placing import Grid, Lookahead, persistent_place
 from avca_pipeline.media.resample import resampled
 from avca_pipeline.media.timeline import Track
 
@@ -20,7 +20,8 @@ GATHERED_S = 0.5
 SILENCE_S = 1.0
 
 # Time stamps this far from where the samples before have ended are taken for inaccurate: less than
-# one frame of any usual codec, more than the rounding of any clock. Beyond that, see `persistent`.
+# one frame of any usual codec, more than the rounding of any clock. Beyond that, see
+# `persistent_place`.
 JITTER_S = 0.015
 # In these formats the demuxer works time stamps out from sizes and average rates.
 INACCURATE = frozenset({"avi", "asf", "asf_o", "rm"})
@@ -109,8 +110,8 @@ def _placed(track: Track, rate_hz: int, begin_s: float) -> Iterator[tuple[int, n
     jitter = round((INACCURATE_JITTER_S if name in INACCURATE else JITTER_S) * rate_hz)
     slack = rate_hz * float(track.stream.time_base)
     run: _Run | None = None
-    ahead = Ahead(track.decoded(begin_s))
-    for frame, time_s in ahead:
+    lookahead = Lookahead(track.decoded(begin_s))
+    for frame, time_s in lookahead:
         stated = None if time_s is None else round((time_s - begin_s) * rate_hz)
         if run is None and time_s is not None and track.grid is not None:
             sample = track.grid.nearest(round(time_s * rate_hz))
@@ -119,19 +120,19 @@ def _placed(track: Track, rate_hz: int, begin_s: float) -> Iterator[tuple[int, n
         place = round(-begin_s * rate_hz) if expected is None else expected
         is_elsewhere = stated is not None and abs(stated - place) > jitter
         if is_elsewhere and run is not None and stated is not None:
-            stated = persistent(place, stated, frame, ahead, begin_s, rate_hz, jitter)
+            stated = persistent_place(place, stated, frame, lookahead, begin_s, rate_hz, jitter)
             is_elsewhere = abs(stated - place) > jitter
             # Whole frames are missing, where the clock is too coarse to say it to the sample.
             stated = Grid(place, max(1, frame.samples), slack).nearest(stated)
         if run is None or is_elsewhere or not run.continues(frame):
             if run is not None:
-                yield from run.taken(is_end=True)
+                yield from run.release(is_end=True)
             run = _Run(frame, rate_hz, stated if is_elsewhere and stated is not None else place)
         run.add(frame)
         if run.end - run.place >= GATHERED_S * rate_hz:
-            yield from run.taken()
+            yield from run.release()
     if run is not None:
-        yield from run.taken(is_end=True)
+        yield from run.release(is_end=True)
 
 
 class _Run:
@@ -168,8 +169,8 @@ class _Run:
             for part in self.resampler.resample(frame):
                 self._hold(part)
 
-    def taken(self, *, is_end: bool = False) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields where they belong, and the samples since the last time, if there are any."""
+    def release(self, *, is_end: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields the samples since the last call, if there are any, and the place of the first."""
         if is_end and not self.is_direct:
             self.add(None)
         if self.held:

@@ -62,22 +62,22 @@ def opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise MediaError("missing file") from None
     except OSError as error:
-        raise _blamed(error, path, "missing file") from None
+        raise _error_for(error, path, "missing file") from None
     try:
         # A plain string such as "concat:…" or "-" would be taken for a protocol or a pipe.
         container = av.open(
             f"file:{path}", mode="r", metadata_errors="replace", options=SAFE_OPTIONS
         )
     except (av.FFmpegError, ValueError) as error:
-        raise _blamed(error, path, "not a media file") from error
+        raise _error_for(error, path, "not a media file") from error
     with container:
         try:
             yield container
         except av.FFmpegError as error:
-            raise _blamed(error, path, "damaged") from error
+            raise _error_for(error, path, "damaged") from error
 
 
-def _blamed(error: Exception, path: Path, reason: str) -> PipelineError:
+def _error_for(error: Exception, path: Path, reason: str) -> PipelineError:
     """Returns an error that blames the file, or the machine: that says nothing about a clip."""
     number = getattr(error, "errno", None)
     passes = bool(machine_trouble(OSError(number, ""))) or number in MAY_PASS
@@ -85,8 +85,8 @@ def _blamed(error: Exception, path: Path, reason: str) -> PipelineError:
     if number == errno.EPERM or (number == errno.EIO and _is_readable(path)):
         passes = False
     if passes:
-        return TransientError(f"{path}: cannot be read: {_words(error)}; try again later")
-    return MediaError(f"{reason}: {_words(error)}")
+        return TransientError(f"{path}: cannot be read: {_message(error)}; try again later")
+    return MediaError(f"{reason}: {_message(error)}")
 
 
 def _is_readable(path: Path) -> bool:
@@ -118,8 +118,8 @@ def start_s(container: Any) -> float:
 
 def streams(container: Any) -> list[Any]:
     """Returns the streams that count: the best of video and of audio, as far as there are any."""
-    found = (best_stream(container, kind) for kind in ("video", "audio"))
-    return [stream for stream in found if stream is not None]
+    best = (best_stream(container, kind) for kind in ("video", "audio"))
+    return [stream for stream in best if stream is not None]
 
 
 def probe(path: Path) -> Probe:
@@ -153,6 +153,6 @@ def _duration_s(container: Any) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration else None
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     # FFmpeg's messages repeat the path; a table of reasons must not depend on where files lie.
     return getattr(error, "strerror", None) or type(error).__name__

@@ -75,9 +75,9 @@ def _copy(source: Any, target: Any, begin_s: float, length_s: float) -> int:
     """Copies packets from where the source stands; returns how many are within the stretch."""
     video, audio = best_stream(source, "video"), best_stream(source, "audio")
     streams = [stream for stream in (video, audio) if stream is not None]
-    copies = {one.index: target.add_stream_from_template(one) for one in streams}
-    late: dict[int, list[Any]] = {one.index: [] for one in streams}
-    over, num_packets, has_keyframe = set(), 0, False
+    copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+    waiting: dict[int, list[Any]] = {stream.index: [] for stream in streams}
+    ended, num_packets, has_keyframe = set(), 0, False
     for packet in _with_decoding_times(source.demux(streams)):
         if packet.stream is video and not has_keyframe:
             has_keyframe = packet.is_keyframe
@@ -87,29 +87,31 @@ def _copy(source: Any, target: Any, begin_s: float, length_s: float) -> int:
         shift = round(begin_s / unit)
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         if packet.dts * unit >= length_s:
-            over.add(index)
-            if len(over) == len(streams):
+            ended.add(index)
+            if len(ended) == len(streams):
                 break
             continue
         is_before = (packet.pts + (packet.duration or 0)) * unit <= 0
         if is_before and packet.stream is audio:
             continue
         # A picture shown after the end is copied if one within the stretch is decoded after it.
-        late[index].append(packet)
+        waiting[index].append(packet)
         if packet.pts * unit >= length_s:
             continue
-        num_packets += not is_before
-        for one in late[index]:
-            one.stream = copies[index]
-            target.mux(one)
-        late[index].clear()
+        if not is_before:
+            num_packets += 1
+        for waiting_packet in waiting[index]:
+            waiting_packet.stream = copies[index]
+            target.mux(waiting_packet)
+        waiting[index].clear()
     return num_packets
 
 
 def _with_decoding_times(packets: Iterator[Any]) -> Iterator[Any]:
-    """Yields packets that have a time; who lacks that of decoding gets it from those behind.
+    """Yields the packets that have a time of display, all with a time of decoding.
 
-    After a seek the first ones lack it where the container has none.
+    After a seek the first packets lack the latter where the container stores none. They get it
+    from the next packet that has one.
     """
     waiting: dict[int, list[Any]] = {}
     for packet in packets:
@@ -119,7 +121,7 @@ def _with_decoding_times(packets: Iterator[Any]) -> Iterator[Any]:
         held.append(packet)
         if packet.dts is not None:
             step = max(1, packet.duration or 1)
-            for number, one in enumerate(reversed(held)):
-                one.dts = packet.dts - step * number
+            for distance, earlier in enumerate(reversed(held)):
+                earlier.dts = packet.dts - step * distance
             yield from held
             held.clear()

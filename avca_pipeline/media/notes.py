@@ -30,10 +30,10 @@ class Notes:
     num_damaged: int = 0
     tilt_deg: float = 0.0
 
-    def take_back(self, before: Notes) -> None:
-        """Forgets what was noted since a copy was made: that attempt does not count."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(before, each.name))
+    def restore(self, before: Notes) -> None:
+        """Goes back to a copy of before: what an attempt in vain has noted does not count."""
+        for column in fields(self):
+            setattr(self, column.name, getattr(before, column.name))
 
 
 _current: ContextVar[Notes | None] = ContextVar("notes", default=None)

@@ -1,4 +1,4 @@
-"""Where frames belong of which a file does not say it well enough."""
+"""Where frames belong whose file does not say it exactly enough."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Grid:
 
     def nearest(self, sample: int) -> int:
         """Returns the beginning of a frame if one is near enough, or else the sample itself."""
-        found = self.first + round((sample - self.first) / self.step) * self.step
-        return found if abs(found - sample) <= self.slack else sample
+        beginning = self.first + round((sample - self.first) / self.step) * self.step
+        return beginning if abs(beginning - sample) <= self.slack else sample
 
 
-class Slots:
+class AviPictureTimes:
     """The times of AVI's pictures, which has none: they are shown as they come out of the decoder.
 
     FFmpeg makes time stamps up for them, in a wrong order where there are B-frames, and the first
@@ -74,29 +74,35 @@ class Slots:
         return self.last
 
 
-class Ahead:
+class Lookahead:
     """Frames with their times, of which the next ones can be looked at before they come."""
 
     def __init__(self, frames: Iterator[tuple[Any, float | None]]) -> None:
         self.frames = frames
-        self.seen: deque[tuple[Any, float | None]] = deque()
+        self.peeked: deque[tuple[Any, float | None]] = deque()
 
     def __iter__(self) -> Iterator[tuple[Any, float | None]]:
         return self
 
     def __next__(self) -> tuple[Any, float | None]:
-        return self.seen.popleft() if self.seen else next(self.frames)
+        return self.peeked.popleft() if self.peeked else next(self.frames)
 
-    def look(self) -> Iterator[tuple[Any, float | None]]:
+    def peek(self) -> Iterator[tuple[Any, float | None]]:
         """Yields the frames that will come, without taking them."""
-        yield from list(self.seen)
+        yield from list(self.peeked)
         for item in self.frames:
-            self.seen.append(item)
+            self.peeked.append(item)
             yield item
 
 
-def persistent(
-    place: int, stated: int, frame: Any, ahead: Ahead, begin_s: float, rate_hz: int, jitter: int
+def persistent_place(
+    place: int,
+    stated: int,
+    frame: Any,
+    lookahead: Lookahead,
+    begin_s: float,
+    rate_hz: int,
+    jitter: int,
 ) -> int:
     """Returns where a frame of sound belongs that is not stated where the one before has ended.
 
@@ -107,7 +113,7 @@ def persistent(
         place: the sample where the frame before has ended.
         stated: where the frame begins by its time stamp.
         frame: from PyAV.
-        ahead: the frames behind it.
+        lookahead: the frames behind it.
         begin_s: the time of sample 0.
         rate_hz: samples per second.
         jitter: how many samples a time stamp may be wrong.
@@ -116,7 +122,7 @@ def persistent(
     if abs(stated - place) >= SURE_S * rate_hz:
         return stated
     expected += frame.samples * rate_hz / (frame.sample_rate or rate_hz)
-    for later, time_s in itertools.islice(ahead.look(), MAX_AHEAD):
+    for later, time_s in itertools.islice(lookahead.peek(), MAX_AHEAD):
         if expected - place >= PERSISTS_S * rate_hz:
             break
         if time_s is not None:

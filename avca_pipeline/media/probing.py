@@ -74,7 +74,7 @@ class Prober:
         for _ in range(ATTEMPTS):
             line = self._ask(path)
             if line.endswith("\n"):
-                return _understood(json.loads(line))
+                return _probe_in(json.loads(line))
             code = self._end()
             if -code in FROM_OUTSIDE:
                 raise TransientError(
@@ -95,7 +95,7 @@ class Prober:
             process.stdin.flush()
         except BrokenPipeError:
             return ""
-        if not self._waited_for(process):
+        if not self._answers_in_time(process):
             self._end()
             raise TransientError(f"cannot be read: no answer for {self.silence_s:g} s")
         return process.stdout.readline()
@@ -119,7 +119,7 @@ class Prober:
             )
         return process
 
-    def _waited_for(self, process: subprocess.Popen[str]) -> bool:
+    def _answers_in_time(self, process: subprocess.Popen[str]) -> bool:
         """Returns whether an answer comes in time, which stands still while all is stopped."""
         waited_s = 0.0
         assert process.stdout is not None
@@ -162,7 +162,7 @@ def state_of(process: int) -> str:
     return fields.split()[0] if fields.split() else ""
 
 
-def _understood(answer: dict[str, Any]) -> Probe:
+def _probe_in(answer: dict[str, Any]) -> Probe:
     if "error" in answer:
         raise PipelineError(answer["error"])
     if "reason" in answer:

@@ -36,7 +36,7 @@ from avca_pipeline.media.announced import announced_end_s, last_arrival_s
 from avca_pipeline.media.container import best_stream, opened, start_s, streams
 from avca_pipeline.media.jumps import Clock, may_jump
 from avca_pipeline.media.packets import demuxed, is_damage, later_pictures, later_sound, with_end
-from avca_pipeline.media.placing import Grid, Slots
+from avca_pipeline.media.placing import AviPictureTimes, Grid
 
 # Frames and where on the line they begin, where that is known.
 Timed: TypeAlias = Generator[tuple[Any, float | None], None, None]
@@ -100,7 +100,7 @@ class Track:
                 return
             # It went too far, or does not know where it went: begin at the beginning.
             frames.close()
-            notes.current().take_back(before)
+            notes.current().restore(before)
             self._num_sent = self._num_damaged = 0
             self.arrived_s, self.repeated_until_s = None, 0.0
             with opened(self.path) as container:
@@ -193,7 +193,7 @@ class Track:
     def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
         """Yields decoded frames with their times; what cannot be decoded is left out."""
         context = self.stream.codec_context
-        slots = Slots(context, delay) if self._has_no_time_stamps() else None
+        picture_times = AviPictureTimes(context, delay) if self._has_no_time_stamps() else None
         forgiving = not is_start  # frames before the keyframe cannot be decoded
         for packet in with_end(packets):
             if packet is not None:
@@ -210,11 +210,11 @@ class Track:
                 if not forgiving:
                     self._lose()
                 continue
-            if slots is not None:
-                slots.sent(packet)
+            if picture_times is not None:
+                picture_times.sent(packet)
             for frame in frames:
                 forgiving = False
-                stamp = frame.pts if slots is None else slots.next()
+                stamp = frame.pts if picture_times is None else picture_times.next()
                 yield frame, None if stamp is None else stamp * self.unit_s - self.start_s
         self.check_damage()
 
@@ -250,14 +250,14 @@ class Track:
         if slack <= 1:
             return None
         frames = self._frames(self._packets(0.0), is_start=True)
-        known = list(itertools.islice(frames, 3))
+        first_frames = list(itertools.islice(frames, 3))
         frames.close()
-        if len(known) < 3 or known[0][1] is None:
+        if len(first_frames) < 3 or first_frames[0][1] is None:
             return None
-        first, second, third = (frame.samples for frame, _ in known)
+        first, second, third = (frame.samples for frame, _ in first_frames)
         if second != third or first > second:
             return None
-        return Grid(round(known[0][1] * rate_hz) + first, second, slack)
+        return Grid(round(first_frames[0][1] * rate_hz) + first, second, slack)
 
     def _delay(self) -> int:
         """Returns how many packets the decoder takes before its first picture.
@@ -269,7 +269,8 @@ class Track:
             if not has_picture and packet.size:
                 with contextlib.suppress(Exception):
                     has_picture = bool(self.stream.codec_context.decode(packet))
-                num_sent += not has_picture
+                if not has_picture:
+                    num_sent += 1
             if has_picture and self.lead is not None:
                 break
         return num_sent

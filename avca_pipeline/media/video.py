@@ -197,9 +197,9 @@ def _timed(
     """Yields ``(frame, time, duration)`` on the file's line, from the frame on show on."""
     unit, usual_s = float(track.stream.time_base), float(1 / _rate(track.stream))
     next_s: float | None = None
-    for frame, known_s in track.decoded(begin_s):
+    for frame, decoded_s in track.decoded(begin_s):
         expected_s = 0.0 if next_s is None else next_s  # without a time, it is the file's first
-        time_s = expected_s if known_s is None else known_s
+        time_s = expected_s if decoded_s is None else decoded_s
         duration_s = frame.duration * unit if frame.duration else usual_s
         if next_s is not None:
             stated_s = max(next_s, begin_s, track.repeated_until_s)

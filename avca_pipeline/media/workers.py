@@ -5,7 +5,7 @@ bounded whatever the length of a clip. Workers are processes and not threads bec
 that crashes on a damaged file takes its process with it: then the clip is tried once more in a
 fresh worker and rejected if that dies as well, and the others go on. (A worker that others end,
 most of all where memory is short, says nothing about its clip.) They talk through one pipe
-each, since a lock shared with a process that dies stays locked.
+each, because a lock shared with a process that dies stays locked.
 """
 
 from __future__ import annotations
@@ -83,16 +83,16 @@ class _Worker:
 class DecodePool:
     """Workers that decode clips.
 
-    They are forked, so that they share what is imported already, and the clips, and start at once;
-    begin before a GPU is in use.
+    They are forked: they start at once, and share the clips and all imported modules. Start them
+    before this process uses a GPU.
 
     Args:
         windows: decodes one clip.
-        clips: a job is an index into them.
-        shape: of a window.
-        dtype: of a window.
-        num_workers: processes.
-        num_slots: windows that may lie finished, over all workers.
+        clips: what ``windows`` takes; a job is an index into them.
+        shape: shape of a window.
+        dtype: NumPy's name for the type of a window's elements.
+        num_workers: number of processes.
+        num_slots: number of finished windows for which there is memory, over all workers.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class DecodePool:
     ) -> None:
         self.windows, self.clips, self.shape, self.dtype = windows, clips, shape, dtype
         self.num_workers = min(max(1, num_workers), len(clips))
-        self.own_slots = max(2, math.ceil(num_slots / max(1, self.num_workers)))
+        self.slots_per_worker = max(2, math.ceil(num_slots / max(1, self.num_workers)))
         self.waiting = deque(range(len(clips)))
         self.attempts = Counter[int]()
         self.workers: list[_Worker] = []
@@ -137,12 +137,13 @@ class DecodePool:
         """
         remaining = len(self.clips)
         while remaining:
-            for item in self._round():
-                remaining -= isinstance(item, FinishedClip)
-                yield item
+            for event in self._next_events():
+                if isinstance(event, FinishedClip):
+                    remaining -= 1
+                yield event
 
-    def _round(self) -> Iterator[DecodedWindow | RestartedClip | FinishedClip]:
-        """Yields what has come from each worker, after waiting for the first."""
+    def _next_events(self) -> Iterator[DecodedWindow | RestartedClip | FinishedClip]:
+        """Waits until a worker has sent something, and yields what each of them has sent."""
         busy = [worker for worker in self.workers if worker.jobs]
         ready = wait([worker.connection for worker in busy], timeout=1.0)
         for worker in busy:
@@ -150,15 +151,15 @@ class DecodePool:
                 try:
                     message = worker.connection.recv()
                 except (EOFError, OSError):
-                    cause, is_from_outside = _exit(worker)
-                    yield from self._bury(worker, cause, is_from_outside=is_from_outside)
+                    cause, is_from_outside = _end_of(worker)
+                    yield from self._replace(worker, cause, is_from_outside=is_from_outside)
                     continue
-                yield from self._understood(worker, message)
+                yield from self._events_of(worker, message)
                 worker.heard_s = time.monotonic()
             elif time.monotonic() - worker.heard_s > SILENCE_S and not worker.connection.poll():
-                yield from self._bury(worker, f"silent for {SILENCE_S:.0f} s")
+                yield from self._replace(worker, f"silent for {SILENCE_S:.0f} s")
 
-    def _understood(
+    def _events_of(
         self, worker: _Worker, message: tuple[Any, ...]
     ) -> Iterator[DecodedWindow | FinishedClip]:
         job, slot, value = message
@@ -168,7 +169,7 @@ class DecodePool:
                 raise PipelineError(value)
         elif slot is None:
             worker.jobs.remove(job)
-            self._hand_out(worker)
+            self._assign_jobs(worker)
             yield FinishedClip(job, *value)
         else:
             yield DecodedWindow(job, worker.slots[slot], value)
@@ -177,21 +178,21 @@ class DecodePool:
     def _start(self) -> None:
         context = mp.get_context("fork")
         ours, theirs = context.Pipe()
-        size = self.own_slots * math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        size = self.slots_per_worker * math.prod(self.shape) * np.dtype(self.dtype).itemsize
         # Memory that the fork shares. A file in /dev/shm or TMPDIR might find no room there.
         buffer = mmap.mmap(-1, size)
-        layout = (buffer, self.shape, self.dtype, self.own_slots)
+        layout = (buffer, self.shape, self.dtype, self.slots_per_worker)
         # A copy of our end in a worker would keep it waiting after the end of this process.
-        not_its = [ours, *(worker.connection for worker in self.workers)]
-        arguments = (theirs, not_its, self.windows, self.clips, *layout)
+        connections_of_others = [ours, *(worker.connection for worker in self.workers)]
+        arguments = (theirs, connections_of_others, self.windows, self.clips, *layout)
         process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
         worker = _Worker(process, ours, _slots(*layout))
         self.workers.append(worker)
-        self._hand_out(worker)
+        self._assign_jobs(worker)
 
-    def _hand_out(self, worker: _Worker) -> None:
+    def _assign_jobs(self, worker: _Worker) -> None:
         # Towards the end none may hold what another could begin.
         waiting = self.waiting
         while waiting and len(worker.jobs) < min(JOBS_AHEAD, 1 + len(waiting) // self.num_workers):
@@ -199,7 +200,7 @@ class DecodePool:
             worker.jobs.append(job)
             _send(worker, ("job", job))
 
-    def _bury(
+    def _replace(
         self, worker: _Worker, cause: str, *, is_from_outside: bool = False
     ) -> Iterator[RestartedClip | FinishedClip]:
         """Puts a dead worker's clips back, and a new worker in its place."""
@@ -225,7 +226,7 @@ class DecodePool:
 
 def _work(
     connection: Connection,
-    not_its: Sequence[Connection],
+    connections_of_others: Sequence[Connection],
     windows: Callable[[Any], Iterator[Window]],
     clips: Sequence[Any],
     buffer: Any,
@@ -235,51 +236,51 @@ def _work(
 ) -> None:
     """Decodes clips as they come until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
-    for other in not_its:
+    for other in connections_of_others:
         other.close()
     torch.set_num_threads(1)  # workers are the unit of parallelism
     keep_memory()
     slots = _slots(buffer, shape, dtype, num_slots)
     inbox: dict[str, deque[int]] = {"free": deque(range(num_slots)), "job": deque()}
 
-    def tell(*message: Any) -> None:
+    def send(*message: Any) -> None:
         try:
             connection.send(message)
         except OSError:
-            raise _Deserted from None
+            raise _Abandoned from None
 
-    def take(kind: str) -> int:
+    def receive(kind: str) -> int:
         while not inbox[kind]:
             try:
                 received, value = connection.recv()
             except (EOFError, OSError):
-                raise _Deserted from None
+                raise _Abandoned from None
             inbox[received].append(value)
         return inbox[kind].popleft()
 
-    with contextlib.suppress(_Deserted):
-        tell(None, None, "")
+    with contextlib.suppress(_Abandoned):
+        send(None, None, "")
         while True:
-            job = take("job")
+            job = receive("job")
             reason = ""
             with taking_notes() as notes:
                 try:
                     for window in windows(clips[job]):
-                        slot = take("free")
+                        slot = receive("free")
                         slots[slot] = window.data
-                        tell(job, slot, window.num_valid)
+                        send(job, slot, window.num_valid)
                 except MediaError as error:
                     reason = str(error)
                 except PipelineError as error:
-                    tell(None, None, str(error))
+                    send(None, None, str(error))
                 except Exception as error:
                     # A file that surprises the decoder is one rejected clip, not a lost shard.
                     traceback.print_exc()
                     reason = f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
-            tell(job, None, (reason, notes))
+            send(job, None, (reason, notes))
 
 
-class _Deserted(BaseException):
+class _Abandoned(BaseException):
     """The main process has closed its end of the pipe: nobody wants what a worker makes."""
 
 
@@ -305,7 +306,7 @@ def _send(worker: _Worker, message: tuple[str, int]) -> None:
         worker.connection.send(message)
 
 
-def _exit(worker: _Worker) -> tuple[str, bool]:
+def _end_of(worker: _Worker) -> tuple[str, bool]:
     """Returns how a worker ended, and whether others ended it."""
     worker.process.join(timeout=5)
     code = worker.process.exitcode

@@ -119,10 +119,10 @@ def choose(name: str, environment: MutableMapping[str, str] = os.environ) -> Non
 @functools.cache
 def _torch_built_for() -> dict[str, Any]:
     """Returns what torch says of its build, without importing it."""
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    module = importlib.util.find_spec("torch")
+    if module is None or module.origin is None:
         return {}
-    return runpy.run_path(str(Path(found.origin).with_name("version.py")))
+    return runpy.run_path(str(Path(module.origin).with_name("version.py")))
 
 
 def _asked(code: str, environment: Mapping[str, str]) -> tuple[list[str], str]:
@@ -145,8 +145,8 @@ def _asked(code: str, environment: Mapping[str, str]) -> tuple[list[str], str]:
 def _of_hip(environment: Mapping[str, str]) -> list[str]:
     """Returns AMD's GPUs by number, the only name that HIP takes."""
     count = int("".join(_asked(ASK_HIP, environment)[0]) or 0)
-    given = next((environment[name] for name in HIP_VARIABLES if name in environment), None)
-    numbers = map(str, range(count)) if given is None else map(str.strip, given.split(","))
+    chosen = next((environment[name] for name in HIP_VARIABLES if name in environment), None)
+    numbers = map(str, range(count)) if chosen is None else map(str.strip, chosen.split(","))
     return [f"{HIP}{number}" for number in numbers][:count]
 
 
@@ -173,7 +173,7 @@ def _of_parts(parts: list[list[str]], chosen: str | None) -> list[str]:
     everything = [name for gpu in parts for name in gpu]
     if chosen is None:
         return everything
-    found: list[str] = []
+    chosen_parts: list[str] = []
     for entry in filter(None, map(str.strip, chosen.split(","))):
         if entry.isdecimal():
             names = [gpu[0] for gpu in parts[int(entry) : int(entry) + 1]]
@@ -181,8 +181,8 @@ def _of_parts(parts: list[list[str]], chosen: str | None) -> list[str]:
             names = [name for name in everything if name.startswith(entry)][:1]
         if not names:
             break
-        found += names
-    return list(dict.fromkeys(found))
+        chosen_parts += names
+    return list(dict.fromkeys(chosen_parts))
 
 
 def reserve(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = None) -> str:

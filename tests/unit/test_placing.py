@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from avca_pipeline.media.jumps import Clock
-from avca_pipeline.media.placing import Grid, Slots
+from avca_pipeline.media.placing import AviPictureTimes, Grid
 
 
 @dataclass
@@ -144,7 +144,7 @@ class Context:
 
 def shown(packets: list[tuple[int, int]], context: Context, delay: int | None) -> list[int | None]:
     """Returns the times of pictures: packets have a time stamp and give out so many pictures."""
-    slots = Slots(context, delay)  # type: ignore[arg-type]
+    slots = AviPictureTimes(context, delay)  # type: ignore[arg-type]
     found = []
     for dts, num_pictures in packets:
         slots.sent(Packet(0, dts))
@@ -163,7 +163,7 @@ def test_pictures_of_avi_come_as_many_packets_late_as_the_first() -> None:
 
 
 def test_pictures_of_avi_at_the_end_follow_one_another() -> None:
-    slots = Slots(Context(1), None)  # type: ignore[arg-type]
+    slots = AviPictureTimes(Context(1), None)  # type: ignore[arg-type]
     for dts in (0, 1, 2):
         slots.sent(Packet(0, dts))
         if dts:
@@ -174,7 +174,7 @@ def test_pictures_of_avi_at_the_end_follow_one_another() -> None:
 
 def test_a_decoder_that_needs_more_packets_than_it_thought() -> None:
     context = Context(1)
-    slots = Slots(context, None)  # type: ignore[arg-type]
+    slots = AviPictureTimes(context, None)  # type: ignore[arg-type]
     slots.sent(Packet(0, 0))
     slots.sent(Packet(0, 1))
     assert slots.next() == 0
