@@ -36,14 +36,14 @@ MAX_NAMES = 50
 _KNOWN_TO_PYDANTIC = frozenset(get_args(core_schema.ErrorType))
 
 
-def _no_truth_value(value: Any) -> Any:
+def _no_boolean(value: Any) -> Any:
     """Keeps pydantic from reading ``true`` as the number 1."""
     if isinstance(value, bool):
         raise PydanticKnownError("int_type")
     return value
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_truth_value)]
+Seed = Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_boolean)]
 """What every generator of random numbers takes: torch's, NumPy's and Python's."""
 
 
@@ -61,17 +61,17 @@ class PluginSettings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _say_which_keys_there_are(
+    def _explain_wrong_keys(
         cls, value: Any, handler: ModelWrapValidatorHandler[PluginSettings]
     ) -> PluginSettings:
         try:
             return handler({} if value is None else value)
         except ValidationError as error:
-            errors = [cls._about_a_key(details) for details in error.errors(include_url=False)]
+            errors = [cls._explained(details) for details in error.errors(include_url=False)]
             raise ValidationError.from_exception_data(cls.__name__, errors) from None
 
     @classmethod
-    def _about_a_key(cls, error: ErrorDetails) -> InitErrorDetails:
+    def _explained(cls, error: ErrorDetails) -> InitErrorDetails:
         """Returns an error that says which keys there are, or what a missing one is for."""
         *outer, key = error["loc"] or ("",)
         if not outer and error["type"] in ("extra_forbidden", "invalid_key"):
@@ -85,11 +85,11 @@ class PluginSettings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _numbers_are_no_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
+    def _numbers_are_no_booleans(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         types = get_args(annotation) or (annotation,)
         is_number = (int in types or float in types) and bool not in types
-        return _no_truth_value(value) if is_number else value
+        return _no_boolean(value) if is_number else value
 
     @field_validator("*", mode="after")
     @classmethod

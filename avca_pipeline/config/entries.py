@@ -16,7 +16,7 @@ from avca_pipeline.config.candidates import candidates, mistakes_in_search
 from avca_pipeline.config.names import check_name
 from avca_pipeline.config.sections import Count, Share
 from avca_pipeline.datasets import AnyDataset
-from avca_pipeline.errors import abbreviated
+from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.models import AnyModel, ModelSettings
 from avca_pipeline.registry import Kind
@@ -177,7 +177,7 @@ def read_entry(kind: Kind, name: str, value: Any) -> Entry[Any, Any]:
 
     Raises:
         ValidationError: its settings are wrong.
-        PydanticCustomError: it is no mapping, or there is no such plugin.
+        PydanticCustomError: it is no mapping, or there is no such plugin, or none that works.
     """
     value = {} if value is None else value
     if not isinstance(value, Mapping):
@@ -189,7 +189,10 @@ def read_entry(kind: Kind, name: str, value: Any) -> Entry[Any, Any]:
         hint = nearest(plugin, registry.names(kind))
         unknown = refusal(f"no plugin {abbreviated(plugin)}; {hint}")
         raise error_at("plugin", unknown) if is_named else unknown
-    module = registry.load(kind, plugin)
+    try:
+        module = registry.load(kind, plugin)
+    except PipelineError as error:
+        raise refusal(str(error)) from error
     keys, settings = _read_settings(kind, module.Settings, value)
     details: dict[str, Any] = {}
     if isinstance(keys, DatasetKeys):

@@ -41,6 +41,8 @@ def parse(written: Any) -> Config:
     except ValidationError as error:
         lines = mistakes.lines(error)
     lines += references.mistakes(written)
+    if not lines:
+        lines = references.unknown_backbones_of_splits(config)
     if lines:
         raise PipelineError(*mistakes.shortened(lines))
     return config

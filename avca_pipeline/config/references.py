@@ -6,12 +6,14 @@ together with the mistakes that keep a config from being typed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.config.sections import Experiment
-from avca_pipeline.errors import abbreviated
+from avca_pipeline.config.typed import Config
+from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.settings import nearest
 
 
@@ -33,6 +35,17 @@ def mistakes(config: Any) -> list[str]:
     ]
 
 
+def unknown_backbones_of_splits(config: Config) -> list[str]:
+    """Returns one line for each backbone that a split excludes by a key of its own plugin."""
+    return [
+        f"splits.{name}: {abbreviated(backbone)} is not under backbones; "
+        f"{nearest(backbone, config.backbones)}"
+        for name, split in config.splits.items()
+        for backbone in split.settings.backbones_to_exclude()
+        if backbone not in config.backbones
+    ]
+
+
 def _missing_features(config: Mapping[str, Any]) -> Iterator[str]:
     if config.get("backbones") in (None, {}) and config.get("imported") in (None, {}):
         yield "backbones: is missing; name a video and an audio backbone, or features in imported"
@@ -46,17 +59,17 @@ def _names_used_twice(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_features(config: Mapping[str, Any]) -> Iterator[str]:
-    known = [*_names(config, "backbones"), *_names(config, "imported")]
+    names = [*_names(config, "backbones"), *_names(config, "imported")]
     for name, feature_set in _entries(config, "feature_sets"):
         for modality in ("video", "audio"):
             features = feature_set.get(modality)
             key = f"feature_sets.{name}.{modality}"
-            if not isinstance(features, str) or not known:
+            if not isinstance(features, str) or not names:
                 continue
-            if features not in known:
+            if features not in names:
                 yield (
                     f"{key}: {abbreviated(features)} is not under backbones or imported; "
-                    f"{nearest(features, known)}"
+                    f"{nearest(features, names)}"
                 )
             elif (other := _modality(config, features)) not in (None, modality):
                 yield (f"{key}: {features!r} is a backbone for {other}; name one for {modality}")
@@ -95,14 +108,15 @@ def _wrong_names_in_experiment(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _modality(config: Mapping[str, Any], features: str) -> Any:
-    """Returns the modality of a backbone or of imported features, as far as it can be known."""
+    """Returns the modality of a backbone or of imported features, as far as it can be names."""
     for name, imported in _entries(config, "imported"):
         if name == features:
             return imported.get("modality")
     for name, backbone in _entries(config, "backbones"):
         plugin = backbone.get("plugin", name)
         if name == features and plugin in registry.names("backbones"):
-            return registry.load("backbones", plugin).MODALITY
+            with contextlib.suppress(PipelineError):  # which the entry itself reports
+                return registry.load("backbones", plugin).MODALITY
     return None
 
 

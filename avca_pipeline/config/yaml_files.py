@@ -1,7 +1,7 @@
-"""Reads YAML that says one thing: no key twice, nothing that grows, nothing that runs.
+"""Reads YAML safely: no key stands twice, no alias makes a file huge, and no code in it runs.
 
-Snakemake reads the same files by itself and silently takes the last of two equal keys, so that
-the workflow has them read here too.
+Snakemake reads the same files by itself and silently takes the last of two equal keys. So the
+workflow reads them here first.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def read(path: Path) -> Any:
     """Returns what a YAML file says.
 
     Raises:
-        FormatError: it cannot be read, is no YAML, gives a key twice, or stands for more values
-            than any config has.
+        FormatError: the file cannot be read or is no YAML, a key stands twice in it, or it stands
+            for more values than any config has.
     """
     try:
         with open(path, "rb") as file:
@@ -43,7 +43,7 @@ def read(path: Path) -> Any:
         raise FormatError(f"{path}: {error}") from error
     except FileNotFoundError:
         raise FormatError(f"{path}: no such file") from None
-    except Exception as error:  # Dates and numbers that are none make the loader raise anything.
+    except Exception as error:  # The loader raises anything for malformed dates or numbers.
         words = " ".join(str(error).split())
         raise FormatError(f"{path}: cannot be read as YAML ({words})") from error
     if isinstance(value, dict) and TEMPLATE in value:
@@ -52,55 +52,76 @@ def read(path: Path) -> Any:
 
 
 def _value(text: str) -> Any:
-    with contextlib.suppress(json.JSONDecodeError):  # YAML admits no tabs, which JSON may have.
+    with contextlib.suppress(json.JSONDecodeError):  # JSON may have tabs, which YAML refuses.
         return parse_json(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        _count(node, {}, set())
+        _count_values(node, {}, set())
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        # Before merged mappings (<<) are put in, whose keys may well be given again.
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value if id(node) not in self._checked else ():
-            is_merge = key_node.tag == "tag:yaml.org,2002:merge"
-            key = "<<" if is_merge else self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise PipelineError(f"line {key_node.start_mark.line + 1}: a key must be a word")
-            if key in seen:
-                raise PipelineError(
-                    f"line {key_node.start_mark.line + 1}: the key {abbreviated(key)} "
-                    "is given twice; remove one of the two"
-                )
-            seen.add(key)
-        self._checked.add(id(node))
-        return super().construct_mapping(node, deep)
+    """Refuses a key that stands twice in a mapping."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._checked: set[int] = set()
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Returns a mapping.
 
-def _count(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
-    """Returns how many values a node stands for once aliases are written out."""
+        An alias gives the same node again. By then the mappings that it merges (``<<``) have been
+        put into it, and their keys may stand twice; so a node is checked once.
+        """
+        if id(node) not in self._checked:
+            self._check_keys(node)
+            self._checked.add(id(node))
+        return super().construct_mapping(node, deep)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        keys: set[Hashable] = set()
+        for key_node, _ in node.value:
+            line = f"line {key_node.start_mark.line + 1}"
+            is_merge = key_node.tag == "tag:yaml.org,2002:merge"
+            key = "<<" if is_merge else self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise PipelineError(f"{line}: a key must be a word")
+            if key in keys:
+                raise PipelineError(
+                    f"{line}: the key {abbreviated(key)} is given twice; remove one of the two"
+                )
+            keys.add(key)
+
+
+def _count_values(node: yaml.Node, counts: dict[int, int], open_nodes: set[int]) -> int:
+    """Returns how many values a node stands for once aliases are written out.
+
+    Args:
+        node: a value, or a list or mapping of values.
+        counts: receives the number of each node by its identity; an alias is counted once.
+        open_nodes: identities of the nodes that this one is part of.
+
+    Raises:
+        ValueError: there are more than `MAX_NODES`, or an alias refers to what it is part of.
+    """
     if id(node) in open_nodes:
         raise ValueError("an alias refers to what it is part of")
-    if id(node) not in known:
-        open_nodes.add(id(node))
-        number = 1
-        if isinstance(node, yaml.SequenceNode):
-            number += sum(_count(item, known, open_nodes) for item in node.value)
-        elif isinstance(node, yaml.MappingNode):
-            number += sum(_count(item, known, open_nodes) for pair in node.value for item in pair)
-        open_nodes.discard(id(node))
-        if number > MAX_NODES:
-            raise ValueError(f"it stands for more than {MAX_NODES} values, which no config needs")
-        known[id(node)] = number
-    return known[id(node)]
+    if id(node) in counts:
+        return counts[id(node)]
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        children = node.value
+    elif isinstance(node, yaml.MappingNode):
+        children = [child for pair in node.value for child in pair]
+    open_nodes.add(id(node))
+    number = 1 + sum(_count_values(child, counts, open_nodes) for child in children)
+    open_nodes.discard(id(node))
+    if number > MAX_NODES:
+        raise ValueError(f"it stands for more than {MAX_NODES} values, which no config needs")
+    counts[id(node)] = number
+    return number

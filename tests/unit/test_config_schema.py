@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ import yaml
 from avca_pipeline import config as avca_config
 from avca_pipeline import registry
 from avca_pipeline.cli import main
+from avca_pipeline.config.entries import KEYS, EntryKeys
 from avca_pipeline.errors import PipelineError
 from tests.conftest import REPOSITORY
+from tests.packaging import install, with_packages
 
 FILE = REPOSITORY / "workflow" / "schemas" / "config.schema.json"
 SCHEMA = json.loads(FILE.read_text(encoding="utf-8"))
@@ -186,3 +190,72 @@ def test_every_key_is_described() -> None:
         if not described(schema)
     ]
     assert missing == []
+
+
+def test_no_setting_of_a_plugin_hides_a_key_of_the_entry() -> None:
+    for kind in registry.KINDS:
+        keys = set(KEYS.get(kind, EntryKeys).model_fields)
+        for plugin in registry.names(kind):
+            assert keys.isdisjoint(registry.load(kind, plugin).Settings.model_fields), plugin
+
+
+WITHOUT = '''"""A split of another package, which names backbones under a key of its own."""
+
+from avca_pipeline.splits import SplitSettings
+
+
+class Settings(SplitSettings):
+    """What to leave out."""
+
+    without: tuple[str, ...] = ()
+    """Names of backbones."""
+
+    def backbones_to_exclude(self):
+        return self.without
+
+
+def inputs(settings):
+    return []
+
+
+def build(clips, settings, pretrained=()):
+    raise NotImplementedError
+'''
+
+
+def avca(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "avca_pipeline.cli", *arguments],
+        env=with_packages(site), cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_plugin_of_another_package_is_described_and_checked_too(tmp_path: Path) -> None:
+    install(tmp_path, "other_splits", {"without": WITHOUT}, {"splits": {"without": "without"}})
+    config = read(REPOSITORY / "config.yaml")
+    config["splits"]["mine"] = {"plugin": "without", "without": ["c3"]}
+    assert not VALIDATOR.is_valid(config)
+    assert avca(tmp_path, "schema", "--out", str(tmp_path / "schema.json")).returncode == 0
+    larger = jsonschema.Draft202012Validator(json.loads((tmp_path / "schema.json").read_text()))
+    assert larger.is_valid(config)
+    config["splits"]["mine"]["withut"] = ["c3"]
+    assert not larger.is_valid(config)
+    del config["splits"]["mine"]["withut"]
+    written = tmp_path / "config.yaml"
+    written.write_text(yaml.safe_dump(config))
+    assert avca(tmp_path, "check", str(written)).stderr == (
+        "avca check: error: splits.mine: 'c3' is not under backbones; did you mean 'c3d'?\n"
+    )
+
+
+def test_a_plugin_that_cannot_be_imported_is_one_line_of_its_entry(tmp_path: Path) -> None:
+    modules = {"broken": "import no_such_package"}
+    install(tmp_path, "other", modules, {"models": {"broken": "broken"}})
+    config = read(REPOSITORY / "config.yaml")
+    config["models"]["broken"] = {"dim": 3}
+    config["models"]["avca"]["epoch"] = 3
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    lines = avca(tmp_path, "check", str(tmp_path / "config.yaml")).stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("avca check: error: models.avca: unknown key 'epoch'")
+    assert lines[1].startswith("avca check: error: models.broken: models: plugin 'broken' of the")
