@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest.write(folder / "manifest.csv", clips)
     as_listed = {"path": str(root), "benchmark": "UCF"}
     split_stage.run(
-        split_request(**{"plugin": "official", "settings": as_listed, "backbones": {}}),
+        split_request("official", as_listed),
         folder / "manifest.csv",
         folder / "split.csv",
         folder / "audit.json",
