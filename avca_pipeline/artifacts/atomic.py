@@ -1,4 +1,4 @@
-"""Files that exist are whole: write under a temporary name in the same folder, then rename."""
+"""Whole files or none: files are written under a temporary name in the same folder and renamed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _cleaned_folders: set[Path] = set()
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and renames it to ``path`` once the block succeeds.
 
-    A crash, a full disk or `kill -9` leaves the old file, or none; never half of one. What the
-    last job left in this folder when it was killed is removed.
+    A crash, a full disk or `kill -9` leaves the old file or none, never half of a new one. What dead
+    jobs have left in the folder is removed.
 
     Raises:
         PipelineError: the folder cannot be written to or the disk is full.
@@ -56,7 +56,7 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _to_disk(file)
-            # The old one is never seen half removed.
+            # The old folder is renamed before it is removed, so that nobody sees half of it.
             with temporary_folder(path) as former:
                 if path.exists():
                     path.replace(former)
@@ -72,20 +72,20 @@ def _errors_of(path: Path) -> Iterator[None]:
 
 
 def _to_disk(path: Path) -> None:
-    """Waits until a file is on the disk: only then may its name say that it is whole."""
+    """Waits until a file is on the disk; only then may it get its final name."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
 def _remove_stale_once(folder: Path) -> None:
-    """Removes what killed jobs left in a folder, when this process first writes into it."""
+    """Removes temporary files of dead jobs when this process first writes into a folder."""
     if folder not in _cleaned_folders:
         _cleaned_folders.add(folder)
         remove_stale_temporaries(folder)
 
 
 def _reason(error: OSError) -> str:
-    """Returns what went wrong in the system's words, which HDF5 hides among its own."""
+    """Returns the system's message, which HDF5 puts inside its own."""
     hidden = re.search(r"error message = '([^']*)'", str(error))
     return hidden[1] if hidden else " ".join((error.strerror or str(error)).split())
 

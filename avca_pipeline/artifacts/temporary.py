@@ -1,9 +1,10 @@
-"""Temporary files and folders: each says whose it is, so that the next job can remove a dead one's.
+"""Temporary files and folders, named so that a later job can remove those of dead processes.
 
-A name holds the run of the kernel (boot), the PID namespace, the process and the time at which it
-started. Within one PID namespace that is enough to know whether the owner lives. A container has
-a PID namespace of its own, whatever its host name; there the lock that the owner holds on the file
-decides. On another machine the lock may not be seen: its files must have been left alone for long.
+A name contains the run of the kernel (boot), the PID namespace, the process that owns the file, and
+the time at which the process started. Within one PID namespace this tells whether the owner lives.
+A container has a PID namespace of its own; for its files, the lock that the owner holds decides. A
+lock of another machine may be invisible here; its files are removed only when nobody has changed
+them for a long time.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from pathlib import Path
 
 from avca_pipeline.runtime import locks
 
-# So long nobody has touched a file, or added to a folder, that nobody is writing any more. What
-# is unpacked into a folder is read for as long as a stage takes.
-FORGOTTEN_FILE_S, FORGOTTEN_FOLDER_S = 24 * 3600.0, 30 * 24 * 3600.0
-# Of the target's name, so that a temporary name is legal wherever the target's is.
-KEPT_OF_NAME = 60
+# A file or folder that has not changed for this time has no owner any more. Folders get longer: a
+# stage may read for days what it has unpacked into one.
+STALE_FILE_S, STALE_FOLDER_S = 24 * 3600.0, 30 * 24 * 3600.0
+# Bytes of the target's name in a temporary name, which must not become too long for a file system.
+NAME_BYTES = 60
 NAME = re.compile(r"\..*\.([0-9a-f]{12})-(\d{1,12})-(\d{1,9})-(\d{1,20})-\d+\.tmp", re.DOTALL)
 OF_RELEASE_0_1_0 = re.compile(r"\..*\.[0-9a-f]{8}-\d+\.tmp", re.DOTALL)
 
@@ -35,13 +36,13 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, told apart from all others of this machine and of others.
+    """A process, identified across machines and reboots.
 
     Attributes:
-        boot: stands for one run of one machine's kernel.
+        boot: identifies one run of the kernel of one machine.
         namespace: number of the PID namespace, within which `process` is unique.
         process: its id.
-        started: when it started, in the kernel's units; 0 where that is not known.
+        started: time at which it started, in the kernel's units; 0 if that is not known.
     """
 
     boot: str
@@ -52,11 +53,11 @@ class Owner:
 
 @contextlib.contextmanager
 def temporary_file(target: Path) -> Iterator[Path]:
-    """Yields a new empty file beside ``target``, which is gone afterwards unless it was renamed.
+    """Yields a new empty file beside ``target``, which is removed afterwards unless it was renamed.
 
-    It is locked: write into this file and put no other one in its place.
+    The file is locked: write into it, and do not replace it.
     """
-    path, descriptor = _created(target, is_folder=False)
+    path, descriptor = _create(target, is_folder=False)
     try:
         yield path
     finally:
@@ -67,8 +68,8 @@ def temporary_file(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
-    """Yields a new folder beside ``target``, which is gone afterwards unless it was renamed."""
-    path, descriptor = _created(target, is_folder=True)
+    """Yields a new folder beside ``target``, which is removed afterwards unless it was renamed."""
+    path, descriptor = _create(target, is_folder=True)
     try:
         yield path
     finally:
@@ -80,14 +81,14 @@ def remove_stale_temporaries(folder: Path) -> None:
     """Removes from a folder the temporary files and folders of processes that are dead."""
     try:
         entries = [entry for entry in folder.iterdir() if entry.name.endswith(".tmp")]
-    except OSError:  # There is no such folder, and so nothing in it; or it is not ours to change.
+    except OSError:  # The folder does not exist, or may not be read.
         return
     for entry in entries:
         with contextlib.suppress(OSError):
             _remove_if_dead(entry)
 
 
-def _created(target: Path, *, is_folder: bool) -> tuple[Path, int]:
+def _create(target: Path, *, is_folder: bool) -> tuple[Path, int]:
     """Returns a new file or folder and a descriptor that holds its lock.
 
     Raises:
@@ -103,7 +104,7 @@ def _created(target: Path, *, is_folder: bool) -> tuple[Path, int]:
                 continue
         else:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        # Another job that saw it before it was locked has the lock or has removed it.
+        # Before it was locked, another job may have seen it, and have locked or removed it.
         if locks.try_lock(descriptor) is not False and locks.is_same_file(path, descriptor):
             return path, descriptor
         os.close(descriptor)
@@ -111,7 +112,7 @@ def _created(target: Path, *, is_folder: bool) -> tuple[Path, int]:
 
 def _name(target_name: str) -> str:
     owner = _owner(os.getpid())
-    begin = target_name.encode("utf-8", "surrogateescape")[:KEPT_OF_NAME].decode("utf-8", "ignore")
+    begin = target_name.encode("utf-8", "surrogateescape")[:NAME_BYTES].decode("utf-8", "ignore")
     return (
         f".{begin}.{owner.boot}-{owner.namespace}-{owner.process}-{owner.started}"
         f"-{next(_numbers)}.tmp"
@@ -121,7 +122,7 @@ def _name(target_name: str) -> str:
 def _remove_if_dead(entry: Path) -> None:
     parts = NAME.fullmatch(entry.name)
     if parts is None:
-        if OF_RELEASE_0_1_0.fullmatch(entry.name) and _is_forgotten(entry):
+        if OF_RELEASE_0_1_0.fullmatch(entry.name) and _is_stale(entry):
             _remove(entry)
         return
     owner = Owner(parts[1], int(parts[2]), int(parts[3]), int(parts[4]))
@@ -132,13 +133,13 @@ def _remove_if_dead(entry: Path) -> None:
         return
     with _locked(entry) as is_free:
         is_dead = is_free and owner.boot == own.boot
-        if is_dead or (is_free is not False and _is_forgotten(entry)):
+        if is_dead or (is_free is not False and _is_stale(entry)):
             _remove(entry)
 
 
 @contextlib.contextmanager
 def _locked(entry: Path) -> Iterator[bool | None]:
-    """Yields whether the lock was free and now is ours; nothing where there are no locks."""
+    """Yields whether the lock was free and is held now; ``None`` where there are no locks."""
     kind = os.O_RDONLY | os.O_DIRECTORY if entry.is_dir() else os.O_RDWR | os.O_NONBLOCK
     descriptor = os.open(entry, kind | os.O_NOFOLLOW)
     try:
@@ -147,8 +148,8 @@ def _locked(entry: Path) -> Iterator[bool | None]:
         os.close(descriptor)
 
 
-def _is_forgotten(entry: Path) -> bool:
-    limit_s = FORGOTTEN_FOLDER_S if entry.is_dir() else FORGOTTEN_FILE_S
+def _is_stale(entry: Path) -> bool:
+    limit_s = STALE_FOLDER_S if entry.is_dir() else STALE_FILE_S
     return time.time() - entry.lstat().st_mtime > limit_s
 
 
@@ -160,26 +161,26 @@ def _remove(entry: Path) -> None:
 
 
 def _is_alive(owner: Owner) -> bool:
-    """Returns whether a process of our own PID namespace lives; if in doubt, it does."""
+    """Returns whether a process of this PID namespace lives; true if that is not known."""
     try:
         os.kill(owner.process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # It is someone else's.
+    except OSError:  # The process belongs to another user.
         pass
     started = _owner(owner.process).started
     return 0 in (started, owner.started) or started == owner.started
 
 
 def _owner(process: int) -> Owner:
-    """Returns what is known of a process of our own PID namespace."""
+    """Returns a process of this PID namespace as an owner."""
     return Owner(_boot(), _namespace(), process, _started(process))
 
 
 def _boot() -> str:
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_text()
-    except OSError:  # Not on Linux: there, a machine is known by its name.
+    except OSError:  # Not on Linux: the machine's name has to do.
         text = platform.node()
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -192,9 +193,9 @@ def _namespace() -> int:
 
 
 def _started(process: int) -> int:
-    """Returns when a process started; 0 where the system does not say, -1 if it has ended."""
+    """Returns the time at which a process started; 0 if it is not known, -1 if it has ended."""
     try:
-        # A /proc of another PID namespace numbers processes otherwise.
+        # The /proc of another PID namespace has other numbers for processes.
         if Path("/proc/self").readlink().name != str(os.getpid()):
             return 0
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

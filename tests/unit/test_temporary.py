@@ -175,10 +175,10 @@ def test_of_whom_nothing_is_known_only_what_is_forgotten_is_removed(
     remove_stale_temporaries(tmp_path)
     assert set(tmp_path.iterdir()) == {file, folder}
     for path in (file, folder):
-        age(path, temporary.FORGOTTEN_FILE_S + 60)
+        age(path, temporary.STALE_FILE_S + 60)
     remove_stale_temporaries(tmp_path)
     assert set(tmp_path.iterdir()) == {folder}
-    age(folder, temporary.FORGOTTEN_FOLDER_S + 60)
+    age(folder, temporary.STALE_FOLDER_S + 60)
     remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == []
 
@@ -189,7 +189,7 @@ def test_what_another_machine_has_locked_is_not_forgotten(tmp_path: Path) -> Non
     path.touch()
     remove_stale_temporaries(tmp_path)
     assert path.exists()
-    age(path, 10 * temporary.FORGOTTEN_FOLDER_S)
+    age(path, 10 * temporary.STALE_FOLDER_S)
     with open(path) as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
         remove_stale_temporaries(tmp_path)
