@@ -26,8 +26,8 @@ _cleaned_folders: set[Path] = set()
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and renames it to ``path`` once the block succeeds.
 
-    A crash, a full disk or `kill -9` leaves the old file or none, never half of a new one. What dead
-    jobs have left in the folder is removed.
+    A crash, a full disk or `kill -9` leaves the old file or none, never half of a new one. What
+    dead jobs have left in the folder is removed.
 
     Raises:
         PipelineError: the folder cannot be written to or the disk is full.

@@ -60,6 +60,10 @@ class Writer:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
+        assert self.process.stdout is not None
+        # Ends with the writer. One in a container outlives this process by a moment, and would
+        # finish its file if its input ended meanwhile.
+        self.process.stdout.read()
         self.process.communicate()
 
     def finish(self) -> None:
