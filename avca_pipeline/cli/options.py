@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ Audio-visual zero-shot learning, from raw video to a table of results.
 There is one command for each stage of the pipeline. The workflow calls them: 'snakemake --cores
 all' runs all stages that config.yaml asks for. 'avca check' says whether a config makes sense."""
 EPILOG = "'avca COMMAND --help' explains the options of a command."
-SETTINGS_HELP = "what the stage is asked for, as JSON with these keys: {keys}"
+SETTINGS_HELP = "what the stage is asked for, as JSON with the keys below"
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,13 @@ class Command:
 
 def path(name: str, help: str, **settings: Any) -> Option:
     """Returns an option for a path that must be given, unless ``settings`` say otherwise."""
-    return Option(name, help, settings={"type": Path, "required": True, **settings})
+    standard = {"type": Path, "required": True, "metavar": "PATH"}
+    return Option(name, help, settings=standard | settings)
 
 
 def reads(name: str, help: str, **settings: Any) -> Option:
     """Returns an option for a file that the command reads."""
-    return path(name, help, **settings)
+    return path(name, help, **{"metavar": "FILE", **settings})
 
 
 def reads_all(name: str, help: str, **settings: Any) -> Option:
@@ -87,7 +89,8 @@ def reads_all(name: str, help: str, **settings: Any) -> Option:
 
 def makes(name: str, help: str) -> Option:
     """Returns an option for a result of the command, which gets a record."""
-    return Option(name, help, is_result=True, settings={"type": Path, "required": True})
+    settings = {"type": Path, "required": True, "metavar": "FILE"}
+    return Option(name, help, is_result=True, settings=settings)
 
 
 def json_value(text: str) -> Any:
@@ -104,19 +107,26 @@ DEVICE_OPTIONS = (
         "where to compute: a GPU if there is one (auto), the CPU, or a GPU and nothing else (cuda)",
         settings={"choices": ("auto", "cpu", "cuda"), "default": "auto"},
     ),
-    Option("threads", "number of CPU threads (default: all)", settings={"type": int}),
+    Option(
+        "threads",
+        "number of CPU threads (default: all)",
+        settings={"type": int, "metavar": "NUMBER"},
+    ),
     Option(
         "jobs-per-gpu",
         "number of jobs that may use one GPU at a time (default: 1)",
-        settings={"type": int, "default": 1},
+        settings={"type": int, "default": 1, "metavar": "NUMBER"},
     ),
 )
 MADE = Option(
     "made",
     "from the workflow, as JSON: what the result must be made from; the command stops if a file "
     "is another one, and writes a record of the result",
+    settings={"metavar": "JSON"},
 )
-LOG = Option("log", "file to which all lines are written as well", settings={"type": Path})
+LOG = Option(
+    "log", "file to which all lines are written as well", settings={"type": Path, "metavar": "FILE"}
+)
 
 
 def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
@@ -139,7 +149,9 @@ def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
         part = parts.add_parser(
             command.name,
             help=command.help,
-            description=sentence,
+            description=textwrap.fill(sentence),
+            epilog=_keys_in_words(command.request) if command.request else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             fromfile_prefix_chars="@" if command.has_arguments_file else None,
         )
         part.set_defaults(declared=command)
@@ -149,14 +161,25 @@ def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     return whole
 
 
+def _keys_in_words(request: type[Request]) -> str:
+    """Returns what the keys of a request mean, a paragraph for each."""
+    paragraphs = [
+        textwrap.fill(
+            f"{name:<20}  {' '.join((field.description or '').split())}",
+            initial_indent="  ",
+            subsequent_indent=" " * 24,
+        )
+        for name, field in request.model_fields.items()
+    ]
+    return "\n".join(["keys of --settings:", *paragraphs])
+
+
 def _all_options(command: Command) -> list[Option]:
     """Returns the options of a command, those that it shares with others last."""
     options = list(command.options)
     if command.request is not None:
-        keys = ", ".join(command.request.model_fields)
-        text = SETTINGS_HELP.format(keys=keys)
         settings = {"type": json_value, "required": True, "metavar": "JSON"}
-        options.insert(0, Option("settings", text, settings=settings))
+        options.insert(0, Option("settings", SETTINGS_HELP, settings=settings))
     if command.uses_device:
         options += DEVICE_OPTIONS
     if command.results and command.request is not None:

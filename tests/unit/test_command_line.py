@@ -51,8 +51,8 @@ def test_each_option_has_a_help_text(command: Command, capsys: pytest.CaptureFix
         assert action.help, action.dest
         assert " ".join(str(action.help).split()) in text
     if command.request is not None:
-        for key in command.request.model_fields:
-            assert key in text
+        for key, field in command.request.model_fields.items():
+            assert " ".join(f"{key} {field.description}".split()) in text
 
 
 def report_request(num_runs: int) -> ReportRequest:
