@@ -1,7 +1,20 @@
-"""C3D, Tran et al.: Learning Spatiotemporal Features with 3D Convolutional Networks (ICCV 2015).
+"""C3D: 3D convolutions over 16 frames, trained to name sports.
 
-The video backbone of the paper's ``cls`` features: fc7 after ReLU of the network trained on
-Sports-1M, averaged over non-overlapping windows of 16 frames at 25 frames a second.
+Paper: Tran, Bourdev, Fergus, Torresani, Paluri: Learning Spatiotemporal Features with 3D
+Convolutional Networks (ICCV 2015).
+
+Network: eight 3D convolutions of 3x3x3, five poolings, two full layers; 78.0 million parameters,
+312 MB in fp32; 77 GFLOP a window. It was trained on Sports-1M, 1.1 million videos of 487 sports.
+
+Input: windows of 16 frames that do not overlap, at 25 frames a second, so 0.64 s each. A frame is
+resized to 128x171, its centre of 112x112 is cut out, and values are 0 to 255 in the order blue,
+green, red, less the mean colour of Sports-1M.
+
+Features: 4,096 values, the layer fc7 after its ReLU; a clip's features are the mean over its
+windows. They are the video half of the ``cls`` features of the benchmark's paper.
+
+Weights: the authors' Caffe weights, converted to PyTorch, whose publisher states no licence; see
+`published`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
 """SeLaVi's audio network: ResNet-9 on a log filter bank, trained on VGGSound without labels.
 
-The audio backbone of the paper's ``main`` features: 512 pooled values for each second, averaged
-over the clip. See `_selavi` for the paper and the licence of the weights.
+Paper: Asano, Patrick, Rupprecht, Vedaldi: Labelling unlabelled videos from scratch with multi-modal
+self-supervision (NeurIPS 2020).
+
+Network: a ResNet of four blocks of two convolutions; 4.9 million parameters, 20 MB in fp32.
+
+Input: windows of one second at 44.1 kHz, mono: 257 filters, one frame each 10 ms, of which 54 are
+empty because the filters stand on whole bins of the spectrum.
+
+Features: 512 values a window, pooled over time and frequency; a clip's features are the mean over
+its windows. They are the audio half of the ``main`` features of the benchmark's paper.
+
+Weights: one file for both networks, CC BY-NC 4.0; see `_selavi`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,19 @@
-"""VGGish, Hershey et al.: CNN Architectures for Large-Scale Audio Classification (ICASSP 2017).
+"""VGGish: a VGG network on log-mel spectrograms of 0.96 s, trained to name what is heard.
 
-The audio backbone of the paper's ``cls`` features: 128 values for each example of 0.96 s of
-log-mel spectrogram, averaged over the clip.
+Paper: Hershey et al.: CNN Architectures for Large-Scale Audio Classification (ICASSP 2017).
+
+Network: six 2D convolutions of 3x3, four poolings, three full layers; 72.1 million parameters,
+289 MB in fp32; 1.7 GFLOP an example. It was trained on an early YouTube-8M, whose some 3,000
+labels were made by machines.
+
+Input: sound at 16 kHz, mono. An example is 96 frames of 25 ms, one each 10 ms, of 64 mel bands from
+125 to 7,500 Hz; examples stand side by side and an incomplete one at the end is left out.
+
+Features: 128 values for each example; with ``postprocess: pca-quantised`` rotated by a PCA, clipped
+and rounded to 0…255, as released by its authors. A clip's features are the mean over its examples.
+They are the audio half of the ``cls`` features of the benchmark's paper.
+
+Weights: see `published` for address and licence.
 """
 
 from __future__ import annotations

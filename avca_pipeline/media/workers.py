@@ -11,14 +11,11 @@ each, because a lock shared with a process that dies stays locked.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import math
 import mmap
 import multiprocessing as mp
-import signal
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,21 +25,16 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.errors import PipelineError, TransientError
-from avca_pipeline.media import MediaError
-from avca_pipeline.media.notes import Notes, taking_notes
+from avca_pipeline.media.decode_worker import slots_in, work
+from avca_pipeline.media.notes import Notes
 from avca_pipeline.media.probing import FROM_OUTSIDE
 from avca_pipeline.media.windows import Window
-from avca_pipeline.runtime.lazy import torch
 
 # Jobs that a worker holds, so that it goes on while the network keeps the main process busy.
 JOBS_AHEAD = 4
 ATTEMPTS = 2
 # A worker with something to do that has said nothing for this long is taken for dead.
 SILENCE_S = 300.0
-
-# The names of <malloc.h>.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -185,10 +177,10 @@ class DecodePool:
         # A copy of our end in a worker would keep it waiting after the end of this process.
         connections_of_others = [ours, *(worker.connection for worker in self.workers)]
         arguments = (theirs, connections_of_others, self.windows, self.clips, *layout)
-        process = context.Process(target=_work, args=arguments, daemon=True)
+        process = context.Process(target=work, args=arguments, daemon=True)
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
-        worker = _Worker(process, ours, _slots(*layout))
+        worker = _Worker(process, ours, slots_in(*layout))
         self.workers.append(worker)
         self._assign_jobs(worker)
 
@@ -222,83 +214,6 @@ class DecodePool:
         self.waiting.extendleft(reversed(lost))
         if self.waiting:
             self._start()
-
-
-def _work(
-    connection: Connection,
-    connections_of_others: Sequence[Connection],
-    windows: Callable[[Any], Iterator[Window]],
-    clips: Sequence[Any],
-    buffer: Any,
-    shape: tuple[int, ...],
-    dtype: str,
-    num_slots: int,
-) -> None:
-    """Decodes clips as they come until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
-    for other in connections_of_others:
-        other.close()
-    torch.set_num_threads(1)  # workers are the unit of parallelism
-    keep_memory()
-    slots = _slots(buffer, shape, dtype, num_slots)
-    inbox: dict[str, deque[int]] = {"free": deque(range(num_slots)), "job": deque()}
-
-    def send(*message: Any) -> None:
-        try:
-            connection.send(message)
-        except OSError:
-            raise _Abandoned from None
-
-    def receive(kind: str) -> int:
-        while not inbox[kind]:
-            try:
-                received, value = connection.recv()
-            except (EOFError, OSError):
-                raise _Abandoned from None
-            inbox[received].append(value)
-        return inbox[kind].popleft()
-
-    with contextlib.suppress(_Abandoned):
-        send(None, None, "")
-        while True:
-            job = receive("job")
-            reason = ""
-            with taking_notes() as notes:
-                try:
-                    for window in windows(clips[job]):
-                        slot = receive("free")
-                        slots[slot] = window.data
-                        send(job, slot, window.num_valid)
-                except MediaError as error:
-                    reason = str(error)
-                except PipelineError as error:
-                    send(None, None, str(error))
-                except Exception as error:
-                    # A file that surprises the decoder is one rejected clip, not a lost shard.
-                    traceback.print_exc()
-                    reason = f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
-            send(job, None, (reason, notes))
-
-
-class _Abandoned(BaseException):
-    """The main process has closed its end of the pipe: nobody wants what a worker makes."""
-
-
-def keep_memory() -> None:
-    """Has this process keep the memory of one frame for the next.
-
-    By default the C library returns blocks of a frame's size at once, and the system clears them
-    anew for each frame: a third of the time of preparing 720p. Elsewhere than on glibc it does
-    nothing.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            mallopt(parameter, KEPT_BYTES)
-
-
-def _slots(buffer: Any, shape: tuple[int, ...], dtype: str, num_slots: int) -> np.ndarray:
-    return np.frombuffer(buffer, dtype).reshape(num_slots, *shape)
 
 
 def _send(worker: _Worker, message: tuple[str, int]) -> None:

@@ -32,7 +32,8 @@ from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import EncodedClip
 from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
 from avca_pipeline.media import Limits
-from avca_pipeline.media.workers import DecodePool, keep_memory
+from avca_pipeline.media.decode_worker import keep_memory
+from avca_pipeline.media.workers import DecodePool
 from tests.benchmarks import clips, reference_path
 from tests.process_memory import own_mib
 
