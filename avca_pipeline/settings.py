@@ -180,6 +180,7 @@ def nearest(name: object, choices: Iterable[str]) -> str:
 
 def _first_sentence(settings: type[BaseModel], key: str) -> str:
     description = settings.model_fields[key].description or "see the documentation"
-    sentence = description.partition(". ")[0].replace("``", "").removesuffix(".")
+    words = " ".join(description.split())
+    sentence = words.partition(". ")[0].replace("``", "").removesuffix(".")
     is_abbreviation = sentence[:2].isupper()
     return sentence if is_abbreviation else sentence[:1].lower() + sentence[1:]

@@ -34,7 +34,7 @@ EXPECTED = {
     "path_type": "a path",
     "string_pattern_mismatch": "a text that matches {pattern}",
     "string_type": "a text",
-    "too_short": "a list of at least one value",
+    "too_short": "a list of {min_length} or more values",
     "tuple_type": "a list of values",
 }
 """What should stand there, for each type of error of pydantic that a config can cause."""
@@ -48,7 +48,16 @@ def lines(error: ValidationError, where: str = "") -> list[str]:
         where: the key of what the model describes; nothing for a whole config.
     """
     all_details = error.errors(include_url=False)
-    return list(dict.fromkeys(_line(details, where) for details in all_details))
+    sections = {
+        details["loc"][:size] for details in all_details for size in range(len(details["loc"]))
+    }
+    # A list whose values are wrong is called too short as well.
+    errors = [
+        details
+        for details in all_details
+        if details["type"] != "too_short" or details["loc"] not in sections
+    ]
+    return list(dict.fromkeys(_line(details, where) for details in errors))
 
 
 def shortened(mistakes: list[str]) -> list[str]:

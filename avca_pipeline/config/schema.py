@@ -111,19 +111,29 @@ def _define_plugins(kind: Kind, definitions: Schema) -> None:
             entry["properties"]["search"] |= _search(f"{kind}.{plugin}", settings.model_fields)
         entry |= {"required": required} if required else {"type": ["object", "null"]}
         definitions[f"{kind}.{plugin}"] = entry
-    chosen = [
-        {
-            "if": {"properties": {"plugin": {"const": plugin}}},
-            "then": {"$ref": f"#/$defs/{kind}.{plugin}"},
-        }
-        for plugin in plugins
-    ]
+    for name, definition in definitions.items():
+        keys = definition.get("properties", {})
+        if name.startswith(f"{kind}.") and {"plugin", "settings"} <= keys.keys():
+            # A plugin that is made of others of its kind.
+            keys["plugin"] |= {"enum": plugins}
+            definition["allOf"] = [
+                _if_plugin(
+                    plugin, {"properties": {"settings": {"$ref": f"#/$defs/{kind}.{plugin}"}}}
+                )
+                for plugin in plugins
+            ]
+    chosen = [_if_plugin(plugin, {"$ref": f"#/$defs/{kind}.{plugin}"}) for plugin in plugins]
     definitions[kind] = {
         "type": "object",
         "required": ["plugin"],
         "properties": {"plugin": {"enum": plugins}},
         "allOf": chosen,
     }
+
+
+def _if_plugin(plugin: str, schema: Schema) -> Schema:
+    """Returns a schema that holds for an entry of a plugin alone."""
+    return {"if": {"properties": {"plugin": {"const": plugin}}}, "then": schema}
 
 
 def _default_plugin(kind: Kind, plugin: str) -> Schema:

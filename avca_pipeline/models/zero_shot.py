@@ -56,7 +56,7 @@ class Settings(ModelSettings):
     """Which modalities classify a clip: both, or one of them alone."""
     audio_weight: float = Field(default=0.5, ge=0, le=1)
     """Share of the audio distance where both modalities classify. Several values under
-    ``candidates`` have it chosen on validation.
+    ``search`` have it chosen on validation.
     """
 
     @property

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from avca_pipeline import registry
-from avca_pipeline.settings import PluginSettings, nearest
+from avca_pipeline.settings import PluginSettings, error_within, nearest
 
 
 class Part(PluginSettings):
@@ -30,7 +30,13 @@ class Part(PluginSettings):
         if self.plugin not in registry.names("text_embeddings"):
             names = registry.names("text_embeddings")
             raise ValueError(f"no plugin {self.plugin!r}; {nearest(self.plugin, names)}")
-        self.typed()
+        try:
+            self.typed()
+        except ValidationError as error:
+            errors = [
+                error_within(("settings",), details) for details in error.errors(include_url=False)
+            ]
+            raise ValidationError.from_exception_data("settings", errors) from None
         return self
 
     def typed(self) -> PluginSettings:

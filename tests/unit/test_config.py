@@ -48,6 +48,13 @@ def imported(name: str, modality: str) -> Callable[[dict], None]:
 
 
 GRID = DEFAULT["experiment"]
+PARTS = [
+    {"plugin": "hashd"},
+    {"plugin": "hashed", "settings": {"dim": -3}},
+    {"plugin": "hashed", "settings": {"dmi": 3}},
+    {"plugin": "precomputed"},
+    {"plugin": "hashed"},
+]
 LOSSES = ("reconstruction", "decoded_triplets", "text_triplets", "cross_triplets", "regression")
 OFFICIAL_PAIRING = {"plugin": "precomputed", "path": "x", "pairing": "official"}
 AVCA = avca.Settings.model_fields
@@ -323,6 +330,18 @@ WRONG = {
     "named plugin": (
         put("models", "mine", value={"plugin": "avka"}),
         "models.mine.plugin: no plugin 'avka'; did you mean 'avca'?",
+    ),
+    "settings of a part": (
+        put("text_embeddings", "hashed", value={"plugin": "concatenated", "parts": PARTS}),
+        "text_embeddings.hashed.parts.0: no plugin 'hashd'; did you mean 'hashed'?",
+        "text_embeddings.hashed.parts.1.settings.dim: expected a number of at least 1, found -3",
+        "text_embeddings.hashed.parts.2.settings: unknown key 'dmi'; did you mean 'dim'?",
+        "text_embeddings.hashed.parts.3.settings.path: is missing; add it: A .npy file with a dict "
+        "from class name to vector, or an .h5 file with class_name and vectors",
+    ),
+    "too few parts": (
+        put("text_embeddings", "hashed", value={"plugin": "concatenated", "parts": PARTS[4:]}),
+        "text_embeddings.hashed.parts: expected a list of 2 or more values, found [{'plugin': ",
     ),
     "reference in a list of grids": (
         put(

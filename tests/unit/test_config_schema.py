@@ -111,6 +111,7 @@ def test_a_key_of_another_plugin_is_refused() -> None:
     assert places == {"models.avca", "models.mine"}
 
 
+PARTS = [{"plugin": "hashed"}, {"plugin": "hashed", "settings": {"dmi": 3}}]
 USERS_WRITE = """
 results: results/mine
 cache: ~/weights
@@ -126,7 +127,9 @@ backbones:
   vggish:
 feature_sets:
   both: {video: c3d, audio: vggish}
-text_embeddings: {hashed: }
+text_embeddings:
+  hashed:
+  two: {plugin: concatenated, parts: [{plugin: hashed}, {plugin: hashed, settings: {seed: 1}}]}
 splits:
   built: {val_unseen_classes: 2e-1, audit: {features_differ: "off"}, aliases: {run: [jog]}}
 models:
@@ -166,6 +169,7 @@ def test_what_users_write_is_valid_and_read() -> None:
         (("experiment", "seeds"), [1, 1]),
         (("experiment", "seeds"), [2**32]),
         (("backbones", "c3d", "sha256"), "abc"),
+        (("text_embeddings", "hashed"), {"plugin": "concatenated", "parts": PARTS}),
     ],
 )
 def test_schema_and_config_refuse_the_same(keys: tuple[str, ...], value: Any) -> None:
