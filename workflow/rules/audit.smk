@@ -1,11 +1,11 @@
 rule audit:
     input:
-        **reads(
+        **inputs_of(
             "audit",
             split=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
-            fetched=lambda wildcards: fetched(wildcards.dataset),
+            fetched=lambda wildcards: fetched_tables(wildcards.dataset),
             # The command finds the others beside it; naming all would make it too long.
-            first_fetched=lambda wildcards: fetched(wildcards.dataset)[:1],
+            first_fetched=lambda wildcards: fetched_tables(wildcards.dataset)[:1],
             features=lambda wildcards: [
                 features_of(wildcards.dataset, name)
                 for name in CONFIG.used_features_of_split(wildcards.split, wildcards.dataset)
@@ -18,7 +18,7 @@ rule audit:
     output:
         f"{RESULTS}/{{dataset}}/audits/{{split}}.json",
     params:
-        **asked("audit"),
+        **params_of("audit"),
     log:
         f"{LOGS}/audit/{{split}}.log",
     benchmark:
@@ -30,4 +30,4 @@ rule audit:
         "exec avca audit --settings {params.settings:q} --split {input.split:q}"
         " --fetched {input.first_fetched:q} --features {input.features:q} --labels {input.labels:q}"
         " --out {output:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -52,7 +52,7 @@ RUN_NAME = "{split}/{feature_set}/{text_embedding}/{model}/seed{seed}"
 
 IS_SHARED = is_one_file_system()
 # Where jobs do not see each other's disks, what fetch puts on its own travels with its table.
-MEDIA = {} if IS_SHARED else {"media": f"{RESULTS}/{{dataset}}/media/{{shard}}.tar"}
+PACKED_MEDIA = {} if IS_SHARED else {"media": f"{RESULTS}/{{dataset}}/media/{{shard}}.tar"}
 
 
 @functools.cache
@@ -105,65 +105,72 @@ GPU_PLACES = gpu_places()
 
 
 def all_cores(wildcards):
-    """Returns the cores of this machine; on a cluster it is for the profile to say more than one."""
+    """Returns the cores of this machine; on a cluster one, unless the profile asks for more."""
     return 1 if runs_on_a_cluster() else cores_of_this_run()
 
 
-def showable(text):
-    """Returns JSON that may stand in a log; jobs find what is left out in their environment."""
+def without_secrets(text):
+    """Returns JSON for logs: jobs find the secrets that it leaves out in their environment."""
     value, secrets = sealing.sealed(json.loads(text))
     environ.update(secrets)
     return canonical_json(value)
 
 
-def own_files(find, *arguments):
+def external_inputs(find, *arguments):
     """Returns the user's files that a job reads, where no file system is shared.
 
-    Their mark makes Snakemake run the job itself, where they are; a job elsewhere must not look for
-    them. On one file system they are no inputs: their content is part of what `asked` says, and
-    their names are no patterns of ours.
+    Snakemake then runs the job itself, on the machine that has the files: they are marked as local.
+    On one file system they are no inputs. There `params_of` tells Snakemake when their content
+    changes, and a brace in their names is not taken for a wildcard.
+
+    Args:
+        find: function that returns the files.
+        arguments: what it is called with.
     """
     if not IS_SHARED and is_main_process():
         return local(stop_on_user_errors(find, *arguments))
     return []
 
 
-def one_of(names):
-    """Returns a pattern for one of these names; for none of anything if there are no names."""
+def alternatives(names):
+    """Returns a pattern that matches each of these names and nothing else."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def shards(dataset):
+    """Returns the names of the shards of a dataset."""
     return shard_names(CONFIG.datasets[dataset].num_shards)
 
 
-def reads(reader, **inputs):
+def inputs_of(reader, **inputs):
     """Returns the inputs of a rule.
 
-    Dates of results decide nothing. What has to be made anew is known before
-    (`planning.staleness`); only that and what is not there waits for its inputs to be made anew.
-    Where no file system is shared, results are not here to be looked at, and dates have to do.
+    The dates of results decide nothing: `planning.staleness` finds what has to be made anew before
+    Snakemake plans. An input of a result that is up to date is marked as ancient, so its date is
+    not compared. Where no file system is shared, the results are not on this machine, and
+    Snakemake compares dates.
 
     Args:
         reader: name of the rule.
         inputs: paths with wildcards, or a function of the wildcards that returns paths.
     """
 
-    def input_function(given):
+    def input_function(pattern):
         def paths(wildcards):
-            found = given(wildcards) if callable(given) else given
-            listed = [found] if isinstance(found, str) else list(found)
-            listed = [path.format(**wildcards) for path in listed]
-            listed = list(map(ancient, listed)) if is_made(reader, *names(wildcards)) else listed
-            return listed[0] if isinstance(found, str) else listed
+            patterns = pattern(wildcards) if callable(pattern) else pattern
+            is_one_path = isinstance(patterns, str)
+            listed = [path.format(**wildcards) for path in ([patterns] if is_one_path else patterns)]
+            if is_up_to_date(reader, *values_of(wildcards)):
+                listed = [ancient(path) for path in listed]
+            return listed[0] if is_one_path else listed
 
         return paths
 
-    return {name: input_function(given) for name, given in inputs.items()}
+    return {name: input_function(pattern) for name, pattern in inputs.items()}
 
 
 @functools.cache
-def is_made(reader, *names):
+def is_up_to_date(reader, *names):
     """Returns whether the results of a job are here and up to date."""
     if not IS_SHARED:
         return False
@@ -174,8 +181,8 @@ def is_made(reader, *names):
     return stale().paths.isdisjoint(made) and all(Path(RESULTS, path).exists() for path in made)
 
 
-def clips(wildcards):
-    """Returns the lists of clips of all shards, or where results are not here that of one shard."""
+def clip_lists(wildcards):
+    """Returns the folder of the lists of clips; on other machines the list of one shard alone."""
     if IS_SHARED:
         return f"{RESULTS}/{wildcards.dataset}/shards"
     # Not made of the checkpoint's output: in object storage that is the path of a local copy.
@@ -183,21 +190,26 @@ def clips(wildcards):
     return f"{RESULTS}/{wildcards.dataset}/shards/{wildcards.shard}.csv"
 
 
-def manifest(wildcards):
+def clip_table(wildcards):
+    """Returns the table of all clips of a dataset."""
     if not IS_SHARED:
         checkpoints.manifest.get(dataset=wildcards.dataset)
     return f"{RESULTS}/{wildcards.dataset}/manifest.csv"
 
 
 def shards_of_features(dataset, backbone):
+    """Returns the features files of all shards."""
     return [f"{RESULTS}/{dataset}/features/{backbone}/{shard}.h5" for shard in shards(dataset)]
 
 
 def features_of(dataset, backbone):
+    """Returns the file with the features of all clips."""
     return f"{RESULTS}/{dataset}/features/{backbone}.h5"
 
 
 def features_in_set(modality):
+    """Returns a function of the wildcards: the features of one modality of the feature set."""
+
     def path(wildcards):
         backbone = getattr(CONFIG.feature_sets[wildcards.feature_set], modality)
         return features_of(wildcards.dataset, backbone)
@@ -205,9 +217,9 @@ def features_in_set(modality):
     return path
 
 
-def problem(reader, **more):
+def training_inputs(reader, **more):
     """Returns the inputs of a rule that works on features, labels and a split."""
-    return reads(
+    return inputs_of(
         reader,
         split=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         labels=f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
@@ -217,12 +229,13 @@ def problem(reader, **more):
     )
 
 
-def audited():
-    """Returns the audit that must have passed before training; what it says changes nothing."""
+def passed_audit():
+    """Returns the audit that must have passed before training. Its content changes no result."""
     return dict(audit=ancient(f"{RESULTS}/{{dataset}}/audits/{{split}}.json"))
 
 
-def fetched(dataset):
+def fetched_tables(dataset):
+    """Returns the tables of fetched clips of all shards; none for a dataset without media."""
     return [
         f"{RESULTS}/{dataset}/fetched/{shard}.csv"
         for shard in shards(dataset)
@@ -231,41 +244,44 @@ def fetched(dataset):
 
 
 def run_files(name):
+    """Returns the file with this name of each run."""
     return [f"{RESULTS}/{run.path}/{name}" for run in CONFIG.runs()]
 
 
-def names(wildcards):
+def values_of(wildcards):
     """Returns the values of a rule's wildcards in the order in which its job is asked for."""
-    return [value for name in WILDCARDS if (value := getattr(wildcards, name, None)) is not None]
+    return [getattr(wildcards, name) for name in ORDER_OF_WILDCARDS if hasattr(wildcards, name)]
 
 
-def asked(reader):
-    """Returns the parameters of a rule: settings of its stage, and what it is to be made from.
+def params_of(reader):
+    """Returns the parameters of a rule: the request of its stage, and what its result is made from.
 
-    ``made`` is part of the command where results are here. Elsewhere it makes Snakemake see what
-    has changed, from the process that plans; no other one has the files of the user.
+    Where all jobs see the same results, ``made`` is part of the command. Elsewhere it tells Snakemake
+    that something has changed; only the process that plans has the user's files and computes it.
     """
 
     def made(wildcards):
         if IS_SHARED or is_main_process():
             return stop_on_user_errors(
-                lambda: JOBS.expected(JOBS(reader, *names(wildcards))).to_json()
+                lambda: JOBS.expected(JOBS(reader, *values_of(wildcards))).to_json()
             )
         return ""
 
     return dict(
-        settings=lambda wildcards: showable(JOBS.settings(reader, *names(wildcards))),
+        settings=lambda wildcards: without_secrets(JOBS.settings(reader, *values_of(wildcards))),
         made=made,
     )
 
 
-WILDCARDS = (
+ORDER_OF_WILDCARDS = (
     "dataset", "split", "feature_set", "backbone", "text_embedding", "model", "seed", "candidate",
     "shard",
 )  # fmt: skip
 # Snakemake's linter takes a text that begins with a slash for an absolute path.
-CLIPS = " --clips {input.clips:q}/{wildcards.shard}.csv" if IS_SHARED else " --clips {input.clips:q}"
-MADE = " --made {params.made:q}" if IS_SHARED else ""
-PROBLEM_OPTIONS = (
+CLIPS_OPTION = (
+    " --clips {input.clips:q}/{wildcards.shard}.csv" if IS_SHARED else " --clips {input.clips:q}"
+)
+MADE_OPTION = " --made {params.made:q}" if IS_SHARED else ""
+TRAINING_OPTIONS = (
     "--split {input.split:q} --labels {input.labels:q} --video {input.video:q} --audio {input.audio:q}"
 )

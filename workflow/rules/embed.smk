@@ -1,14 +1,14 @@
 rule embed:
     input:
-        **reads("embed", clips=manifest),
-        vectors=lambda wildcards: own_files(
+        **inputs_of("embed", clips=clip_table),
+        vectors=lambda wildcards: external_inputs(
             CONFIG.text_embeddings[wildcards.text_embedding].module.inputs,
             CONFIG.text_embeddings[wildcards.text_embedding].settings,
         ),
     output:
         f"{RESULTS}/{{dataset}}/labels/{{text_embedding}}.h5",
     params:
-        **asked("embed"),
+        **params_of("embed"),
     log:
         f"{LOGS}/embed/{{text_embedding}}.log",
     benchmark:
@@ -23,4 +23,4 @@ rule embed:
     shell:
         "exec avca embed --settings {params.settings:q} --clips {input.clips:q}"
         " --out {output:q} --cache {resources.weights_cache:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -1,14 +1,14 @@
 rule evaluate:
     input:
-        **problem(
+        **training_inputs(
             "evaluate", selection=f"{RUN}/selection.json", checkpoint=f"{RUN}/stage2.pt"
         ),
-        **audited(),
+        **passed_audit(),
     output:
         scores=f"{RUN}/scores.json",
         embeddings=f"{RUN}/embeddings.h5",
     params:
-        **asked("evaluate"),
+        **params_of("evaluate"),
     log:
         f"{LOGS}/evaluate/{RUN_NAME}.log",
     benchmark:
@@ -20,8 +20,8 @@ rule evaluate:
     conda:
         "../../envs/avca.yaml"
     shell:
-        f"exec avca evaluate --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
+        f"exec avca evaluate --settings {{params.settings:q}} {TRAINING_OPTIONS}"
         " --checkpoint {input.checkpoint:q} --selection {input.selection:q}"
         " --out {output.scores:q} --embeddings {output.embeddings:q}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -1,10 +1,10 @@
 rule export:
     input:
-        **problem("export"),
+        **training_inputs("export"),
     output:
         directory(f"{RESULTS}/{{dataset}}/official/{{split}}/{{feature_set}}/{{text_embedding}}"),
     params:
-        **asked("export"),
+        **params_of("export"),
     log:
         f"{LOGS}/export/{{split}}/{{feature_set}}/{{text_embedding}}.log",
     benchmark:
@@ -13,6 +13,6 @@ rule export:
     conda:
         "../../envs/avca.yaml"
     shell:
-        f"exec avca export --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
+        f"exec avca export --settings {{params.settings:q}} {TRAINING_OPTIONS}"
         " --out {output:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

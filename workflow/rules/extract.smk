@@ -1,14 +1,17 @@
 rule extract:
     input:
-        **reads(
-            "extract", clips=clips, fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv", **MEDIA
+        **inputs_of(
+            "extract",
+            clips=clip_lists,
+            fetched=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
+            **PACKED_MEDIA,
         ),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
-        backbone=one_of(CONFIG.backbones),
+        backbone=alternatives(CONFIG.backbones),
     params:
-        **asked("extract"),
+        **params_of("extract"),
     log:
         f"{LOGS}/extract/{{backbone}}/{{shard}}.log",
     benchmark:
@@ -24,8 +27,8 @@ rule extract:
         "../../envs/avca.yaml"
     shell:
         "exec avca extract --settings {params.settings:q}"
-        f"{CLIPS}"
+        f"{CLIPS_OPTION}"
         " --fetched {input.fetched:q} --out {output:q} --cache {resources.weights_cache:q}"
-        f"{' --media {input.media:q}' if MEDIA else ''}"
+        f"{' --media {input.media:q}' if PACKED_MEDIA else ''}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -1,11 +1,11 @@
 rule fetch:
     input:
-        **reads("fetch", clips=clips),
+        **inputs_of("fetch", clips=clip_lists),
     output:
         table=f"{RESULTS}/{{dataset}}/fetched/{{shard}}.csv",
-        **MEDIA,
+        **PACKED_MEDIA,
     params:
-        **asked("fetch"),
+        **params_of("fetch"),
         raw=f"{RESULTS}/{{dataset}}/raw",
     log:
         f"{LOGS}/fetch/{{shard}}.log",
@@ -14,13 +14,13 @@ rule fetch:
     threads: 1
     resources:
         # No parameter: how clips are downloaded changes no result.
-        download=showable(CONFIG.download.model_dump_json()),
+        download=without_secrets(CONFIG.download.model_dump_json()),
     conda:
         "../../envs/avca.yaml"
     shell:
         "exec avca fetch --settings {params.settings:q}"
-        f"{CLIPS}"
+        f"{CLIPS_OPTION}"
         " --raw {params.raw:q}"
-        f" --out {'{output.table:q} --pack {output.media:q}' if MEDIA else '{output:q}'}"
+        f" --out {'{output.table:q} --pack {output.media:q}' if PACKED_MEDIA else '{output:q}'}"
         " --download {resources.download:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

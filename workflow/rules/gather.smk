@@ -1,18 +1,18 @@
 rule gather:
     input:
-        **reads(
+        **inputs_of(
             "gather",
             features=lambda w: shards_of_features(w.dataset, w.backbone),
-            fetched=lambda w: fetched(w.dataset) if w.backbone in CONFIG.backbones else [],
+            fetched=lambda w: fetched_tables(w.dataset) if w.backbone in CONFIG.backbones else [],
             # The command finds the others beside it; naming all would make it too long.
             first_fetched=lambda w: (
-                fetched(w.dataset)[:1] if w.backbone in CONFIG.backbones else []
+                fetched_tables(w.dataset)[:1] if w.backbone in CONFIG.backbones else []
             ),
         ),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}.h5",
     params:
-        **asked("gather"),
+        **params_of("gather"),
     log:
         f"{LOGS}/gather/{{backbone}}.log",
     benchmark:
@@ -27,4 +27,4 @@ rule gather:
         "exec avca gather --settings {params.settings:q} --features {input.features[0]:q}"
         " --fetched {input.first_fetched:q} --max-missing {resources.max_missing}"
         " --out {output:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

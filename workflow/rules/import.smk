@@ -1,7 +1,7 @@
 rule import:
     input:
-        **reads("import", clips=clips),
-        folders=lambda wildcards: own_files(
+        **inputs_of("import", clips=clip_lists),
+        folders=lambda wildcards: external_inputs(
             layout.stage_folders,
             CONFIG.imported[wildcards.backbone].path,
             CONFIG.imported[wildcards.backbone].modality,
@@ -9,9 +9,9 @@ rule import:
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
-        backbone=one_of(CONFIG.imported),
+        backbone=alternatives(CONFIG.imported),
     params:
-        **asked("import"),
+        **params_of("import"),
     log:
         f"{LOGS}/import/{{backbone}}/{{shard}}.log",
     benchmark:
@@ -21,6 +21,6 @@ rule import:
         "../../envs/avca.yaml"
     shell:
         "exec avca import --settings {params.settings:q}"
-        f"{CLIPS}"
+        f"{CLIPS_OPTION}"
         " --out {output:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -1,6 +1,6 @@
 checkpoint manifest:
     input:
-        lambda wildcards: own_files(
+        lambda wildcards: external_inputs(
             CONFIG.datasets[wildcards.dataset].module.inputs,
             CONFIG.datasets[wildcards.dataset].settings,
         ),
@@ -8,7 +8,7 @@ checkpoint manifest:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=directory(f"{RESULTS}/{{dataset}}/shards"),
     params:
-        **asked("manifest"),
+        **params_of("manifest"),
     log:
         f"{LOGS}/manifest.log",
     benchmark:

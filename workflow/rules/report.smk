@@ -3,7 +3,7 @@ REPORTED = JOBS.request.report()
 
 rule report:
     input:
-        **reads(
+        **inputs_of(
             "report",
             # All in the order in which the request has the names.
             scores=run_files("scores.json"),
@@ -24,10 +24,10 @@ rule report:
                 for split in part.splits
             ],
             manifests=[f"{RESULTS}/{part.dataset}/manifest.csv" for part in REPORTED.datasets],
-            fetched=[path for part in REPORTED.datasets for path in fetched(part.dataset)],
+            fetched=[path for part in REPORTED.datasets for path in fetched_tables(part.dataset)],
             # The command finds the others beside it; naming all would make it too long.
             first_fetched=[
-                fetched(part.dataset)[0] for part in REPORTED.datasets if part.num_shards
+                fetched_tables(part.dataset)[0] for part in REPORTED.datasets if part.num_shards
             ],
             features=[
                 features_of(part.dataset, name)
@@ -41,7 +41,7 @@ rule report:
         ),
         table=report(f"{RESULTS}/table.csv", caption="../report/table.rst", category="Results"),
     params:
-        **asked("report"),
+        **params_of("report"),
         is_recorded=IS_SHARED,
         arguments=f"{RESULTS}/logs/report.arguments",
     log:

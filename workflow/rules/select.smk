@@ -1,6 +1,6 @@
 rule select:
     input:
-        **reads(
+        **inputs_of(
             "select",
             histories=lambda wildcards: expand(
                 f"{RUN}/stage1/{{candidate}}/history.json",
@@ -11,7 +11,7 @@ rule select:
     output:
         f"{RUN}/selection.json",
     params:
-        **asked("select"),
+        **params_of("select"),
     log:
         f"{LOGS}/select/{RUN_NAME}.log",
     benchmark:
@@ -22,4 +22,4 @@ rule select:
     shell:
         "exec avca select --settings {params.settings:q} --histories {input.histories:q}"
         " --out {output:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -2,16 +2,16 @@
 # first clip is fetched.
 rule split:
     input:
-        **reads("split", clips=manifest),
-        lists=lambda wildcards: own_files(
+        **inputs_of("split", clips=clip_table),
+        lists=lambda wildcards: external_inputs(
             CONFIG.splits[wildcards.split].module.inputs, CONFIG.splits[wildcards.split].settings
         ),
-        pretraining=lambda wildcards: own_files(CONFIG.pretraining_lists, wildcards.split),
+        pretraining=lambda wildcards: external_inputs(CONFIG.pretraining_lists, wildcards.split),
     output:
         table=f"{RESULTS}/{{dataset}}/splits/{{split}}.csv",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}.audit.json",
     params:
-        **asked("split"),
+        **params_of("split"),
     log:
         f"{LOGS}/split/{{split}}.log",
     benchmark:
@@ -23,4 +23,4 @@ rule split:
     shell:
         "exec avca split --settings {params.settings:q} --clips {input.clips:q}"
         " --out {output.table:q} --audit {output.audit:q} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"

@@ -1,13 +1,13 @@
 # One thread: the step is made of small operations, and jobs run beside each other.
 rule train_stage1:
     input:
-        **problem("train_stage1"),
-        **audited(),
+        **training_inputs("train_stage1"),
+        **passed_audit(),
     output:
         checkpoint=f"{RUN}/stage1/{{candidate}}/checkpoint.pt",
         history=f"{RUN}/stage1/{{candidate}}/history.json",
     params:
-        **asked("train_stage1"),
+        **params_of("train_stage1"),
         resume=f"{RUN}/resume/stage1-{{candidate}}.pt",
     log:
         f"{LOGS}/train/{RUN_NAME}/stage1-{{candidate}}.log",
@@ -20,21 +20,21 @@ rule train_stage1:
     conda:
         "../../envs/avca.yaml"
     shell:
-        f"exec avca train --stage 1 --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
+        f"exec avca train --stage 1 --settings {{params.settings:q}} {TRAINING_OPTIONS}"
         " --out {output.checkpoint:q} --history {output.history:q} --resume {params.resume:q}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"
 
 
 rule train_stage2:
     input:
-        **problem("train_stage2", selection=f"{RUN}/selection.json"),
-        **audited(),
+        **training_inputs("train_stage2", selection=f"{RUN}/selection.json"),
+        **passed_audit(),
     output:
         checkpoint=f"{RUN}/stage2.pt",
         history=f"{RUN}/stage2.history.json",
     params:
-        **asked("train_stage2"),
+        **params_of("train_stage2"),
         resume=f"{RUN}/resume/stage2.pt",
     log:
         f"{LOGS}/train/{RUN_NAME}/stage2.log",
@@ -47,8 +47,8 @@ rule train_stage2:
     conda:
         "../../envs/avca.yaml"
     shell:
-        f"exec avca train --stage 2 --settings {{params.settings:q}} {PROBLEM_OPTIONS}"
+        f"exec avca train --stage 2 --settings {{params.settings:q}} {TRAINING_OPTIONS}"
         " --selection {input.selection:q} --out {output.checkpoint:q} --history {output.history:q}"
         " --resume {params.resume:q} --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu}"
         " --log {log:q}"
-        f"{MADE}"
+        f"{MADE_OPTION}"
