@@ -9,8 +9,8 @@ a structured support vector machine:
 
     loss = max_c v_c
 
-Only the class that is confused most teaches the map, so that a step costs little and one outlier
-among the classes can hold all of its attention.
+Only the class that is confused most teaches the map: the worst mistake is corrected first, but one
+class that is close to many others can take up most steps.
 """
 
 from __future__ import annotations
