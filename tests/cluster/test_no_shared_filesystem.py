@@ -30,11 +30,13 @@ from tests.cluster import machines
 from tests.conftest import REPOSITORY, program
 from tests.workflow.driving import results, snakemake, tiny
 
-# What jobs leave on their own disk, by rule: downloads, and the state of an interrupted training.
+# What jobs leave on their own disk, by rule: downloads, the state of an interrupted training, and
+# the arguments of the report's command.
 SCRATCH = {
     "fetch": r"results/tiny/raw/.*",
     "train_stage1": r"results/tiny/runs/.*/resume/.*",
     "train_stage2": r"results/tiny/runs/.*/resume/.*",
+    "report": r"results/logs/report\.arguments",
 }
 
 

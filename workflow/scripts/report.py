@@ -29,6 +29,7 @@ if snakemake.params.is_recorded:
     arguments += ["--made", snakemake.params.made]
 
 file = Path(snakemake.params.arguments)
+file.parent.mkdir(parents=True, exist_ok=True)
 file.write_text("".join(f"{argument}\n" for argument in arguments), encoding="utf-8")
 print(f"avca report @{file}", file=sys.stderr, flush=True)
 os.execvp("avca", ["avca", "report", f"@{file}"])
