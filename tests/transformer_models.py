@@ -14,7 +14,7 @@ SMALL = {
     "hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2, "num_attention_heads": 4,
 }  # fmt: skip
 TEXT = SMALL | {
-    "vocab_size": 300, "max_position_embeddings": 40, "projection_dim": 24,
+    "vocab_size": 300, "max_position_embeddings": 80, "projection_dim": 24,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 VISION = SMALL | {"image_size": 32, "patch_size": 16, "projection_dim": 24}
@@ -58,7 +58,7 @@ def tokens() -> Any:
     )
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        unk_token="<unk>", model_max_length=40,
+        unk_token="<unk>",
     )  # fmt: skip
 
 
@@ -195,3 +195,25 @@ def saved(family: str, folder: Path) -> Path:
     for other in others:
         other.save_pretrained(folder / family)
     return folder / family
+
+
+FAMILY_OF = {
+    "transformers_images": "clip",
+    "transformers_video": "xclip",
+    "transformers_audio": "clap_without_fusion",
+    "transformers_text": "clip",
+}
+"""A family for each plugin that takes any model of several."""
+
+
+def settings_of(plugin: str, folder: Path) -> dict[str, Any]:
+    """Returns settings with a tiny model for a plugin that needs one; else none.
+
+    Args:
+        plugin: of a backbone or a text embedding.
+        folder: where the model goes.
+    """
+    if plugin not in FAMILY_OF:
+        return {}
+    random = {} if plugin == "transformers_text" else {"weights": "random"}
+    return {"model": str(saved(FAMILY_OF[plugin], folder))} | random

@@ -87,7 +87,7 @@ class _Tokens:
         config = config_of(settings)
         positions = (config.get("text_config") or {}).get("max_position_embeddings")
         most = int(chosen.text_length or self._tokenizer.model_max_length)
-        self._most = min(most, int(positions or most))
+        self._most = min(most, int(positions or most) - chosen.spare_positions)
         self._padding: Any = True if chosen.text_length is None else "max_length"
 
     def of(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:

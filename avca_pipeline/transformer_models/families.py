@@ -33,6 +33,7 @@ class Tower:
         is_unit: whether the library's forward scales the vectors to length 1.
         unused: parts of the network that the tower does without, ``part.part`` for one of a part.
         num_frames: where the config says how many frames a video has; none if any number will do.
+        spare_positions: how many of a text's positions no token ever takes, as in RoBERTa.
         text_length: how many tokens the training filled every text up to; none if it did not.
     """
 
@@ -43,6 +44,7 @@ class Tower:
     unused: tuple[str, ...] = ()
     num_frames: tuple[str, ...] = ()
     text_length: int | None = None
+    spare_positions: int = 0
 
 
 def _pooled(output: Any) -> torch.Tensor:
@@ -214,7 +216,7 @@ TOWERS: Mapping[Task, Mapping[str, Tower]] = {
         "videoprism": Tower(
             "VideoPrismClipModel", "", _text_features, unused=("video_model",), text_length=64
         ),
-        "clap": Tower("ClapModel", "", _text_features, unused=("audio_model",)),
+        "clap": Tower("ClapModel", "", _text_features, unused=("audio_model",), spare_positions=2),
         "pe_audio": Tower(
             "PeAudioModel", "", _pe_text("text_audio_head"), False, ("audio_encoder",)
         ),

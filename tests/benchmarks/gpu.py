@@ -17,6 +17,7 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from avca_pipeline.training.triplets import sampler
 from tests.benchmarks import clips as clip_files
 from tests.benchmarks.device_clock import device_with_clock
 from tests.benchmarks.training import DIM, TEXT_DIM, labelled_clips
+from tests.transformer_models import settings_of
 
 LIMITS = Limits(8192 * 4320, 3600.0)
 FORMAT = "xvid 320x240"
@@ -156,13 +158,15 @@ def print_backbones(options: argparse.Namespace, ends_s: float) -> None:
             if time.monotonic() > ends_s:
                 print(f"{name:<20}left out: the budget is used up")
                 continue
-            print_backbone(name, path, options)
+            print_backbone(name, settings_of(name, Path(folder)), path, options)
 
 
-def print_backbone(name: str, path: Path, options: argparse.Namespace) -> None:
+def print_backbone(
+    name: str, values: dict[str, Any], path: Path, options: argparse.Namespace
+) -> None:
     """Prints a line for the decode workers alone, and one for each precision of the network."""
     backbone = registry.load("backbones", name)
-    settings = backbone.Settings()
+    settings = backbone.Settings(**values)
     spec = backbone.spec(settings)
     window_mib = np.prod(spec.window_shape) * np.dtype(spec.window_dtype).itemsize / MIB
     windows = sum(1 for _ in backbone.windows(settings, MediaSegment(path), LIMITS))
@@ -174,7 +178,7 @@ def print_backbone(name: str, path: Path, options: argparse.Namespace) -> None:
         except PipelineError as error:
             print(f"{name:<20}{precision:>9}  {error}")
             continue
-        chosen = backbone.Settings(precision=precision)
+        chosen = backbone.Settings(**values, precision=precision)
         forget_peak(options.device)
         rate, idle = windows_per_s(backbone, chosen, path, options, device=options.device)
         print(

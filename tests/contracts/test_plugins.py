@@ -25,7 +25,7 @@ from avca_pipeline.settings import PluginSettings
 from avca_pipeline.training.fit import fit
 from tests.builders import labelled_clips
 from tests.fasttext_model import train
-from tests.transformer_models import saved
+from tests.transformer_models import settings_of
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
 DIMS = Dims(video=12, audio=10, text=22)
@@ -66,22 +66,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> MediaSegment:
     return MediaSegment(demo.locate(settings, demo.clips(settings)[0], folder))
 
 
-def tiny_model(name: str, folder: Path) -> dict[str, Any]:
-    """Returns settings of a model that its library builds here, for a plugin that takes any."""
-    families = {
-        "transformers_images": "clip", "transformers_video": "xclip",
-        "transformers_audio": "clap", "transformers_text": "clip",
-    }  # fmt: skip
-    if name not in families:
-        return {}
-    random = {} if name == "transformers_text" else {"weights": "random"}
-    return {"model": str(saved(families[name], folder))} | random
-
-
 @pytest.mark.parametrize("name", registry.names("backbones"))
 def test_backbone(name: str, clip: MediaSegment, tmp_path: Path) -> None:
     module = registry.load("backbones", name)
-    settings = module.Settings(**tiny_model(name, tmp_path))
+    settings = module.Settings(**settings_of(name, tmp_path))
     network, weights = module.build(settings, tmp_path)
     assert weights == "random:0"
     assert not network.training
@@ -364,7 +352,7 @@ def test_model_does_not_notice_what_it_may_not_see(
 def test_text_embedding_is_a_function_of_the_name(name: str, tmp_path: Path) -> None:
     module = registry.load("text_embeddings", name)
     class_names = ["red fox", "BlueWhale", "grün <b>"]
-    values: dict[str, Any] = tiny_model(name, tmp_path)
+    values: dict[str, Any] = settings_of(name, tmp_path)
     if name == "concatenated":
         values["parts"] = [{"plugin": "hashed"}, {"plugin": "wordllama"}]
     elif name == "fasttext":

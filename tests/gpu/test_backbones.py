@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,29 +14,20 @@ from avca_pipeline.backbones import AnyBackbone
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.extraction.devices import check_precision, set_precision
 from avca_pipeline.fetching.weights import WeightsSettings
+from tests.transformer_models import settings_of
 
 SMALL = {"timm_frames": {"model": "test_resnet.r160_in1k"}}
 NUM_WINDOWS = 2
-WAITING = {"transformers_audio"}  # CLAP of the library reads back which clips are long
-
-
-def small_settings(name: str, folder: Path) -> dict[str, Any]:
-    """Returns settings of a small network, which for some backbones lies in a folder."""
-    if not name.startswith("transformers_"):
-        return SMALL.get(name, {})
-    pytest.importorskip("transformers")
-    from tests.contracts.test_plugins import tiny_model
-
-    return tiny_model(name, folder)
+MODELS = tempfile.TemporaryDirectory()  # for as long as Python runs
 
 
 @functools.cache
 def built(name: str) -> tuple[AnyBackbone, WeightsSettings, torch.nn.Module]:
     """Returns a backbone with a network of random weights on the CPU."""
     backbone = registry.load("backbones", name)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = backbone.Settings(**small_settings(name, Path(folder)))
-        return backbone, settings, backbone.build(settings, Path("unused"))[0]
+    values = settings_of(name, Path(MODELS.name)) or SMALL.get(name, {})
+    settings = backbone.Settings(**values)
+    return backbone, settings, backbone.build(settings, Path("unused"))[0]
 
 
 def random_batch(name: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,7 +63,7 @@ def encoded(name: str, device: str, dtype: torch.dtype = torch.float32) -> torch
     try:
         with torch.inference_mode():
             backbone.encode(settings, network, data, num_valid)
-            if device == "cuda" and name not in WAITING:
+            if device == "cuda":
                 torch.cuda.synchronize()
                 torch.cuda.set_sync_debug_mode("error")
             features = backbone.encode(settings, network, data, num_valid)

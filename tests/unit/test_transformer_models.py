@@ -386,14 +386,15 @@ def test_pe_av_has_a_text_head_for_each_kind_of_media(models: Callable[[str], Pa
         transformers_text.vectors(only, ["surfing"])
 
 
+@pytest.mark.parametrize(("family", "most"), [("clip", 80), ("clap", 78), ("siglip", 64)])
 def test_texts_longer_than_the_tower_takes_are_cut_and_counted(
-    models: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+    family: str, most: int, models: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = transformers_text.Settings(model=str(models("clip")), templates="{}")
-    long = "x" * 60
+    settings = transformers_text.Settings(model=str(models(family)), templates="{}")
+    long = "x" * (most + 20)
     with caplog.at_level("WARNING"):
-        vectors = transformers_text.vectors(settings, [long, "y" * 38, f"{long} and more"])
-    assert "2 of 3 texts are longer than 40 tokens" in caplog.text
+        vectors = transformers_text.vectors(settings, [long, "y" * (most - 2), f"{long} and more"])
+    assert f"2 of 3 texts are longer than {most} tokens" in caplog.text
     np.testing.assert_array_equal(vectors[0], vectors[2])
 
 
