@@ -157,8 +157,10 @@ class Encoder:
         """
         batch = self.batches[0]
         row = len(batch.owners)
-        batch.windows[row] = torch.from_numpy(window)
-        batch.num_valid[row] = num_valid
+        # NumPy copies on this thread. torch would spread the copy of each window over all cores,
+        # and wait for threads that decode workers keep off them.
+        batch.windows.numpy()[row] = window
+        batch.num_valid.numpy()[row] = num_valid
         if not clip.num_decoded:
             clip.is_padded = num_valid < len(window)
         clip.num_decoded += 1
