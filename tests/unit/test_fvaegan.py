@@ -11,8 +11,8 @@ import torch
 
 from avca_pipeline.artifacts import checkpoint, features, labels, split
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
+from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.evaluation.labelled_clips import join_clips, learn_scaling
 from avca_pipeline.evaluation.scoring import predict
 from avca_pipeline.models import Batch, Dims, fvaegan
@@ -28,16 +28,22 @@ from tests.builders import RUN, World, content_of, report_files
 
 EPOCHS = 4
 SETTINGS = fvaegan.Settings(
-    epochs=EPOCHS, batches_per_epoch=1, batch_size=8, critic_steps=1, latent_dim=4,
+    epochs=EPOCHS, learning_rate=0.01, batches_per_epoch=4, batch_size=8, critic_steps=1, latent_dim=4,
     generator_hidden=8, encoder_hidden=8, critic_hidden=8, synthetic_per_class=4,
     classifier_epochs=5, classifier_batch=8, classifier_learning_rate=0.3, chosen_on_test=True,
 )  # fmt: skip
 
 
 def world() -> World:
-    """Returns clips whose features are not negative, as the method needs them."""
-    made = World()
-    made.features = {clip: np.abs(both) for clip, both in made.features.items()}
+    """Returns clips whose features are not negative, as the method needs them.
+
+    There is so much noise in them that one epoch classifies them better than another.
+    """
+    made, generator = World(), np.random.default_rng(1)
+    made.features = {
+        clip: np.abs(both + 0.3 * generator.standard_normal(both.shape))
+        for clip, both in made.features.items()
+    }
     return made
 
 
@@ -79,6 +85,23 @@ def test_every_epoch_is_kept_and_the_scores_say_how_they_were_chosen(folder: Pat
     assert "chosen on test clips" in (folder / "report.html").read_text()
 
 
+def hm_and_zsl(
+    distances: Distances, column: np.ndarray, is_unseen: np.ndarray
+) -> tuple[float, float]:
+    """Returns HM and ZSL without a bias, by their definition."""
+
+    def mean_accuracy(predicted: np.ndarray, classes: np.ndarray) -> float:
+        tested = [label for label in classes if (column == label).any()]
+        return float(np.mean([(predicted[column == label] == label).mean() for label in tested]))
+
+    seen, unseen = np.flatnonzero(~is_unseen), np.flatnonzero(is_unseen)
+    predicted = distances.gzsl.argmin(axis=1)
+    s, u = mean_accuracy(predicted, seen), mean_accuracy(predicted, unseen)
+    among_unseen = distances.gzsl if distances.zsl is None else distances.zsl
+    zsl = mean_accuracy(unseen[among_unseen[:, unseen].argmin(axis=1)], unseen)
+    return (2 * s * u / (s + u) if s + u else 0.0), zsl
+
+
 def test_no_epoch_does_better(folder: Path) -> None:
     labelled = join_clips(
         split.read(folder / "split"),
@@ -88,16 +111,16 @@ def test_no_epoch_does_better(folder: Path) -> None:
     )
     scaling = learn_scaling("none", labelled, 2)
     test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, "cpu"))
-    found = content_of(folder / "scores.json")
+    reported = content_of(folder / "scores.json")
     network = fvaegan.build(SETTINGS, Dims(World.dim, World.dim, labelled.text.shape[1]))
     reached = []
     for state in checkpoint.read(folder / "stage2.pt")["states"]:
         network.load_state_dict(state)
         distances = predict(fvaegan, SETTINGS, network, test).distances
-        one = accuracy.evaluate(distances.gzsl, test.column, test.is_unseen, 0.0, zsl=distances.zsl)
-        reached.append((one.hm, one.zsl))
-    assert found["scores"]["hm"] >= np.max([hm for hm, _ in reached])
-    assert found["scores"]["zsl"] >= reached[found["selection"]["epoch"]][1]
+        reached.append(hm_and_zsl(distances, test.column, test.is_unseen))
+    assert len({hm for hm, _ in reached}) > 1
+    assert reported["scores"]["hm"] >= np.max([hm for hm, _ in reached]) - 1e-12
+    assert reported["scores"]["zsl"] >= reached[reported["selection"]["epoch"]][1] - 1e-12
 
 
 def test_otherwise_nothing_of_it_is_kept(folder: Path, tmp_path: Path) -> None:
