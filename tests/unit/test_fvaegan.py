@@ -28,8 +28,9 @@ from tests.builders import RUN, World, content_of, report_files
 
 EPOCHS = 4
 SETTINGS = fvaegan.Settings(
-    epochs=EPOCHS, learning_rate=0.01, batches_per_epoch=4, batch_size=8, critic_steps=1, latent_dim=4,
-    generator_hidden=8, encoder_hidden=8, critic_hidden=8, synthetic_per_class=4,
+    epochs=EPOCHS, learning_rate=0.01, batches_per_epoch=4, batch_size=8,
+    critic_steps=1, latent_dim=4, generator_hidden=8, encoder_hidden=8, critic_hidden=8,
+    synthetic_per_class=4,
     classifier_epochs=5, classifier_batch=8, classifier_learning_rate=0.3, chosen_on_test=True,
 )  # fmt: skip
 
