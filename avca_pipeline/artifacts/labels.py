@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,14 @@ class Labels:
         class_names: C of them, sorted.
         vectors: ``(classes, dim)`` float32.
         text_embedding: where the vectors come from, in words.
+        attributes: ``plugin``, its ``settings`` and the ``files`` that it read, which are pairs of
+            name and SHA-256; the last two as JSON. Older files have none.
     """
 
     class_names: Sequence[str]
     vectors: np.ndarray
     text_embedding: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, class_names: Sequence[str]) -> np.ndarray:
         """Returns ``(classes, dim)``, each class with the vector that stands beside its name.
@@ -46,6 +49,8 @@ class Labels:
 def write(path: Path, value: Labels) -> None:
     """Writes the vectors; `read` gives back the same."""
     with atomic_write_hdf5(path, KIND, FORMAT_VERSION) as file:
+        for name, text in sorted(value.attributes.items()):
+            file.attrs[name] = text
         file.attrs["text_embedding"] = value.text_embedding
         write_strings(file, "class_name", value.class_names)
         file["vectors"] = value.vectors.astype(np.float32)
@@ -58,10 +63,12 @@ def read(path: Path) -> Labels:
         FormatError: not a whole labels file of this version, or not one finite vector a class.
     """
     with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
+        own = ("kind", "format_version", "text_embedding")
         value = Labels(
             class_names=strings(file, "class_name"),
             vectors=numbers(file, "vectors"),
             text_embedding=str(file.attrs.get("text_embedding", "")),
+            attributes={k: str(v) for k, v in file.attrs.items() if k not in own},
         )
     if value.vectors.ndim != 2 or len(value.vectors) != len(value.class_names):
         raise FormatError(

@@ -17,7 +17,8 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.training import ValidationScores
 from avca_pipeline.artifacts.typed_json import STRICT
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+EMBEDDINGS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class Provenance:
     """Where every input of the scores came from.
 
     Attributes:
-        video: name and attributes of the video features.
-        audio: name and attributes of the audio features.
+        video: name and attributes of the video features, and ``dim``, how many values a clip has.
+        audio: the same of the audio features.
+        text: the same of the text embedding.
         scaling: of the features.
         text_embedding: where the vectors of the classes come from, in words.
         model: the plugin.
@@ -101,6 +103,7 @@ class Provenance:
 
     video: dict[str, str]
     audio: dict[str, str]
+    text: dict[str, str]
     scaling: str
     text_embedding: str
     model: str
@@ -173,7 +176,7 @@ class Embeddings:
 
 def write_embeddings(path: Path, value: Embeddings) -> None:
     """Writes embeddings; `read_embeddings` gives back the same."""
-    with atomic_write_hdf5(path, "embeddings", FORMAT_VERSION) as file:
+    with atomic_write_hdf5(path, "embeddings", EMBEDDINGS_VERSION) as file:
         write_strings(file, "clip_id", value.clip_ids)
         write_strings(file, "class_of_clip", value.class_of_clip)
         file["clips"] = value.clips.astype(np.float32)
@@ -188,7 +191,7 @@ def read_embeddings(path: Path) -> Embeddings:
     Raises:
         FormatError: not a whole file of this version.
     """
-    with reading_hdf5(path, "embeddings", FORMAT_VERSION) as file:
+    with reading_hdf5(path, "embeddings", EMBEDDINGS_VERSION) as file:
         return Embeddings(
             clip_ids=strings(file, "clip_id"),
             class_of_clip=strings(file, "class_of_clip"),

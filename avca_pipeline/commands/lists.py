@@ -5,27 +5,18 @@ It is not part of the workflow: lists are obtained once, and the config says whe
 
 from __future__ import annotations
 
-import json
 import logging
-from importlib import resources
 from pathlib import Path
 
-from avca_pipeline import published
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import pinned
+from avca_pipeline.published.checksums import known_checksums
 from avca_pipeline.settings import nearest
 
 logger = logging.getLogger(__name__)
 
 COMMIT = "2711aeb5d7257ece4c5464fa46d7849a4edf6470"
 ADDRESS = f"https://raw.githubusercontent.com/ExplainableML/AVCA-GZSL/{COMMIT}"
-
-
-def known_checksums() -> dict[str, dict[str, str | None]]:
-    """Returns for each benchmark its files and their SHA-256, ``None`` where it is not known."""
-    text = resources.files(published).joinpath("checksums.json").read_text(encoding="utf-8")
-    checksums: dict[str, dict[str, str | None]] = json.loads(text)
-    return checksums
 
 
 def run(

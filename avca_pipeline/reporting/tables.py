@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import FormatError
+from avca_pipeline.published.scores import PublishedScores
 
 IDENTITY = ("dataset", "split", "feature_set", "text_embedding", "model")
 SCORES = ("seen", "unseen", "hm", "zsl")
@@ -55,8 +56,8 @@ class Row:
         bias: over seeds.
         best: names in `SCORES` in which no other model of the group shows a higher mean; empty
             where there is nothing to compare with.
-        published: what the paper gives for the same, by name in `SCORES`, as shares; empty where
-            it gives nothing.
+        published: what a paper reports for the same inputs and method; ``None`` if there is
+            nothing.
     """
 
     identity: tuple[str, ...]
@@ -64,7 +65,7 @@ class Row:
     scores: Mapping[str, Statistic]
     bias: Statistic
     best: frozenset[str] = frozenset()
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: PublishedScores | None = None
 
     @property
     def names(self) -> dict[str, str]:
@@ -224,17 +225,26 @@ def csv_columns() -> list[str]:
         *(f"{name}_percent" for name in of_scores),
         "bias_mean",
         "epochs",
+        "published_source",
+        "published_chosen_on_test",
     ]
 
 
 def csv_row(row: Row) -> list[str]:
     """Returns a row of ``table.csv``: percent, an empty cell for what is not defined."""
-    cells = [
-        "" if value is None else f"{100 * value:.4f}"
-        for name in SCORES
-        for score in [row.scores[name]]
-        for value in (score.mean, score.std, score.chance, row.published.get(name))
-    ]
+    published_scores = row.published.scores if row.published else {}
+    cells: list[str] = []
+    for name in SCORES:
+        score = row.scores[name]
+        shares = (score.mean, score.std, score.chance, published_scores.get(name))
+        cells += ["" if share is None else f"{100 * share:.4f}" for share in shares]
     bias = "" if row.bias.mean is None else f"{row.bias.mean:.4g}"
     epochs = ";".join(map(str, row.epochs))
-    return [*row.identity, str(len(row.runs)), *cells, bias, epochs]
+    return [*row.identity, str(len(row.runs)), *cells, bias, epochs, *_origin(row.published)]
+
+
+def _origin(published: PublishedScores | None) -> list[str]:
+    """Returns the source of published scores and whether they were chosen on test clips."""
+    if published is None:
+        return ["", ""]
+    return [published.source, "yes" if published.is_chosen_on_test else "no"]

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import labels, manifest
+from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import validated
 from avca_pipeline.requests import EmbedRequest
+from avca_pipeline.runtime.addresses import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,13 @@ def run(request: EmbedRequest, clips: Path, out: Path, *, cache: Path) -> None:
     typed = validated(module.Settings, request.settings, f"text_embeddings ({request.plugin})")
     class_names = sorted({clip.class_name for clip in manifest.read(clips)})
     vectors = module.vectors(typed.with_files(cache), class_names)
-    labels.write(out, Labels(class_names, vectors, module.describe(typed)))
+    files = {(path.name, file_sha256(path)) for path in module.inputs(typed)}
+    attributes = {
+        "plugin": request.plugin,
+        "settings": redacted(canonical_json(typed.model_dump(mode="json"))),
+        "files": canonical_json(sorted(files)),
+    }
+    labels.write(out, Labels(class_names, vectors, module.describe(typed), attributes))
     logger.info(
         f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {module.describe(typed)}"
     )

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +111,9 @@ def run(
             per_class=_per_class(names, test.column, is_unseen, reached),
             num_missing=labelled.num_missing,
             provenance=Provenance(
-                video={"name": request.video, **video.attributes},
-                audio={"name": request.audio, **audio.attributes},
+                video=_described(request.video, video.features, video.attributes),
+                audio=_described(request.audio, audio.features, audio.attributes),
+                text=_described(request.run.text_embedding, vectors.vectors, vectors.attributes),
                 scaling=content["scaling_kind"],
                 text_embedding=vectors.text_embedding,
                 model=content["model"],
@@ -126,6 +127,11 @@ def run(
         f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
         f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
     )
+
+
+def _described(name: str, vectors: np.ndarray, attributes: Mapping[str, str]) -> dict[str, str]:
+    """Returns what an input is: its name in the config, its dimension, and what its file states."""
+    return {"name": name, "dim": str(vectors.shape[1]), **attributes}
 
 
 def _accuracies(scores_of_run: accuracy.GzslScores | accuracy.Chance) -> Accuracies:

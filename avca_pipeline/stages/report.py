@@ -17,7 +17,7 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.artifacts.training import read_history
 from avca_pipeline.errors import FormatError
-from avca_pipeline.published.scores import published
+from avca_pipeline.published.scores import PublishedScores, published
 from avca_pipeline.reporting.coverage import Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
@@ -141,10 +141,9 @@ def _files_of_runs(request: ReportRequest, files: ReportFiles) -> dict[Run, File
 
 def _published(
     row: Row, method_of_split: Mapping[tuple[str, str], SplitMethod | None]
-) -> dict[str, float]:
-    names = row.names
-    method = method_of_split.get((names["dataset"], names["split"]))
-    return published(method, names["feature_set"], names["model"], row.method)
+) -> PublishedScores | None:
+    method = method_of_split.get((row.names["dataset"], row.names["split"]))
+    return published(method, [scores.provenance for scores in row.runs])
 
 
 def _in_words(row: Row) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +166,24 @@ def test_classes_with_their_own_vectors_transfer_better(folder: Path) -> None:
     )
     for score in ("hm", "zsl"):
         assert by_name[score] > as_published[score] + 0.05
-    described = [
-        content_of(folder / pairing / "scores.json")["provenance"]["text_embedding"]
-        for pairing in PAIRINGS
+    provenances = [
+        content_of(folder / pairing / "scores.json")["provenance"] for pairing in PAIRINGS
     ]
+    described = [provenance["text_embedding"] for provenance in provenances]
     assert "by name" in described[0]
     assert "of another class" in described[1]
+
+
+def test_the_scores_say_what_their_inputs_are(folder: Path) -> None:
+    lists = shared_folder("official", "avgzsl_benchmark_datasets", "UCF", "class-split")
+    vectors = shared_folder("official", "w2v_features", "word_embeddings_ucf_normed.npy")
+    read = (lists / "ucf_w2v_class_names.csv", vectors)
+    for pairing in PAIRINGS:
+        provenance = content_of(folder / pairing / "scores.json")["provenance"]
+        text = provenance["text"]
+        assert (text["plugin"], text["dim"]) == ("precomputed", "300")
+        assert json.loads(text["settings"])["pairing"] == pairing
+        assert json.loads(text["files"]) == [
+            [path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in read
+        ]
+        assert [provenance[role]["dim"] for role in ("video", "audio")] == [str(DIM)] * 2

@@ -2,48 +2,118 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from avca_pipeline import config as avca_config
+from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.artifacts.audits import SplitMethod
-from avca_pipeline.published.scores import published, table
-from avca_pipeline.reporting.tables import Row, Statistic
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.scores import Provenance
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.planning.requests import Requests
+from avca_pipeline.published.lists import class_names
+from avca_pipeline.published.scores import PublishedScores, published, table
+from avca_pipeline.stages import VERSIONS, embed
 from tests.builders import scores_of
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, shared_folder
 
 PUBLISHED_METHODS = {"ale", "apn", "avca", "avgzslnet", "cjme", "devise", "fvaegan", "sje"}
 BENCHMARKS = sorted((REPOSITORY / "workflow" / "benchmarks").glob("*.yaml"))
+DIMS = {"selavi-video": 512, "selavi-audio": 512, "c3d": 4096, "vggish": 128}
+"""Dimensions of the published features, by their names in the ready benchmarks."""
+AVCA_PAPER = "https://arxiv.org/abs/2203.03598"
+CLIPCLAP_PAPER = "https://arxiv.org/abs/2404.06309"
+
+
+def raw_config(path: Path) -> dict[str, Any]:
+    """Returns a ready benchmark that reads the published lists and vectors of this machine."""
+    text = path.read_text().replace("data/official", str(shared_folder("official")))
+    raw: dict[str, Any] = yaml.safe_load(text)
+    return raw
 
 
 @pytest.fixture(params=BENCHMARKS, ids=lambda path: path.stem)
-def config(request: pytest.FixtureRequest) -> avca_config.Config:
-    return avca_config.parse(yaml.safe_load(request.param.read_text()))
+def raw(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return raw_config(request.param)
 
 
-def row(config: avca_config.Config, run: avca_config.Run) -> Row:
-    """Returns the row that a run becomes part of."""
-    identity = (run.dataset, run.split, run.feature_set, run.text_embedding, run.model)
-    scores = scores_of(run)
-    provenance = replace(scores.provenance, model=config.models[run.model].plugin)
-    return Row(identity, (replace(scores, provenance=provenance),), {}, Statistic(None, None))
+@pytest.fixture
+def config(raw: dict[str, Any]) -> avca_config.Config:
+    return avca_config.parse(raw)
 
 
-def split_of(config: avca_config.Config, run: avca_config.Run) -> SplitMethod:
-    entry = config.splits[run.split]
-    return SplitMethod(entry.plugin, entry.settings.model_dump(mode="json"))
+class Results:
+    """What the files of a config's runs state about themselves, without any training."""
+
+    def __init__(self, config: avca_config.Config, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.requests = Requests(config, VERSIONS)
+        self.dims = dict(DIMS)
+        self.weights = "a" * 64
+
+    def published(self, run: avca_config.Run) -> PublishedScores | None:
+        """Returns what the report puts beside a run."""
+        entry = self.config.splits[run.split]
+        method = SplitMethod(entry.plugin, entry.settings.model_dump(mode="json"))
+        return published(method, [self.provenance(run)])
+
+    def provenance(self, run: avca_config.Run) -> Provenance:
+        """Returns what ``evaluate`` writes about the inputs of a run."""
+        feature_set = self.config.feature_sets[run.feature_set]
+        model = self.config.models[run.model]
+        (settings,) = model.candidates.values()
+        return replace(
+            scores_of(run).provenance,
+            video=self._features(feature_set.video),
+            audio=self._features(feature_set.audio),
+            text=self._text(run.text_embedding),
+            scaling=feature_set.scaling,
+            model=model.plugin,
+            settings=settings.model_dump(mode="json"),
+        )
+
+    def _features(self, name: str) -> dict[str, str]:
+        known = {"name": name, "dim": str(self.dims[name])}
+        if name in self.config.imported:
+            source = self.config.imported[name].model_dump(mode="json")
+            imported = {"backbone": "imported", "weights": "imported"}
+            return known | imported | {"preprocessing": canonical_json(source)}
+        request = self.requests.extract("any", name, "00000-of-00001")
+        weights = self.weights if request.settings["weights"] != "random" else "random:0"
+        made = {"backbone": request.plugin, "weights": weights}
+        return known | made | {"preprocessing": canonical_json(request.settings)}
+
+    def _text(self, name: str) -> dict[str, str]:
+        """Returns what ``embed`` states of vectors that it really makes."""
+        clips, out = self.folder / "manifest.csv", self.folder / f"{name}.h5"
+        if not out.exists():
+            settings = next(iter(self.config.datasets.values())).settings
+            root, benchmark = settings.path, settings.benchmark
+            names = sorted(class_names(root, benchmark).values())
+            manifest.write(clips, [Clip(name, name, name, "none") for name in names])
+            embed.run(self.requests.embed("any", name), clips, out, cache=self.folder)
+        vectors = labels.read(out)
+        dim = str(vectors.vectors.shape[1])
+        return {"name": name, "dim": dim, **vectors.attributes}
 
 
 def test_the_whole_table_is_run(config: avca_config.Config) -> None:
     runs = config.runs()
     for combination in {(run.split, run.feature_set) for run in runs}:
-        found = [run for run in runs if (run.split, run.feature_set) == combination]
-        plugins = [config.models[run.model].plugin for run in found]
+        own = [run for run in runs if (run.split, run.feature_set) == combination]
+        plugins = [config.models[run.model].plugin for run in own]
         assert set(plugins) == PUBLISHED_METHODS
-        assert len({run.seed for run in found}) == 5
-        assert len(found) == 5 * len(set(plugins))
+        assert len({run.seed for run in own}) == 5
+        assert len(own) == 5 * len(set(plugins))
 
 
 def test_inputs_are_normalised_where_published(config: avca_config.Config) -> None:
@@ -53,39 +123,223 @@ def test_inputs_are_normalised_where_published(config: avca_config.Config) -> No
         assert normalises == (run.split == "cls" and "normalises_inputs" in settings)
 
 
-def beside_row(row: Row, split: SplitMethod | None) -> dict[str, float]:
-    return published(split, row.names["feature_set"], row.names["model"], row.method)
-
-
-def test_every_published_number_stands_beside_one_row() -> None:
-    beside: dict[tuple[str, ...], set[tuple[float, ...]]] = {}
+def test_every_number_of_the_paper_stands_beside_one_row(tmp_path: Path) -> None:
+    beside: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for path in BENCHMARKS:
-        config = avca_config.parse(yaml.safe_load(path.read_text()))
+        folder = tmp_path / path.stem
+        folder.mkdir()
+        config = avca_config.parse(raw_config(path))
+        results = Results(config, folder)
         for run in config.runs():
-            found = beside_row(row(config, run), split_of(config, run))
-            if found:
-                key = (path.stem.split("-")[0], run.split, run.feature_set, run.model)
-                beside.setdefault(key, set()).add(tuple(found.values()))
-    assert all(len(values) == 1 for values in beside.values())
-    assert len(beside) == len(table())
+            row = results.published(run)
+            if row is not None:
+                key = (row.benchmark, row.lists, row.feature_set, row.model)
+                beside.setdefault(key, set()).add((path.stem, run.split, run.model))
+    assert all(len(rows) == 1 for rows in beside.values())
+    assert set(beside) == {
+        (row.benchmark, row.lists, row.feature_set, row.model)
+        for row in table()
+        if row.source == AVCA_PAPER
+    }
 
 
-def test_a_published_number_stands_beside_nothing_else(config: avca_config.Config) -> None:
-    run = config.runs()[0]
-    mine, split = row(config, run), split_of(config, run)
-    assert beside_row(mine, split)
-    other_lists = replace(split, settings={**split.settings, "lists": "cls"})
-    built = SplitMethod("built", {})
-    assert not any(beside_row(mine, other) for other in (other_lists, built, None))
-    for position, name in ((2, "mine"), (4, "ablation")):
-        identity = (*mine.identity[:position], name, *mine.identity[position + 1 :])
-        assert not beside_row(Row(identity, mine.runs, {}, mine.bias), split)
+def runs_of(raw: dict[str, Any], folder: Path) -> tuple[Results, avca_config.Run]:
+    """Returns a config's results, and its run of AVCA on main lists."""
+    config = avca_config.parse(raw)
+    (run, *_) = (run for run in config.runs() if run.split == "main" and run.model == "avca")
+    return Results(config, folder), run
+
+
+def test_names_in_the_config_decide_nothing(raw: dict[str, Any], tmp_path: Path) -> None:
+    text = yaml.safe_dump(raw, sort_keys=False)
+    for old, new in (("selavi", "mine"), ("word2vec", "words")):
+        text = text.replace(f"{old}:", f"{new}:").replace(f"- {old}\n", f"- {new}\n")
+    renamed = yaml.safe_load(text)
+    renamed["models"]["ours"] = {**renamed["models"].pop("avca"), "plugin": "avca"}
+    for grid in renamed["experiment"]:
+        grid["models"] = ["ours" if name == "avca" else name for name in grid["models"]]
+    config = avca_config.parse(renamed)
+    (run, *_) = (run for run in config.runs() if run.split == "main" and run.model == "ours")
+    assert (run.feature_set, run.text_embedding) == ("mine", "words")
+    folder = tmp_path / "former"
+    folder.mkdir()
+    before, former = runs_of(raw, folder)
+    row = Results(config, tmp_path).published(run)
+    assert row is not None
+    assert row == before.published(former)
+
+
+def random_mobilenet(raw: dict[str, Any]) -> None:
+    raw["backbones"] = {
+        "mobilenet": {"plugin": "timm_frames", "model": "mobilenetv3_small_050"},
+        "selavi_audio": {"windows": "official-script"},
+    }
+    raw["feature_sets"]["selavi"] = {"video": "mobilenet", "audio": "selavi_audio"}
+
+
+def cls_folder(raw: dict[str, Any]) -> None:
+    raw["feature_sets"]["selavi"] = {"video": "c3d", "audio": "vggish"}
+
+
+def own_folder(raw: dict[str, Any]) -> None:
+    for name in ("selavi-video", "selavi-audio"):
+        raw["imported"][name]["path"] = "data/mine/features/main_features"
+
+
+def scaled(raw: dict[str, Any]) -> None:
+    raw["feature_sets"]["selavi"]["scaling"] = "standard"
+
+
+def hashed_words(raw: dict[str, Any]) -> None:
+    raw["text_embeddings"]["word2vec"] = {"plugin": "hashed"}
+
+
+def fewer_epochs(raw: dict[str, Any]) -> None:
+    raw["models"]["avca"]["epochs"] = 3
+
+
+def ablation(raw: dict[str, Any]) -> None:
+    raw["models"]["avca"]["cross_attention"] = False
+
+
+def other_method(raw: dict[str, Any]) -> None:
+    raw["models"]["avca"] = {"plugin": "zero_shot"}
+
+
+def other_lists(raw: dict[str, Any]) -> None:
+    raw["splits"]["main"]["lists"] = "cls"
+
+
+def built_split(raw: dict[str, Any]) -> None:
+    raw["splits"]["main"] = {"plugin": "built"}
+
+
+def chosen_on_test(raw: dict[str, Any]) -> None:
+    raw["models"]["avca"]["chosen_on_test"] = True
+
+
+CHANGES = (
+    random_mobilenet, cls_folder, own_folder, scaled, hashed_words, fewer_epochs, ablation,
+    other_method, other_lists, built_split, chosen_on_test,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_another_thing_under_the_old_name_has_no_published_number(
+    raw: dict[str, Any], tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    change(raw)
+    results, run = runs_of(raw, tmp_path)
+    results.dims |= {"mobilenet": 512, "selavi_audio": 512}
+    assert results.published(run) is None
+
+
+def test_other_dimensions_or_vectors_have_no_published_number(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    results, run = runs_of(raw, tmp_path)
+    assert results.published(run)
+    results.dims["selavi-video"] = 513
+    assert results.published(run) is None
+    results.dims = DIMS
+    provenance = results.provenance(run)
+    entry = results.config.splits["main"]
+    split = SplitMethod(entry.plugin, entry.settings.model_dump(mode="json"))
+    files = json.loads(provenance.text["files"])
+    for position in range(len(files)):
+        changed = [
+            [name, "0" * 64 if i == position else sha] for i, (name, sha) in enumerate(files)
+        ]
+        text = {**provenance.text, "files": json.dumps(changed)}
+        assert published(split, [replace(provenance, text=text)]) is None
+    assert published(split, [provenance, replace(provenance, text={})]) is None
+    assert published(split, [provenance] * 2)
+    assert published(None, [provenance]) is None
+
+
+MADE_FEATURES = {
+    "selavi_video": {"weights": "published", "windows": "official-script"},
+    "selavi_audio": {"weights": "published", "windows": "official-script"},
+}
+
+
+def test_features_made_with_the_published_weights_are_the_published_ones(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    raw["backbones"] = {name: dict(settings) for name, settings in MADE_FEATURES.items()}
+    raw["feature_sets"]["selavi"] = {"video": "selavi_video", "audio": "selavi_audio"}
+    results, run = runs_of(raw, tmp_path)
+    results.dims |= {"selavi_video": 512, "selavi_audio": 512}
+    assert results.published(run)
+    results.weights = "random:0"
+    assert results.published(run) is None
+    results.weights = "a" * 64
+    for change in ({"windows": "covering"}, {"weights": "/data/other.pth"}, {"precision": "bf16"}):
+        raw["backbones"]["selavi_video"] = {**MADE_FEATURES["selavi_video"], **change}
+        other = Results(avca_config.parse(raw), tmp_path)
+        other.dims = results.dims
+        assert other.published(run) is None
+
+
+def clipclap_config(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns a config of ClipClap on the features that its authors have released."""
+    root = shared_folder("official")
+    (dataset,) = raw["datasets"]
+    benchmark = raw["datasets"][dataset]["benchmark"]
+    names = sorted(class_names(root, benchmark).values())
+    parts = []
+    for prefix, dim in (("", 512), ("wavcaps_", 1024)):
+        path = folder / f"{prefix}word_embeddings_{benchmark.lower()}_normed.npy"
+        np.save(path, np.array({name: np.ones(dim, np.float32) for name in names}))
+        parts.append({"plugin": "precomputed", "settings": {"path": str(path)}})
+    path = f"data/{benchmark}/features/cls_features_non_averaged"
+    settings = {} if benchmark == "UCF" else {"epochs": 15, "learning_rate": 1e-4}
+    return {
+        "results": "results/clipclap",
+        "datasets": raw["datasets"],
+        "imported": {
+            "clip": {"modality": "video", "path": path},
+            "wavcaps": {"modality": "audio", "path": path},
+        },
+        "feature_sets": {"both": {"video": "clip", "audio": "wavcaps"}},
+        "text_embeddings": {"towers": {"plugin": "concatenated", "parts": parts}},
+        "splits": {"cls": {**raw["splits"]["main"], "lists": "cls"}},
+        "models": {"clipclap": settings},
+        "experiment": {
+            "datasets": [dataset], "feature_sets": ["both"], "text_embeddings": ["towers"],
+            "splits": ["cls"], "models": ["clipclap"], "seeds": [42],
+        },
+    }  # fmt: skip
+
+
+def test_clipclap_has_its_published_number(raw: dict[str, Any], tmp_path: Path) -> None:
+    own = clipclap_config(raw, tmp_path)
+    config = avca_config.parse(own)
+    (run,) = config.runs()
+    results = Results(config, tmp_path)
+    results.dims = {"clip": 512, "wavcaps": 1024}
+    row = results.published(run)
+    assert row is not None
+    assert (row.model, row.source) == ("clipclap", CLIPCLAP_PAPER)
+    results.dims = {"clip": 512, "wavcaps": 512}  # the free stand-in for the audio encoder
+    assert results.published(run) is None
+    own["models"]["clipclap"] = {**own["models"]["clipclap"], "raw_weight": 1.0}
+    other = Results(avca_config.parse(own), tmp_path)
+    other.dims = {"clip": 512, "wavcaps": 1024}
+    assert other.published(run) is None
 
 
 def test_published_numbers_are_consistent() -> None:
     """A slip in copying one of S, U and HM would show."""
-    with_all = [scores for scores in table().values() if len(scores) == 4]
+    with_all = [row.scores for row in table() if len(row.scores) == 4]
     assert with_all
     for scores in with_all:
         mean = 2 * scores["seen"] * scores["unseen"] / (scores["seen"] + scores["unseen"])
         assert mean == pytest.approx(scores["hm"], abs=2e-4)
+
+
+def test_every_published_number_has_its_source() -> None:
+    for row in table():
+        assert row.source == (CLIPCLAP_PAPER if row.model == "clipclap" else AVCA_PAPER)
+        assert row.is_chosen_on_test == (row.model == "fvaegan")
+    assert len([row for row in table() if row.model == "clipclap"]) == 3

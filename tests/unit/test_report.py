@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -22,6 +24,8 @@ from avca_pipeline.artifacts.split import BuiltSplit, SplitClip
 from avca_pipeline.errors import FormatError
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
+from avca_pipeline.models import ale
+from avca_pipeline.published.checksums import known_checksums
 from avca_pipeline.reporting.figures import embedding_plot
 from avca_pipeline.requests import ReportedDataset, ReportedRun, ReportRequest
 from avca_pipeline.stages import report
@@ -37,6 +41,7 @@ CANDIDATES = ("dropout=0.0", "dropout=0.2 <i>")
 SEEN = {("one", "avca"): (0.5, 0.7), ("one", "ale"): (0.3, 0.4), ("two", "avca"): (0.25, 0.25)}
 SPECIAL = {"ale": {"heads": HOSTILE}}
 UNFETCHED, UNHEARD = "archery-0", "bowling-0"
+AVCA_PAPER = "https://arxiv.org/abs/2203.03598"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -168,6 +173,66 @@ def test_csv_has_the_same_numbers(results: Path) -> None:
     assert float(row["seen_std_percent"]) == pytest.approx(14.1421, abs=1e-4)
     assert float(row["hm_chance_percent"]) == pytest.approx(25)
     assert (row["num_seeds"], row["bias_mean"], row["epochs"]) == ("2", "0.6", "1;2")
+
+
+def test_published_number_stands_beside_the_same_thing_only(results: Path, tmp_path: Path) -> None:
+    """The number goes with what the inputs are, and not with the names that a config gives them."""
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    split = audits.SplitMethod("official", {"benchmark": "UCF", "lists": "main"})
+    audit = folder / "one/splits/built.audit.json"
+    audits.write_split_audit(audit, replace(audits.read_split_audit(audit), split=split))
+    paths = [folder / _identity("one", "ale", seed).path / "scores.json" for seed in (0, 1)]
+    for path in paths:
+        value = scores.read(path)
+        scores.write(path, replace(value, provenance=_as_published(value.provenance)))
+    page, row = _reported(folder)
+    assert "published 14.9" in page.row("one built", "c3d-vggish hashed")[5]
+    assert [row[f"{name}_published_percent"] for name in ("seen", "unseen", "hm", "zsl")] == [
+        "57.5900", "14.8900", "23.6600", "16.3200",
+    ]  # fmt: skip
+    assert (row["published_source"], row["published_chosen_on_test"]) == (AVCA_PAPER, "no")
+    assert AVCA_PAPER in page.text
+
+    value = scores.read(paths[1])
+    random = {**value.provenance.video, "backbone": "timm_frames", "weights": "random:0"}
+    scores.write(paths[1], replace(value, provenance=replace(value.provenance, video=random)))
+    page, row = _reported(folder)
+    assert "published" not in " ".join(page.row("one built", "c3d-vggish hashed"))
+    assert row["seen_published_percent"] == row["published_source"] == ""
+
+
+def _reported(root: Path) -> tuple[Page, dict[str, str]]:
+    """Returns the page and the line of ``table.csv`` about ALE on the first dataset."""
+    page = _parsed(_report(root, root, {("one", "ale"): (0, 1)}))
+    with open(root / "table.csv", newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    return page, row
+
+
+def _as_published(provenance: scores.Provenance) -> scores.Provenance:
+    """Returns the provenance of scores of ALE on UCF-GZSL, main lists, as published."""
+    checksums = known_checksums()["UCF"]
+    files = [[path, sha] for path, sha in checksums.items() if "w2v" in path]
+    path = "features/avgzsl_benchmark_datasets/UCF/features/main_features"
+    video, audio = (
+        {
+            "name": f"my {modality}",
+            "dim": "512",
+            "backbone": "imported",
+            "weights": "imported",
+            "preprocessing": json.dumps({"modality": modality, "path": path}),
+        }
+        for modality in ("video", "audio")
+    )
+    return replace(
+        provenance,
+        video=video,
+        audio=audio,
+        text={"name": "mine", "plugin": "precomputed", "files": json.dumps(files)},
+        model="ale",
+        settings=ale.Settings().model_dump(mode="json"),
+    )
 
 
 def test_single_seed_has_no_deviation(results: Path, tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def test_the_table_is_complete(finished: Path) -> None:
     for model, row in rows.items():
         for score in ("seen", "unseen", "hm", "zsl"):
             assert 0 <= float(row[f"{score}_mean_percent"]) <= 100
-            assert bool(row[f"{score}_published_percent"]) == (model in PUBLISHED_METHODS)
+            # The stand-in has the names of the benchmark, and nothing else of it.
+            assert row[f"{score}_published_percent"] == "", model
     page = (finished / "results/report.html").read_text()
     assert page.count("published ") >= 4 * len(PUBLISHED_METHODS)
 
