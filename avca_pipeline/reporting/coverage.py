@@ -71,7 +71,7 @@ class Extracted:
 
 @dataclass
 class Coverage:
-    """What is known of the clips of one dataset."""
+    """The clips of one dataset, and what became of them at each stage."""
 
     dataset: str
     clips: Sequence[Clip] = ()
@@ -137,15 +137,20 @@ def tested_step(row: Row, audit: SplitAudit) -> Step:
 
 def by_kind(rejections: Iterable[Rejection]) -> list[tuple[str, str, str, int]]:
     """Returns dataset, stage, kind of reason and how many clips, the most frequent kind first."""
-    counts = Counter((r.dataset, r.stage, r.kind) for r in rejections)
-    return sorted(((*key, count) for key, count in counts.items()), key=lambda c: (c[0], -c[3]))
+    counts = Counter(
+        (rejection.dataset, rejection.stage, rejection.kind) for rejection in rejections
+    )
+    rows = [(*key, count) for key, count in counts.items()]
+    return sorted(rows, key=lambda row: (row[0], -row[3]))
 
 
 def _step(
     name: str, clips_in: Sequence[str], kept: Sequence[str], rejected: Sequence[str], note: str = ""
 ) -> Step:
-    """Balances by id: equal counts of different clips do not add up."""
-    times = Counter(kept) + Counter(rejected)
+    """Returns the balance of a stage by clip id: equal counts of other clips do not add up."""
+    num_fates = Counter(kept) + Counter(rejected)
     expected = set(clips_in)
-    astray = sum(1 for clip in expected | set(times) if times[clip] != 1 or clip not in expected)
-    return Step(name, len(clips_in), len(kept), len(rejected), astray, note)
+    unaccounted = [
+        clip for clip in expected | set(num_fates) if num_fates[clip] != 1 or clip not in expected
+    ]
+    return Step(name, len(clips_in), len(kept), len(rejected), len(unaccounted), note)

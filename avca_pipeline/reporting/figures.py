@@ -86,7 +86,7 @@ def embedding_plot(value: Embeddings, name: str, title: str) -> Plot:
         name: a prefix of the drawing's ids, another one for each figure of a page.
         title: what is read aloud.
     """
-    rows = _some(len(value.clip_ids))
+    rows = _rows_to_draw(len(value.clip_ids))
     points = _project(np.concatenate([value.clips[rows], value.classes]))
     if points is None:
         return Plot(note="There are too few different embeddings to draw.")
@@ -96,7 +96,7 @@ def embedding_plot(value: Embeddings, name: str, title: str) -> Plot:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.subplots()
-        _bare(axes)
+        _remove_frame(axes)
         _clips(axes, clips, names, marks)
         _stars(axes, stars, value, marks)
         svg = _svg(figure, name, title)
@@ -120,9 +120,9 @@ def validation_plot(
     candidates = sorted({history.candidate for listed in histories.values() for history in listed})
     if not candidates:
         return Plot(note="There is no history of stage 1.")
-    drawn = [c for c in candidates if c in chosen.values()]
-    drawn += [c for c in candidates if c not in drawn]
-    colours = dict(zip(drawn, COLOURS, strict=False))
+    selected = set(chosen.values())
+    selected_first = sorted(candidates, key=lambda candidate: candidate not in selected)
+    colours = dict(zip(selected_first, COLOURS, strict=False))
     columns = min(len(histories), PLOTS_PER_LINE)
     lines = math.ceil(len(histories) / columns)
     with mpl.rc_context(STYLE):
@@ -141,7 +141,9 @@ def validation_plot(
         panels[0].set_ylim(bottom=0)
         figure.supylabel("validation HM, %", fontsize=9)
         svg = _svg(figure, name, title)
-    legend = [Mark("━", colours[c], c) for c in candidates if c in colours]
+    legend = [
+        Mark("━", colours[candidate], candidate) for candidate in candidates if candidate in colours
+    ]
     if len(colours) < len(candidates):
         legend.append(Mark("━", GREY, f"{len(candidates) - len(colours)} other candidates"))
     return Plot(svg, [*legend, Mark("●", "#333", "selected candidate and epoch")])
@@ -182,7 +184,7 @@ def _curve(panel: Axes, history: History, colour: str, chosen: str | None) -> No
         panel.plot([best], [percent[best]], "o", color=colour, markersize=6, markeredgecolor="#333")
 
 
-def _some(num_clips: int) -> np.ndarray:
+def _rows_to_draw(num_clips: int) -> np.ndarray:
     """Returns the rows to draw: all, or as many as a reader can still tell apart."""
     if num_clips <= MAX_CLIPS:
         return np.arange(num_clips)
@@ -209,11 +211,13 @@ def _marks(value: Embeddings, drawn: np.ndarray) -> Marks:
     """Returns the marker and colour of unseen classes: those with the most clips, if not all."""
     num_clips = Counter(drawn)
     unseen = [
-        n for n, is_unseen in zip(value.class_names, value.is_unseen, strict=True) if is_unseen
+        name
+        for name, is_unseen in zip(value.class_names, value.is_unseen, strict=True)
+        if is_unseen
     ]
     styles = [(marker, colour) for marker in MARKERS for colour in COLOURS]
-    most = sorted(unseen, key=lambda name: (-num_clips[name], name))[: len(styles)]
-    return dict(zip(sorted(most), styles, strict=False))
+    largest = sorted(unseen, key=lambda name: (-num_clips[name], name))[: len(styles)]
+    return dict(zip(sorted(largest), styles, strict=False))
 
 
 def _legend(marks: Marks, value: Embeddings) -> list[Mark]:
@@ -239,7 +243,7 @@ def _note(value: Embeddings, marks: Marks, num_drawn: int) -> str:
     return " ".join(notes)
 
 
-def _bare(axes: Axes) -> None:
+def _remove_frame(axes: Axes) -> None:
     """Takes away ticks and frame: distances in t-SNE have no unit."""
     axes.set_xticks([])
     axes.set_yticks([])

@@ -90,9 +90,10 @@ def render(
     environment.filters |= {"percent": percent, "mean_std": mean_std, "words": _words}
     template = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
     balances = {
-        one.dataset: [*one.steps(), *_test_steps(one.dataset, rows, audits)] for one in coverage
+        dataset.dataset: [*dataset.steps(), *_test_steps(dataset.dataset, rows, audits)]
+        for dataset in coverage
     }
-    rejections = [rejection for one in coverage for rejection in one.rejections()]
+    rejections = [rejection for dataset in coverage for rejection in dataset.rejections()]
     return environment.from_string(template).render(
         headings=HEADINGS,
         scores=SCORES,
@@ -130,7 +131,8 @@ def mean_std(statistic: Statistic) -> str:
 def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
     """Returns one sentence about all runs."""
     counts = {
-        one.dataset: f" ({len(one.clips)} clips, {one.num_classes} classes)" for one in coverage
+        dataset.dataset: f" ({len(dataset.clips)} clips, {dataset.num_classes} classes)"
+        for dataset in coverage
     }
     seeds = _distinct(str(run.run.seed) for row in rows for run in row.runs)
     descriptions = {
@@ -148,12 +150,11 @@ def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
 
 def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
     """Returns whether any backbone has random weights, and a sentence about all of them."""
+    provenances = [run.provenance for row in rows for run in row.runs]
     weights = [
-        (attributes.get("name", role), attributes.get("weights", ""))
-        for row in rows
-        for run in row.runs
-        for role in ("video", "audio")
-        for attributes in [getattr(run.provenance, role)]
+        (attributes.get("name", modality), attributes.get("weights", ""))
+        for provenance in provenances
+        for modality, attributes in (("video", provenance.video), ("audio", provenance.audio))
     ]
     random = _distinct(name for name, value in weights if value.startswith(IS_RANDOM))
     imported = _distinct(name for name, value in weights if value == IMPORTED)
@@ -200,10 +201,10 @@ def _test_steps(dataset: str, rows: Sequence[Row], audits: Sequence[Audit]) -> l
     """Returns the balance of the test clips of each split and feature set of a dataset."""
     by_split = {audit.split: audit.content for audit in audits if audit.dataset == dataset}
     names = ("dataset", "split", "feature_set")
-    firsts = {tuple(row.names[name] for name in names): row for row in reversed(rows)}
+    first_row = {tuple(row.names[name] for name in names): row for row in reversed(rows)}
     return [
-        tested_step(firsts[key], by_split[key[1]])
-        for key in sorted(firsts)
+        tested_step(first_row[key], by_split[key[1]])
+        for key in sorted(first_row)
         if key[0] == dataset and key[1] in by_split
     ]
 
@@ -216,8 +217,8 @@ def _exclusions(audits: Sequence[Audit]) -> list[Rejection]:
     ]
 
 
-def _backbones(rows: Sequence[Row], role: str) -> list[str]:
-    names = (getattr(row.runs[0].provenance, role).get("name", "?") for row in rows)
+def _backbones(rows: Sequence[Row], modality: str) -> list[str]:
+    names = (getattr(row.runs[0].provenance, modality).get("name", "?") for row in rows)
     return _distinct(names)
 
 

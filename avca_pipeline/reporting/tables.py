@@ -54,8 +54,8 @@ class Row:
         runs: the scores of each seed, in the order of the seeds.
         scores: of each name in `SCORES`.
         bias: over seeds.
-        best: names in `SCORES` in which no other model of the group shows a higher mean; empty
-            where there is nothing to compare with.
+        best: names in `SCORES` in which no other model of the group shows a higher mean; empty if
+            the group has one model.
         published: what a paper reports for the same inputs and method; ``None`` if there is
             nothing.
     """
@@ -74,7 +74,7 @@ class Row:
 
     @property
     def group(self) -> tuple[str, ...]:
-        """What rows have in common whose models can be compared."""
+        """The part of the identity that is the same in rows whose models can be compared."""
         return self.identity[:-1]
 
     @property
@@ -114,8 +114,8 @@ def rows_of(runs: Iterable[Scores]) -> list[Row]:
     rows = [_row(tuple(seeds)) for _, seeds in seeds_of_rows]
     return [
         row
-        for _, some in groupby(rows, key=lambda row: row.group)
-        for row in _with_best(list(some))
+        for _, group in groupby(rows, key=lambda row: row.group)
+        for row in _with_best(list(group))
     ]
 
 
@@ -146,7 +146,9 @@ def _row(runs: tuple[Scores, ...]) -> Row:
 
 
 def _classes(run: Scores) -> list[tuple[str, bool, int]]:
-    return [(c.class_name, c.is_unseen, c.num_clips) for c in run.per_class]
+    return [
+        (accuracy.class_name, accuracy.is_unseen, accuracy.num_clips) for accuracy in run.per_class
+    ]
 
 
 def _statistic(values: Sequence[float | None], chance: float | None = None) -> Statistic:
@@ -161,24 +163,31 @@ def _with_best(group: list[Row]) -> list[Row]:
     """Marks the best of each column. Means that look the same in the table are equally good."""
     if len(group) < 2:
         return group
-    shown = {
-        name: [_shown(row.scores[name].mean) for row in group] for name in SCORES
-    }  # fmt: skip
+    highest = {name: max(_shown(row.scores[name].mean) for row in group) for name in SCORES}
     return [
-        replace(row, best=frozenset(n for n in SCORES if shown[n][i] == max(shown[n]) >= 0))
-        for i, row in enumerate(group)
+        replace(
+            row,
+            best=frozenset(
+                name
+                for name in SCORES
+                if row.scores[name].mean is not None
+                and _shown(row.scores[name].mean) == highest[name]
+            ),
+        )
+        for row in group
     ]
 
 
 def _shown(mean: float | None) -> float:
+    """Returns a mean in percent as the table shows it; less than any other where there is none."""
     return -1.0 if mean is None else round(100 * mean, 1)
 
 
 def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any]]:
     """Returns what is special about each row's hyper-parameters, by identity.
 
-    That is what most rows of the same method have otherwise: in a table of ablations, what each of
-    them changes. What seeds chose differently is nobody's.
+    A value is special if most rows of the same method have another one. In a table of ablations
+    these values say what each ablation changes. A value that differs between seeds is left out.
     """
     common: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
@@ -197,7 +206,11 @@ def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any
 def _settings(row: Row) -> dict[str, Any]:
     """Returns the hyper-parameters that all seeds of a row have in common."""
     first, *others = (run.provenance.settings for run in row.runs)
-    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+    return {
+        name: value
+        for name, value in first.items()
+        if all(other.get(name) == value for other in others)
+    }
 
 
 def class_accuracies(row: Row) -> list[ClassStatistics]:
@@ -213,16 +226,16 @@ def class_accuracies(row: Row) -> list[ClassStatistics]:
         )
         for seeds in columns
     ]
-    return sorted(accuracies, key=lambda a: (not a.is_unseen, a.class_name))
+    return sorted(accuracies, key=lambda accuracy: (not accuracy.is_unseen, accuracy.class_name))
 
 
 def csv_columns() -> list[str]:
     """Returns the header of ``table.csv``."""
-    of_scores = [f"{name}_{what}" for name in SCORES for what in COLUMNS]
+    statistics_of_scores = [f"{name}_{statistic}" for name in SCORES for statistic in COLUMNS]
     return [
         *IDENTITY,
         "num_seeds",
-        *(f"{name}_percent" for name in of_scores),
+        *(f"{name}_percent" for name in statistics_of_scores),
         "bias_mean",
         "epochs",
         "published_source",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,8 +76,8 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
     """
-    audited = _audits(request, files)
-    method_of_split = {(audit.dataset, audit.split): audit.content.split for audit in audited}
+    audits = _audits(request, files)
+    method_of_split = {(audit.dataset, audit.split): audit.content.split for audit in audits}
     rows = [
         replace(row, published=_published(row, method_of_split))
         for row in rows_of(_scores(request, files.scores))
@@ -88,14 +89,14 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
         for index, row in enumerate(rows):
             figures.append(_figures(row, f"row{index}", files_of_run))
             progress.advance(note=row.title)
-    page = render(rows, figures, audited, coverage)
+    page = render(rows, figures, audits, coverage)
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_csv(table_out, csv_columns(), map(csv_row, rows))
     for row in rows:
-        logger.info(f"report: {row.title}: {_in_words(row)}")
-        for words in thin_evidence(row):
-            logger.warning(f"report: {row.title}: little evidence behind {words}")
+        logger.info(f"report: {row.title}: {_scores_in_words(row)}")
+        for remark in thin_evidence(row):
+            logger.warning(f"report: {row.title}: little evidence behind {remark}")
     logger.info(f"report: open {out}; the table is {table_out} too")
 
 
@@ -105,7 +106,7 @@ def _scores(request: ReportRequest, paths: Sequence[Path]) -> list[Scores]:
     Raises:
         FormatError: a file is damaged, or has the scores of another run.
     """
-    read = []
+    scores_of_runs = []
     for reported, path in named_files("scores", request.runs, paths):
         scores = scores_files.read(path)
         if scores.run != reported.run:
@@ -113,13 +114,13 @@ def _scores(request: ReportRequest, paths: Sequence[Path]) -> list[Scores]:
                 f"{path}: has the scores of {scores.run.path}, not of {reported.run.path}; "
                 "delete the file and evaluate again"
             )
-        read.append(scores)
-    return read
+        scores_of_runs.append(scores)
+    return scores_of_runs
 
 
 def _audits(request: ReportRequest, files: ReportFiles) -> list[Audit]:
     """Reads the audits of all splits, in the order of their names."""
-    names = [(part.dataset, split) for part in request.datasets for split in part.splits]
+    names = [(dataset.dataset, split) for dataset in request.datasets for split in dataset.splits]
     audits = named_files("audits", names, files.audits)
     data_audits = dict(named_files("data-audits", names, files.data_audits))
     return [
@@ -146,7 +147,7 @@ def _published(
     return published(method, [scores.provenance for scores in row.runs])
 
 
-def _in_words(row: Row) -> str:
+def _scores_in_words(row: Row) -> str:
     cell = dict(zip(csv_columns(), map(str, csv_row(row)), strict=True))
     return "  ".join(
         f"{title} {float(cell[f'{name}_mean_percent']):.1f} "
@@ -175,24 +176,28 @@ def _figures(row: Row, name: str, files_of_run: Mapping[Run, FilesOfRun]) -> Fig
 
 
 def _coverage(request: ReportRequest, files: ReportFiles) -> list[Coverage]:
-    """Returns what is known of each dataset's clips; one file of features is held at a time."""
-    parts = request.datasets
-    tables = grouped_files("fetched", [part.num_shards for part in parts], files.fetched)
-    features = grouped_files("features", [len(part.features) for part in parts], files.features)
-    manifests = named_files("manifests", parts, files.manifests)
+    """Returns what became of each dataset's clips; one file of features is in memory at a time."""
+    datasets = request.datasets
+    num_tables = [dataset.num_shards for dataset in datasets]
+    num_features = [len(dataset.features) for dataset in datasets]
+    tables = grouped_files("fetched", num_tables, files.fetched)
+    features = grouped_files("features", num_features, files.features)
+    manifests = named_files("manifests", datasets, files.manifests)
     coverage = [
         Coverage(
-            part.dataset,
+            dataset.dataset,
             manifest.read(path),
             fetched=[row for table in own_tables for row in fetched_tables.read(table)],
             extracted={
                 name: _extracted(file)
-                for name, file in zip(part.features, own_features, strict=True)
+                for name, file in zip(dataset.features, own_features, strict=True)
             },
         )
-        for (part, path), own_tables, own_features in zip(manifests, tables, features, strict=True)
+        for (dataset, path), own_tables, own_features in zip(
+            manifests, tables, features, strict=True
+        )
     ]
-    return sorted(coverage, key=lambda of_dataset: of_dataset.dataset)
+    return sorted(coverage, key=operator.attrgetter("dataset"))
 
 
 def _extracted(path: Path) -> Extracted:

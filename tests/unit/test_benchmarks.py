@@ -252,6 +252,8 @@ def test_other_dimensions_or_vectors_have_no_published_number(
         ]
         text = {**provenance.text, "files": json.dumps(changed)}
         assert published(split, [replace(provenance, text=text)]) is None
+    text = {**provenance.text, "plugin": "concatenated"}
+    assert published(split, [replace(provenance, text=text)]) is None
     assert published(split, [provenance, replace(provenance, text={})]) is None
     assert published(split, [provenance] * 2)
     assert published(None, [provenance]) is None
