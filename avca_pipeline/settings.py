@@ -108,6 +108,24 @@ class PluginSettings(BaseModel):
             PipelineError: it does not exist, or is not what the plugin takes.
         """
 
+    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
+        """Returns the spaces that the vectors of a backbone or a text embedding are in.
+
+        Two encoders have the same space if they were trained together to give close vectors to a
+        clip and to its description. Most vectors are in a space that no other encoder shares.
+
+        Args:
+            cache: where downloads are kept.
+
+        Returns:
+            The name of the space of each part of a vector, in the order of its numbers; ``None``
+            for a part that shares its space with no other encoder.
+
+        Raises:
+            PipelineError: what the settings name does not exist.
+        """
+        return (None,)
+
     def with_files(self, cache: Path) -> Self:
         """Returns the settings with local files in the place of what a plugin downloads first.
 

@@ -36,6 +36,10 @@ class Settings(EncoderSettings):
         """Raises `PipelineError` unless there is such a model, and it encodes images."""
         tower("images", self.model, look_up_model(self.model, self.revision, cache)[1])
 
+    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
+        """Returns the space of the model's text tower, which random weights do not share."""
+        return (None if self.is_random else self.space(cache, None),)
+
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""

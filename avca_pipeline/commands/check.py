@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts import features
-from avca_pipeline.config import Config, check_inputs
+from avca_pipeline.config import Config, check_inputs, check_shared_spaces
 from avca_pipeline.fetching.pinned import verify
 from avca_pipeline.fetching.weights import KIND, is_local
 
@@ -29,6 +29,7 @@ def run(config: Config) -> None:
             settings.look_up(Path(config.cache))
     for name in config.used_names("text_embeddings"):
         config.text_embeddings[name].settings.look_up(Path(config.cache))
+    check_shared_spaces(config)
     for dataset, name in config.used_features():
         folder = Path(config.results, dataset, "features")
         for path in [*sorted((folder / name).glob("*.h5")), folder / f"{name}.h5"]:

@@ -10,6 +10,7 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.config.checks import check_inputs
 from avca_pipeline.config.parsing import load, parse, validated
 from avca_pipeline.config.sections import ImportedFeatures, LimitsSettings
+from avca_pipeline.config.shared_spaces import check_shared_spaces
 from avca_pipeline.config.typed import Config
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LimitsSettings",
     "Run",
     "check_inputs",
+    "check_shared_spaces",
     "load",
     "parse",
     "validated",

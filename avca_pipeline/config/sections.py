@@ -61,6 +61,11 @@ class ImportedFeatures(PluginSettings):
     """The folder that ``video/`` and ``audio/`` are in, with ``<modality>/<stage>/<class>.h5`` in
     it.
     """
+    space: str | None = Field(default=None, exclude=True)
+    """Name of the space that the features share with text embeddings: any name, which ``spaces`` of
+    ``precomputed`` vectors says too, or the model as ``https://host/owner/name@commit``. It matters
+    to methods that compare features with text embeddings as they are, and changes no feature.
+    """
 
 
 class FeatureSet(PluginSettings):

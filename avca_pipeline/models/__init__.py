@@ -59,6 +59,20 @@ class ModelSettings(PluginSettings):
             raise ValueError(f"expected at most {MAX_WHOLE}; no training has more of anything")
         return value
 
+    def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:
+        """Returns in which spaces text embeddings may be; nothing where any space will do.
+
+        A method that compares features with text embeddings as they are needs both in one space.
+
+        Args:
+            video: space of the video features, see `PluginSettings.shared_spaces`.
+            audio: space of the audio features.
+
+        Returns:
+            The possible spaces of text embeddings, each in the order of their parts.
+        """
+        return []
+
 
 @dataclass(frozen=True)
 class Dims:

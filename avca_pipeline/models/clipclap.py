@@ -105,6 +105,11 @@ class Settings(ModelSettings):
         """The modalities, in the order in which their features stand side by side."""
         return ("video", "audio") if self.modalities == "both" else (self.modalities,)
 
+    def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:
+        """Returns the spaces of the features in use, if they are compared as they are."""
+        spaces = {"video": video, "audio": audio}
+        return [tuple(spaces[modality] for modality in self.used)] if self.raw_weight else []
+
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
     """Returns the network's parts by name.

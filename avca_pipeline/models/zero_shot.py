@@ -12,7 +12,9 @@ the class in the space of each; all of unit length, so that the order is that of
 embeddings of two towers stand side by side, video's first; a model that puts video, audio and text
 into one space needs one tower.
 
-What it assumes: features and text embeddings come from encoders that were trained together. What it
+What it assumes: features and text embeddings come from encoders that were trained together. This
+is checked before anything runs: backbones and text embeddings of transformers know their model, and
+``imported`` features and ``precomputed`` vectors are in the space that the user names. What it
 cannot model: anything that the encoders did not learn. Seen and unseen classes are the same to it;
 the bias is chosen on validation all the same, so that its scores mean what those of other methods
 mean. It is the row that every method has to beat.
@@ -65,6 +67,12 @@ class Settings(ModelSettings):
         if self.modalities != "both":
             return {self.modalities: 1.0}
         return {"video": 1 - self.audio_weight, "audio": self.audio_weight}
+
+    def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:
+        """Returns one space if it is that of all features in use, and those of both modalities."""
+        spaces = {"video": video, "audio": audio}
+        used = {spaces[modality] for modality in self.weights}
+        return [(video, audio), *([tuple(used)] if len(used) == 1 else [])]
 
 
 def build(settings: Settings, dims: Dims) -> torch.nn.Module:

@@ -55,6 +55,10 @@ class Settings(PluginSettings):
         for part in self.parts:
             part.typed().look_up(cache)
 
+    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
+        """Returns the spaces of the parts, in their order."""
+        return tuple(space for part in self.parts for space in part.typed().shared_spaces(cache))
+
     def with_files(self, cache: Path) -> Self:
         """Returns the settings with local files in all parts."""
         parts = tuple(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from avca_pipeline.artifacts import in_child, pickled_arrays
 from avca_pipeline.artifacts.hdf5_members import numbers, strings
@@ -48,12 +48,22 @@ class Settings(PluginSettings):
     the two spellings sort differently, classes get each other's vectors (79 of the 101 of UCF101).
     It needs ``names``.
     """
+    spaces: tuple[str, ...] = Field(default=(), exclude=True)
+    """Names of the spaces that the vectors share with features, in the order of their parts. Say
+    here what ``space`` of the imported features says, or the model of a text tower as
+    ``https://host/owner/name@commit``. They matter to methods that compare features with vectors as
+    they are, and change no vector.
+    """
 
     @model_validator(mode="after")
     def _has_both_spellings(self) -> Settings:
         if self.pairing == "official" and self.names is None:
             raise ValueError("pairing official needs names, a CSV file of both spellings; add it")
         return self
+
+    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
+        """Returns the spaces that the user names."""
+        return self.spaces or (None,)
 
 
 def inputs(settings: Settings) -> list[Path]:

@@ -43,6 +43,10 @@ class Settings(Wording, NamedModel):
         config = look_up_model(self.model, self.revision, cache)[1]
         tower("text", self.model, config, self.head)
 
+    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
+        """Returns the space that the model's other towers share."""
+        return (self.space(cache, self.head),)
+
 
 def inputs(settings: Settings) -> list[Path]:
     """Returns the files with the sentences, and those of a model that is named by its folder."""

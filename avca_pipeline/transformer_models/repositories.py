@@ -113,6 +113,14 @@ def look_up(model: str, revision: str | None, cache: Path) -> tuple[Path, dict[s
     return source.folder, read_json(source.folder / CONFIG)
 
 
+def identity(model: str, revision: str | None, cache: Path) -> str:
+    """Returns the name of a model that has been looked up: its folder, or ``address@commit``."""
+    if is_folder(model):
+        return str(Path(model).expanduser().resolve())
+    source = repository(model, revision, cache)
+    return f"{shown(source.address)}@{_listing(model, source)['commit']}"
+
+
 def obtain(model: str, revision: str | None, cache: Path) -> Path:
     """Returns the folder with a model's verified files, which are downloaded if need be.
 

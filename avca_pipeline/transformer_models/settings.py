@@ -10,7 +10,7 @@ from pydantic import field_validator
 from avca_pipeline.fetching.weights import PUBLISHED, RANDOM, FileOrAddress, WeightsSettings
 from avca_pipeline.settings import PluginSettings
 from avca_pipeline.transformer_models import repositories
-from avca_pipeline.transformer_models.families import Task, Tower, tower
+from avca_pipeline.transformer_models.families import Task, Tower, family_names, tower
 
 
 class NamedModel(PluginSettings):
@@ -52,6 +52,27 @@ class NamedModel(PluginSettings):
         """Returns these settings with the folder of the model, which is downloaded if need be."""
         folder = repositories.obtain(self.model, self.revision, cache)
         return self.model_copy(update={"model": str(folder.absolute()), "revision": None})
+
+    def space(self, cache: Path, head: str | None) -> str | None:
+        """Returns the space that the model's towers share with its text tower, if it has one.
+
+        Args:
+            cache: where downloads are kept.
+            head: which of the text heads of ``pe_audio_video`` gives the space.
+
+        Returns:
+            The model with its commit, ``https://host/owner/name@commit``, or its folder; of a model
+            with several text heads, the head as well.
+
+        Raises:
+            PipelineError: there is no such model.
+        """
+        _, config = repositories.look_up(self.model, self.revision, cache)
+        family = config.get("model_type")
+        if family not in family_names("text"):
+            return None
+        name = repositories.identity(self.model, self.revision, cache)
+        return f"{name} ({head})" if family == "pe_audio_video" else name
 
     @property
     def folder(self) -> Path:
