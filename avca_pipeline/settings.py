@@ -108,6 +108,15 @@ class PluginSettings(BaseModel):
             PipelineError: it does not exist, or is not what the plugin takes.
         """
 
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns what the models of a plugin are called that takes any model of a library.
+
+        Returns:
+            What the names are, ``models of timm``, and the names. Most plugins have none.
+        """
+        return "", []
+
     def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
         """Returns the spaces that the vectors of a backbone or a text embedding are in.
 

@@ -55,6 +55,13 @@ class Settings(WeightsSettings):
     rate_hz: int = Field(default=2, ge=1, le=60)
     """Number of frames that are encoded for each second of video."""
 
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the names of the networks in timm."""
+        import timm
+
+        return "models of timm", timm.list_models()
+
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""

@@ -57,6 +57,11 @@ class Settings(WeightsSettings):
     window_frames: int = Field(default=16, ge=1, le=256)
     """Number of frames in a window."""
 
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the names of the video networks in torchvision."""
+        return "models of torchvision", _model_names()
+
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
@@ -132,11 +137,16 @@ def _library() -> Any:
     return torchvision.models
 
 
-@functools.lru_cache(maxsize=8)
-def _enum_of(model: str, name: str) -> Any:
+def _model_names() -> list[str]:
     import torchvision.models.video
 
-    models = _library().list_models(module=torchvision.models.video)
+    names: list[str] = _library().list_models(module=torchvision.models.video)
+    return names
+
+
+@functools.lru_cache(maxsize=8)
+def _enum_of(model: str, name: str) -> Any:
+    models = _model_names()
     if model not in models:
         raise PipelineError(
             f"torchvision_video.model: torchvision has no video network {model!r}; "

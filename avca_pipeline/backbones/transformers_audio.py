@@ -16,7 +16,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, covering_windows
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import tower
+from avca_pipeline.transformer_models.families import family_names, tower
 from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.repositories import look_up as look_up_model
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
@@ -37,6 +37,11 @@ class Settings(EncoderSettings):
     def look_up(self, cache: Path) -> None:
         """Raises `PipelineError` unless there is such a model, and it encodes sound."""
         tower("audio", self.model, look_up_model(self.model, self.revision, cache)[1])
+
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the families of models that encode sound."""
+        return "families of transformers", family_names("audio")
 
     def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
         """Returns the space of the model's text tower, which random weights do not share."""

@@ -16,7 +16,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import tower
+from avca_pipeline.transformer_models.families import family_names, tower
 from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.pictures import Pictures
 from avca_pipeline.transformer_models.repositories import look_up as look_up_model
@@ -35,6 +35,11 @@ class Settings(EncoderSettings):
     def look_up(self, cache: Path) -> None:
         """Raises `PipelineError` unless there is such a model, and it encodes images."""
         tower("images", self.model, look_up_model(self.model, self.revision, cache)[1])
+
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the families of models that encode images."""
+        return "families of transformers", family_names("images")
 
     def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
         """Returns the space of the model's text tower, which random weights do not share."""

@@ -16,7 +16,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import tower
+from avca_pipeline.transformer_models.families import family_names, tower
 from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.loading import num_frames
 from avca_pipeline.transformer_models.pictures import Pictures
@@ -37,6 +37,11 @@ class Settings(EncoderSettings):
     def look_up(self, cache: Path) -> None:
         """Raises `PipelineError` unless there is such a model, and it encodes videos."""
         tower("video", self.model, look_up_model(self.model, self.revision, cache)[1])
+
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the families of models that encode video."""
+        return "families of transformers", family_names("video")
 
     def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
         """Returns the space of the model's text tower, which random weights do not share."""

@@ -35,7 +35,7 @@ def check(o: argparse.Namespace) -> None:
 
 def list_plugins(o: argparse.Namespace) -> None:
     """Prints the plugins of a kind."""
-    importlib.import_module("avca_pipeline.commands.list").run(o.kind)
+    importlib.import_module("avca_pipeline.commands.list").run(o.kind, lists_choices=o.all)
 
 
 def schema(o: argparse.Namespace) -> None:

@@ -64,6 +64,12 @@ COMMANDS = (
                 is_positional=True,
                 settings={"choices": registry.KINDS},
             ),
+            Option(
+                "all",
+                "also list the models, or families of models, that timm, torchvision and "
+                "transformers have for the plugins that take any of them",
+                settings={"action": "store_true"},
+            ),
         ),
     ),
     Command(

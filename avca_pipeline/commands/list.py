@@ -35,16 +35,22 @@ class Row:
     summary: str = ""
 
 
-def run(kind: Kind) -> None:
+def run(kind: Kind, *, lists_choices: bool = False) -> None:
     """Prints a table of the plugins of a kind.
 
     Args:
         kind: ``backbones``, ``text_embeddings``, ``datasets``, ``splits`` or ``models``.
+        lists_choices: whether the models that a plugin of another library's models takes follow.
 
     Raises:
         PipelineError: an installed package registers a plugin that cannot be used.
     """
     print(table(kind))
+    if lists_choices:
+        for name in registry.names(kind):
+            what, choices = registry.load(kind, name).Settings.choices()
+            if choices:
+                print(f"\n{name}: {len(choices)} {what}", *choices, sep="\n  ")
 
 
 def table(kind: Kind) -> str:

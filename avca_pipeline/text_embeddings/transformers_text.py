@@ -16,7 +16,7 @@ import numpy as np
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.text_embeddings._sentences import Wording, class_vectors
-from avca_pipeline.transformer_models.families import Tower, tower
+from avca_pipeline.transformer_models.families import Tower, family_names, tower
 from avca_pipeline.transformer_models.loading import build, tokenizer
 from avca_pipeline.transformer_models.repositories import is_folder
 from avca_pipeline.transformer_models.repositories import look_up as look_up_model
@@ -42,6 +42,11 @@ class Settings(Wording, NamedModel):
         """Raises `PipelineError` unless there is such a model, and it encodes text."""
         config = look_up_model(self.model, self.revision, cache)[1]
         tower("text", self.model, config, self.head)
+
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the families of models that encode text."""
+        return "families of transformers", family_names("text")
 
     def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
         """Returns the space that the model's other towers share."""

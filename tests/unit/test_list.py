@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from avca_pipeline import registry
@@ -42,6 +43,27 @@ def test_the_dimension_that_is_listed_is_that_of_the_features(name: str, tmp_pat
     with torch.inference_mode():
         features = module.encode(settings, network, data, torch.tensor([len(data[0])]))
     assert features.shape == (1, spec.dim)
+
+
+def test_all_lists_what_the_libraries_have(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "backbones"]) == 0
+    table = capsys.readouterr().out
+    assert main(["list", "backbones", "--all"]) == 0
+    longer = capsys.readouterr().out
+    assert longer.startswith(table)
+    blocks = longer.removeprefix(table).strip().split("\n\n")
+    names = {
+        heading.split(":")[0]: rows.split()
+        for heading, _, rows in (b.partition("\n") for b in blocks)
+    }
+    assert names["timm_frames"] == timm.list_models()
+    assert {"r2plus1d_18", "mvit_v2_s", "swin3d_b"} <= set(names["torchvision_video"])
+    assert "resnet50" not in names["torchvision_video"]
+    assert names["transformers_images"] == ["clip", "metaclip_2", "siglip"]
+    assert {"clap", "pe_audio_video"} <= set(names["transformers_audio"])
+    assert "c3d" not in names
+    assert main(["list", "text_embeddings", "--all"]) == 0
+    assert "transformers_text: 9 families of transformers" in capsys.readouterr().out
 
 
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
