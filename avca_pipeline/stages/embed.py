@@ -39,7 +39,7 @@ def run(request: EmbedRequest, clips: Path, out: Path, *, cache: Path) -> None:
         "settings": redacted(canonical_json(typed.model_dump(mode="json"))),
         "files": canonical_json(sorted(files)),
     }
-    labels.write(out, Labels(class_names, vectors, module.describe(typed), attributes))
-    logger.info(
-        f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {module.describe(typed)}"
-    )
+    # The address of a model may have a password in it, and a plugin may show the address.
+    description = redacted(module.describe(typed))
+    labels.write(out, Labels(class_names, vectors, description, attributes))
+    logger.info(f"embed: {len(class_names)} classes, {vectors.shape[1]}-d, {description}")

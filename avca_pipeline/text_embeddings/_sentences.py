@@ -52,7 +52,9 @@ class Wording(PluginSettings):
 
     @model_validator(mode="after")
     def _has_one_kind_of_sentences(self) -> Self:
-        if self.descriptions is not None and "templates" in self.model_fields_set:
+        # A template that is the default one may be there because the settings were written out.
+        has_templates = self.templates != type(self).model_fields["templates"].default
+        if self.descriptions is not None and has_templates:
             raise ValueError("descriptions take the place of templates; leave one of them out")
         return self
 

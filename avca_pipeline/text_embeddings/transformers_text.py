@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
+from avca_pipeline.runtime.addresses import shown
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.text_embeddings._sentences import Wording, class_vectors
 from avca_pipeline.transformer_models.families import Tower, family_names, tower
@@ -60,7 +61,7 @@ def inputs(settings: Settings) -> list[Path]:
 
 def describe(settings: Settings) -> str:
     """Returns where the vectors come from."""
-    model = Path(settings.model).name if is_folder(settings.model) else settings.model
+    model = Path(settings.model).name if is_folder(settings.model) else shown(settings.model)
     revision = f" at {settings.revision}" if settings.revision else ""
     head = f", head for {settings.head}" if settings.head else ""
     return f"text tower of {model}{revision}{head}, {settings.wording()}"

@@ -30,8 +30,12 @@ class Settings(Wording):
 
 
 def inputs(settings: Settings) -> list[Path]:
-    """Returns the files that it reads, without those of the package."""
-    return settings.sentence_files()
+    """Returns the files that it reads, those of the package among them.
+
+    Raises:
+        PipelineError: the package or one of its files is missing.
+    """
+    return [*settings.sentence_files(), _file(VECTORS), _file(TOKENIZER)]
 
 
 def describe(settings: Settings) -> str:

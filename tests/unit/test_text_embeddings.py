@@ -9,9 +9,41 @@ import h5py
 import numpy as np
 import pytest
 
+from avca_pipeline import registry
+from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.text_embeddings import hashed, precomputed
+from avca_pipeline.requests import EmbedRequest
+from avca_pipeline.stages import embed
+from avca_pipeline.text_embeddings import hashed, precomputed, transformers_text
 from tests.conftest import shared_folder
+from tests.packaging import install
+
+SECRET = "https://user:hunter2@host.example/o/n"
+SPEAKS = '''"""Vectors from an address, which the plugin says as it is."""
+
+import numpy as np
+
+from avca_pipeline.settings import PluginSettings
+
+
+class Settings(PluginSettings):
+    """An address."""
+
+    model: str
+    """The address."""
+
+
+def inputs(settings):
+    return []
+
+
+def describe(settings):
+    return f"at {settings.model}"
+
+
+def vectors(settings, class_names):
+    return np.ones((len(class_names), 2), "f4")
+'''
 
 
 def test_shared_words_make_classes_similar() -> None:
@@ -122,3 +154,24 @@ def test_published_vectors_are_paired_by_name(dataset: str, vectors: str, names:
     found = precomputed.vectors(settings, [name for name in listed if name])
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-4)
     assert len(np.unique(found.round(6), axis=0)) == len(found)
+
+
+def test_no_password_of_an_address_is_written_with_the_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A plugin of another package may say its whole address; the stage takes the password out."""
+    install(tmp_path, "speaking", {"plugin": SPEAKS}, {"text_embeddings": {"speaks": "plugin"}})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry._registered.cache_clear()
+    clip = manifest.Clip("v1", "s1", "fox", "v1.mp4")
+    manifest.write(tmp_path / "clips.csv", [clip])
+    request = EmbedRequest(plugin="speaks", settings={"model": SECRET})
+    try:
+        with caplog.at_level("INFO"):
+            embed.run(request, tmp_path / "clips.csv", tmp_path / "v.h5", cache=tmp_path)
+    finally:
+        registry._registered.cache_clear()
+    assert labels.read(tmp_path / "v.h5").text_embedding == "at https://host.example/o/n"
+    assert "hunter2" not in caplog.text
+    tower = transformers_text.describe(transformers_text.Settings(model=SECRET))
+    assert tower.startswith("text tower of https://host.example/o/n, ")

@@ -80,13 +80,22 @@ def test_a_file_of_names_has_the_last_word(tmp_path: Path) -> None:
     names = tmp_path / "names.csv"
     names.write_text("original,manual\nYoYo,playing with a yo-yo\n")
     assert spellings(["Yo Yo", "TaiChi"], names) == ["playing with a yo-yo", "tai chi"]
-    assert wordllama.inputs(wordllama.Settings(names=names)) == [names]
+    assert wordllama.inputs(wordllama.Settings(names=names))[0] == names
     with_file, plain = (
         wordllama.vectors(wordllama.Settings(names=path), ["YoYo"]) for path in (names, None)
     )
     expected = wordllama.vectors(wordllama.Settings(), ["playing with a yo-yo"])
     np.testing.assert_array_equal(with_file, expected)
     assert not np.allclose(with_file, plain)
+
+
+def test_the_files_of_the_package_are_inputs() -> None:
+    """Vectors are made again where another version of the package has other files."""
+    paths = wordllama.inputs(wordllama.Settings())
+    assert {path.name for path in paths} == {
+        "l2_supercat_256.safetensors", "l2_supercat_tokenizer_config.json",
+    }  # fmt: skip
+    assert all(path.is_file() for path in paths)
 
 
 def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
