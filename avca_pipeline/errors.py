@@ -54,7 +54,7 @@ def one_line(text: str) -> str:
 
 
 def abbreviated(value: object) -> str:
-    """Returns a value as Python writes it, cut short.
+    """Returns a value as Python writes it, with YAML's true, false and empty, cut short.
 
     A YAML file of a few hundred bytes can stand for a list with a billion entries.
     """
@@ -71,6 +71,14 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxother = self.maxlong = 100
         self.maxlist = self.maxtuple = self.maxdict = 12
         self.maxlevel = 3
+
+    def repr_NoneType(self, _value: None, _level: int) -> str:
+        """Returns what an empty value of YAML is called."""
+        return "empty"
+
+    def repr_bool(self, value: bool, _level: int) -> str:
+        """Returns the word as YAML has it."""
+        return str(value).lower()
 
 
 _short = _Short()

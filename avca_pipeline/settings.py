@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -30,6 +31,8 @@ from avca_pipeline.errors import abbreviated
 
 REFUSED = "refused"
 """Type of the errors whose message is complete: it says what was found and what to do."""
+SHA256 = r"^[0-9a-f]{64}$"
+"""Pattern of a SHA-256."""
 MAX_NAME = 100
 MAX_NAMES = 50
 """How much a message lists: so many names of so many characters each."""
@@ -81,7 +84,24 @@ class PluginSettings(BaseModel):
         if not outer and error["type"] == "missing":
             missing = refusal(f"is missing; add it: {_first_sentence(cls, str(key))}")
             return InitErrorDetails(type=missing, loc=(key,), input=error["input"])
+        if (
+            not outer
+            and error["type"] == "tuple_type"
+            and not cls._fits(str(key), [error["input"]])
+        ):
+            no_list = refusal(f"expected a list of values, found {abbreviated(error['input'])}")
+            return InitErrorDetails(type=no_list, loc=(key,), input=error["input"])
         return error_within((), error)
+
+    @classmethod
+    def _fits(cls, key: str, value: Any) -> bool:
+        """Returns whether a value is of the type that a key has."""
+        annotation: Any = cls.model_fields[key].annotation
+        try:
+            TypeAdapter(annotation).validate_python(value)
+        except ValidationError:
+            return False
+        return True
 
     @field_validator("*", mode="before")
     @classmethod

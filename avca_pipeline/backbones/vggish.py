@@ -44,6 +44,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, sample_windows
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.settings import SHA256
 
 MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
@@ -76,7 +77,7 @@ class Settings(WeightsSettings):
     """File or address of the parameters of the PCA, of the PyTorch release (``.pth``) or Google's
     (``vggish_pca_params.npz``). Without it, the published parameters are used.
     """
-    pca_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    pca_sha256: str | None = Field(default=None, pattern=SHA256)
     """SHA-256 that the file of the PCA must have."""
 
     @model_validator(mode="after")

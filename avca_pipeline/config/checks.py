@@ -30,6 +30,7 @@ def check_inputs(config: Config) -> None:
 
 def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yields a check for each entry that the experiment uses, and the key of the entry."""
+    yield "results", functools.partial(_check_results, config.results)
     for name in config.used_names("datasets"):
         dataset = config.datasets[name]
         yield f"datasets.{name}", functools.partial(dataset.module.inputs, dataset.settings)
@@ -49,6 +50,18 @@ def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
             )
         else:
             yield f"backbones.{name}", functools.partial(_check_backbone, config, name)
+
+
+def _check_results(results: str) -> None:
+    for path in (Path(results), *Path(results).parents):
+        try:
+            is_file = path.exists() and not path.is_dir()
+        except OSError as error:  # within a folder of somebody else
+            raise PipelineError(
+                f"results: {results}: {path} cannot be read ({error.strerror}); name another folder"
+            ) from error
+        if is_file:
+            raise PipelineError(f"results: {results}: {path} is a file; name another folder")
 
 
 def _check_text_embedding(config: Config, name: str) -> None:

@@ -185,6 +185,9 @@ def read_entry(kind: Kind, name: str, value: Any) -> Entry[Any, Any]:
     is_named = "plugin" in value
     value = {"plugin": name, **value}
     plugin = value["plugin"]
+    if not isinstance(plugin, str):
+        no_text = refusal(f"expected a text, found {abbreviated(plugin)}; name a plugin")
+        raise error_at("plugin", no_text)
     if plugin not in registry.names(kind):
         hint = nearest(plugin, registry.names(kind))
         unknown = refusal(f"no plugin {abbreviated(plugin)}; {hint}")

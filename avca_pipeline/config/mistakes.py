@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from avca_pipeline.errors import abbreviated
-from avca_pipeline.settings import REFUSED, nearest
+from avca_pipeline.settings import REFUSED, SHA256, nearest
 
 MAX_LINES = 20
 MAX_KEY = 100
@@ -32,12 +33,14 @@ EXPECTED = {
     "literal_error": "{expected}",
     "model_type": "keys and values",
     "path_type": "a path",
-    "string_pattern_mismatch": "a text that matches {pattern}",
+    "string_pattern_mismatch": "{pattern}",
     "string_type": "a text",
     "too_short": "a list of {min_length} or more values",
     "tuple_type": "a list of values",
 }
 """What should stand there, for each type of error of pydantic that a config can cause."""
+PATTERNS = {SHA256: "the 64 digits of a SHA-256, 0-9 and a-f in lower case"}
+"""What a pattern stands for."""
 
 
 def lines(error: ValidationError, where: str = "") -> list[str]:
@@ -83,6 +86,9 @@ def _message(details: ErrorDetails) -> str:
         shown = _shown(message, value)
         return f"{message} (found {shown})" if shown else message
     limits = details.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        pattern = limits["pattern"]
+        limits = {"pattern": PATTERNS.get(pattern, f"a text that matches {pattern}")}
     expected = EXPECTED[kind].format_map({key: _plain(limits[key]) for key in limits})
     return f"expected {expected}, found {abbreviated(value)}{_hint(kind, expected, value)}"
 
@@ -96,7 +102,7 @@ def _hint(kind: str, expected: str, value: Any) -> str:
         hint = nearest(value, choices) if isinstance(value, str) and choices else ""
         return f"; {hint}" if hint.startswith("did you mean") else ""
     if kind in ("list_type", "tuple_type") and isinstance(value, str | int | float):
-        return f"; write [{_key(value)}]"
+        return f"; write [{_list_item(value)}]"
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "; put it in quotes"
     return ""
@@ -108,6 +114,16 @@ def _shown(message: str, value: Any) -> str:
         return abbreviated(value)
     words = set(re.findall(r"\w+", message))
     return ", ".join(f"{key}: {abbreviated(value[key])}" for key in value if key in words)
+
+
+def _list_item(value: Any) -> str:
+    """Returns a value as it may stand in a list of YAML: a text that YAML reads as one."""
+    plain = _key(value)
+    try:
+        is_read_so = yaml.safe_load(f"[{plain}]") == [value]
+    except Exception:  # The loader raises anything for malformed dates or numbers.
+        is_read_so = False
+    return plain if is_read_so else abbreviated(value)
 
 
 def _plain(limit: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 from avca_pipeline.errors import abbreviated
 from avca_pipeline.settings import refusal, whole_path
@@ -16,9 +17,10 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 MAX_NAME = 100
 ENDINGS = (".csv", ".h5", ".html", ".json", ".log", ".pt", ".tar", ".tsv")
 """Endings of our own files. A name that ends so could be taken for a file of another name."""
-RESERVED = {"datasets": ("benchmarks", "logs")}
+RESERVED = {"datasets": ("benchmarks", "kept", "logs", "records")}
 """Names of our own folders that lie beside the folders of a section's entries."""
-NO_PART_OF_A_PATH = r"[{}<>\s\x00-\x1f\x7f]"
+NO_PART_OF_A_PATH = r"{}<>\s\x00-\x1f\x7f"
+"""Characters that no folder has in its path, as a set of a regular expression."""
 
 
 def check_name(section: str, name: Any) -> None:
@@ -27,6 +29,16 @@ def check_name(section: str, name: Any) -> None:
     Raises:
         PydanticCustomError: it cannot.
     """
+    if isinstance(name, bool):
+        raise refusal(
+            f"{abbreviated(name)} cannot be a name; put the name in quotes, because YAML reads "
+            "yes, no, on and off as true or false"
+        )
+    if name is None or isinstance(name, int | float | datetime.date):
+        raise refusal(
+            f"{abbreviated(name)} cannot be a name; put the name in quotes, because YAML reads it "
+            "as something else than a text"
+        )
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise refusal(
             f"{abbreviated(name)} cannot be a name; use letters, digits, '.', '_' and '-', "
@@ -44,7 +56,12 @@ def check_name(section: str, name: Any) -> None:
 
 
 def _folder(value: Any) -> str:
-    if not isinstance(value, str) or not value or re.search(NO_PART_OF_A_PATH, value):
+    if not isinstance(value, str):
+        quotes = "; put it in quotes" if isinstance(value, bool | int | float) else ""
+        raise refusal(f"expected a path, found {abbreviated(value)}{quotes}")
+    if not value:
+        raise refusal("expected a path, found '', a text without characters; name a folder")
+    if re.search(f"[{NO_PART_OF_A_PATH}]", value):
         raise refusal(
             f"expected a path without spaces, braces and angle brackets, found {abbreviated(value)}"
         )
@@ -73,7 +90,14 @@ def _folder_of_results(value: Any) -> str:
     return folder
 
 
-Folder = Annotated[str, PlainValidator(_folder, json_schema_input_type=str)]
+def _path_without(first: str) -> Any:
+    """Returns the type of a folder in the schema, whose path does not begin with these."""
+    return Annotated[str, Field(pattern=f"^(?![{first}])[^{NO_PART_OF_A_PATH}]+$")]
+
+
+Folder = Annotated[str, PlainValidator(_folder, json_schema_input_type=_path_without("-"))]
 """A folder whose path stands in commands and in patterns of Snakemake."""
-ResultsFolder = Annotated[str, PlainValidator(_folder_of_results, json_schema_input_type=str)]
+ResultsFolder = Annotated[
+    str, PlainValidator(_folder_of_results, json_schema_input_type=_path_without("~-"))
+]
 """The folder of all results."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +14,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import pinned
+from avca_pipeline.fetching.web_addresses import parse_address
 from avca_pipeline.runtime.addresses import shown
-from avca_pipeline.settings import PluginSettings, Seed
+from avca_pipeline.settings import SHA256, PluginSettings, Seed
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,14 @@ KIND = "weights"
 
 def _readable(place: str) -> str:
     try:
-        _ = urlsplit(place).port
+        parts = urlsplit(place)
+        _ = parts.port
+        if parts.scheme in ("http", "https"):
+            if re.search(r"\s", parts.netloc):
+                raise ValueError("there is a space in the name of the host")
+            parse_address(place)
+        elif "://" in place:
+            raise ValueError("only http(s) addresses can be downloaded")
     except ValueError as error:
         raise ValueError(f"expected a file or an address: {error}") from error
     return place
@@ -59,7 +68,7 @@ class WeightsSettings(PluginSettings):
     """Where the network's weights come from: ``random``; ``published``, which downloads what the
     authors of the backbone publish; a local file; or an http(s) address.
     """
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(default=None, pattern=SHA256)
     """SHA-256 that the file of the weights must have. Without it, a download is pinned when it is
     first used.
     """

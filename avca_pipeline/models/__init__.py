@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
+from pydantic_core import PydanticKnownError
 
 from avca_pipeline.settings import PluginSettings
 
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
     from avca_pipeline.evaluation.distances import Distances
 
 MAX_WHOLE = 1_000_000
+"""No training has more of anything."""
+
+
+def _write_maximum(schema: dict[str, Any]) -> None:
+    """Adds the largest whole number to the schema of each key that takes one."""
+    for key in schema.get("properties", {}).values():
+        if "integer" in key.get("type", ()):
+            key.setdefault("maximum", MAX_WHOLE)
 
 
 class ModelSettings(PluginSettings):
     """What training any model needs."""
+
+    model_config = ConfigDict(json_schema_extra=_write_maximum)
 
     epochs: int = Field(default=50, ge=1)
     """Number of epochs of stage 1. Stage 2 stops after the epoch that stage 1 chose."""
@@ -56,7 +67,7 @@ class ModelSettings(PluginSettings):
     @classmethod
     def _of_a_size_that_fits(cls, value: Any) -> Any:
         if isinstance(value, int) and value > MAX_WHOLE:
-            raise ValueError(f"expected at most {MAX_WHOLE}; no training has more of anything")
+            raise PydanticKnownError("less_than_equal", {"le": MAX_WHOLE})
         return value
 
     def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:

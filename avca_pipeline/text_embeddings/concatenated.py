@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from avca_pipeline import registry
-from avca_pipeline.settings import PluginSettings, error_within, nearest
+from avca_pipeline.errors import abbreviated
+from avca_pipeline.settings import PluginSettings, error_within, nearest, refusal
 
 
 class Part(PluginSettings):
@@ -29,7 +30,8 @@ class Part(PluginSettings):
     def _is_good(self) -> Self:
         if self.plugin not in registry.names("text_embeddings"):
             names = registry.names("text_embeddings")
-            raise ValueError(f"no plugin {self.plugin!r}; {nearest(self.plugin, names)}")
+            hint = nearest(self.plugin, names)
+            raise refusal(f"no plugin {abbreviated(self.plugin)}; {hint}")
         try:
             self.typed()
         except ValidationError as error:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from avca_pipeline import config as avca_config
+from avca_pipeline.commands import check
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.models import avca
 from avca_pipeline.planning.requests import Requests
@@ -112,7 +113,7 @@ WRONG = {
     ),
     "truth as a number": (
         put("datasets", "demo", "num_shards", value=True),
-        "datasets.demo.num_shards: expected a whole number, found True",
+        "datasets.demo.num_shards: expected a whole number, found true",
     ),
     "modality of imported features": (
         imported("there", "audio"),
@@ -232,7 +233,74 @@ WRONG = {
     ),
     "results with a pattern": (put("results", value="a<b>"), "results: expected a path without"),
     "results with a NUL": (put("results", value="a\0b"), "results: expected a path without"),
-    "results that are none": (put("results", value=""), "results: expected a path without"),
+    "results that are none": (
+        put("results", value=""),
+        "results: expected a path, found '', a text without characters; name a folder",
+    ),
+    "cache that is a number": (
+        put("cache", value=3),
+        "cache: expected a path, found 3; put it in quotes",
+    ),
+    "results that are empty": (put("results", value=None), "results: expected a path, found empty"),
+    "name of the folder of records": (
+        put("datasets", "records", value={"plugin": "demo"}),
+        "datasets: 'records' cannot be a name, because files or folders of the results",
+    ),
+    "name of the folder of what is kept": (
+        put("datasets", "Kept", value={"plugin": "demo"}),
+        "datasets: 'Kept' cannot be a name, because files or folders of the results",
+    ),
+    "name that YAML reads as true": (
+        put("models", True, value={}),
+        "models: true cannot be a name; put the name in quotes, because YAML reads yes, no, on and",
+    ),
+    "name that YAML reads as a number": (
+        put("models", 7, value={}),
+        "models: 7 cannot be a name; put the name in quotes, because YAML reads it as",
+    ),
+    "list that is a text of digits": (
+        put("splits", "built", "exclude_pretraining_of", value="7"),
+        "splits.built.exclude_pretraining_of: expected a list of values, found '7'; write ['7']",
+    ),
+    "list of numbers that is a number": (
+        put("experiment", "seeds", value=7),
+        "experiment.seeds: expected a list of values, found 7; write [7]",
+    ),
+    "checksum that is none": (
+        put("backbones", "c3d", "sha256", value="zz"),
+        "backbones.c3d.sha256: expected the 64 digits of a SHA-256, 0-9 and a-f in lower case, "
+        "found 'zz'",
+    ),
+    "number that is empty": (
+        put("models", "avca", "epochs", value=None),
+        "models.avca.epochs: expected a whole number, found empty",
+    ),
+    "list with true and nothing": (
+        put("models", "avca", "epochs", value=[True, None]),
+        "models.avca.epochs: expected a whole number, found [true, empty]",
+    ),
+    "plugin that is a list": (
+        put("models", "avca", "plugin", value=["avca"]),
+        "models.avca.plugin: expected a text, found ['avca']; name a plugin",
+    ),
+    "epochs without end": (
+        put("models", "avca", "epochs", value=10**30),
+        "models.avca.epochs: expected a number of at most 1000000, found 1000000000000",
+    ),
+    "address of another kind": (
+        put("backbones", "c3d", "weights", value="ftp://user:secret@host/x"),
+        "backbones.c3d.weights: expected a file or an address: only http(s) addresses can be "
+        "downloaded (found 'ftp://host/x')",
+    ),
+    "address with a space": (
+        put("backbones", "c3d", "weights", value="http://exa mple/x y"),
+        "backbones.c3d.weights: expected a file or an address: there is a space in the name of the "
+        "host",
+    ),
+    "address without a host": (
+        put("backbones", "c3d", "weights", value="http:///x"),
+        "backbones.c3d.weights: expected a file or an address: http:///x: no http(s) address with",
+    ),
     "path with a NUL": (
         put("datasets", value={"mine": {"plugin": "folder", "path": "a\0b"}}),
         "datasets.mine.path: a path has no NUL character in it; remove it",
@@ -256,7 +324,7 @@ WRONG = {
     ),
     "size of a network": (
         put("models", "avca", "token_dim", value=2**63),
-        "models.avca.token_dim: expected at most 1000000; no training has more of anything",
+        "models.avca.token_dim: expected a number of at most 1000000, found 9223372036854775808",
     ),
     "size of a table": (
         put("text_embeddings", "hashed", value={"dim": 10**12}),
@@ -316,7 +384,7 @@ WRONG = {
     ),
     "choice without quotes": (
         put("splits", "built", "audit", value={"features_differ": False}),
-        "splits.built.audit.features_differ: expected 'error', 'warning' or 'off', found False; "
+        "splits.built.audit.features_differ: expected 'error', 'warning' or 'off', found false; "
         "put the word in quotes, because YAML reads it as true or false",
     ),
     "list that is a word": (
@@ -372,6 +440,30 @@ def test_message(case: str) -> None:
     assert len(lines) == len(expected)
     for line, beginning in zip(lines, expected, strict=True):
         assert line.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            put("experiment", "seeds", value="2020-01-01"),
+            "experiment.seeds: expected a list of values, found '2020-01-01'",
+        ),
+        (
+            put(
+                "text_embeddings",
+                "hashed",
+                value={"plugin": "concatenated", "parts": PARTS[:1] * 2},
+            ),
+            "text_embeddings.hashed.parts.0: no plugin 'hashd'; did you mean 'hashed'?",
+        ),
+    ],
+    ids=["a value that is none of the list", "a value that is named already"],
+)
+def test_a_line_ends_where_all_is_said(change: Callable[[dict], None], line: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(changed(change))
+    assert caught.value.lines[0] == line
 
 
 THREE_MISTAKES = [
@@ -502,6 +594,34 @@ def test_all_missing_inputs_are_named_together(tmp_path: Path) -> None:
     lines = caught.value.lines
     assert len(lines) == len(beginnings)
     assert all(map(str.startswith, lines, beginnings)), lines
+
+
+@pytest.mark.parametrize("beginning", ["", "below/"])
+def test_a_file_in_the_place_of_the_results_is_named_with_all_else(
+    tmp_path: Path, beginning: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    results = f"{tmp_path}/file/{beginning}results"
+    raw = changed(put("results", value=results))
+    raw["backbones"]["c3d"] = {"weights": str(tmp_path / "no.pth")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(PipelineError) as caught:
+        check.run(avca_config.load(tmp_path / "config.yaml"))
+    assert caught.value.lines == [
+        f"results: {results}: {tmp_path / 'file'} is a file; name another folder",
+        f"backbones.c3d.weights: {tmp_path / 'no.pth'}: no such file",
+    ]
+
+
+def test_an_address_with_a_password_is_shown_without(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(
+            changed(put("backbones", "c3d", "weights", value="ftp://user:secret@host/x"))
+        )
+    )
+    with pytest.raises(PipelineError) as caught:
+        avca_config.load(tmp_path / "config.yaml")
+    assert "secret" not in str(caught.value)
 
 
 def test_missing_inputs_are_named(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
 }
 """Wrong values for each kind of value; nothing (None) is right where a value is optional."""
 REQUIRED = {Path: "there", str: "UCF", tuple: ["there"], Literal: "video"}
+PARTS = [{"plugin": "hashed"}, {"plugin": "hashed", "settings": {"seed": 1}}]
 Place = tuple[str, ...]
 
 
@@ -105,7 +106,8 @@ def config_at(place: Place) -> dict[str, Any]:
         settings = registry.load(place[0], place[1]).Settings  # type: ignore[arg-type]
         for key, field in settings.model_fields.items():
             if field.is_required():
-                config[place[0]][place[1]][key] = REQUIRED[kind_of(field.annotation)]
+                required = PARTS if key == "parts" else REQUIRED[kind_of(field.annotation)]
+                config[place[0]][place[1]][key] = required
     return config
 
 

@@ -26,22 +26,19 @@ environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + environ["PATH"]
 logs.show_on_screen()
 
 
-def check_folders(results):
-    """Stops where Snakemake would end with a traceback: in this folder and in that of results."""
+def check_own_folder():
+    """Stops where Snakemake would end with a traceback, because it cannot write its own files."""
     place = ".snakemake" if os.path.isdir(".snakemake") else "."
     if not os.access(place, os.W_OK):
         raise PipelineError(
             f"{os.path.abspath(place)}: cannot be written, and Snakemake has to; name a folder of "
             "yours with --directory, and the config with --configfile"
         )
-    for path in (Path(results), *Path(results).parents):
-        if path.exists() and not path.is_dir():
-            raise PipelineError(f"results: {results}: {path} is a file; name another folder")
 
 
 CONFIG = stop_on_user_errors(avca_config.parse, dict(config))
 if is_main_process():
-    stop_on_user_errors(check_folders, CONFIG.results)
+    stop_on_user_errors(check_own_folder)
     stop_on_user_errors(avca_config.check_inputs, CONFIG)
 
 RESULTS = CONFIG.results
