@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split
-from avca_pipeline.artifacts.atomic import atomic_write
+from avca_pipeline.artifacts.atomic import atomic_write, write_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.published import export
 folder = Path(sys.argv[1])
