@@ -16,7 +16,7 @@ from avca_pipeline.fetching.network_weights import freeze
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.families import Tower
-from avca_pipeline.transformer_models.repositories import weights_sha256
+from avca_pipeline.transformer_models.model_files import weights_sha256
 
 
 @functools.cache
@@ -56,9 +56,9 @@ def build(folder: Path, tower: Tower, settings: WeightsSettings) -> tuple[torch.
     """
     network_class = _named(tower.network)
     try:
+        config = _config(network_class, folder)
         if settings.is_random:
             weights = f"random:{settings.seed}"
-            config = network_class.config_class.from_pretrained(folder, local_files_only=True)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(settings.seed)
                 network = network_class(config)
@@ -67,6 +67,7 @@ def build(folder: Path, tower: Tower, settings: WeightsSettings) -> tuple[torch.
             weights = weights_sha256(folder)
             network, report = network_class.from_pretrained(
                 folder,
+                config=config,
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=torch.float32,
@@ -149,6 +150,19 @@ def num_frames(config: Mapping[str, Any], tower: Tower, default: int) -> int:
     for name in tower.num_frames:
         value = getattr(value, name)
     return int(value)
+
+
+def _config(network_class: Any, folder: Path) -> Any:
+    """Returns the settings of a network, which say what it is and not which code computes it.
+
+    A model's files may name an implementation of attention, which the library would download and
+    run. Without a name, the library takes the one of its own that it takes for any model.
+    """
+    config = network_class.config_class.from_pretrained(folder, local_files_only=True)
+    # The library does the same for all parts of the config.
+    config._attn_implementation = None
+    config._experts_implementation = None
+    return config
 
 
 def _named(name: str) -> Any:

@@ -16,32 +16,28 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from avca_pipeline.artifacts.atomic import file_sha256
-from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.web_addresses import AddressError
 from avca_pipeline.fetching.web_files import download
 from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.transformer_models.model_files import (
+    CONFIG,
+    INDEX,
+    NAME,
+    SETTINGS,
+    WEIGHTS,
+    read_config,
+    read_json,
+    weights_files,
+)
 
 logger = logging.getLogger(__name__)
 
 HUB = "https://huggingface.co"
 MAIN = "main"
-NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-INDEX = f"{WEIGHTS}.index.json"
 LISTING = "repository.json"
-SETTINGS = frozenset(
-    (
-        CONFIG, "preprocessor_config.json", "video_preprocessor_config.json",
-        "processor_config.json", "tokenizer.json", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
-        "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
-    )
-)  # fmt: skip
-"""The files beside the weights, as far as a repository has them."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def look_up(model: str, revision: str | None, cache: Path) -> tuple[Path, dict[s
     if is_folder(model):
         folder = Path(model).expanduser()
         weights_files(folder)
-        return folder, read_json(folder / CONFIG)
+        return folder, read_config(folder)
     source = repository(model, revision, cache)
     listing = _listing(model, source)
     _listed_weights(model, listing)
@@ -141,61 +137,6 @@ def obtain(model: str, revision: str | None, cache: Path) -> Path:
     for name in [*names, *shards]:
         _obtain(source, listing, name)
     return folder
-
-
-def weights_files(folder: Path) -> list[Path]:
-    """Returns the files with a model's weights.
-
-    Raises:
-        PipelineError: there are none as safetensors.
-    """
-    if (folder / INDEX).is_file():
-        shards = read_json(folder / INDEX).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise PipelineError(f"{folder / INDEX}: names no files")
-        names = sorted({str(name) for name in shards.values()})
-        if any(not NAME.fullmatch(name) or "/" in name for name in names):
-            raise PipelineError(f"{folder / INDEX}: names files outside of the folder")
-    else:
-        names = [WEIGHTS]
-    for name in names:
-        if not (folder / name).is_file():
-            raise PipelineError(
-                f"{folder}: has no {name}; weights are taken as safetensors alone, because "
-                "loading others could run code"
-            )
-    return [folder / name for name in names]
-
-
-def weights_sha256(folder: Path) -> str:
-    """Returns the SHA-256 of a model's weights: that of the file, or of the list of several."""
-    digests = {path.name: file_sha256(path) for path in weights_files(folder)}
-    if len(digests) == 1:
-        return next(iter(digests.values()))
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def settings_files(folder: Path) -> list[Path]:
-    """Returns the files beside the weights, as far as they are there."""
-    return [folder / name for name in sorted(SETTINGS) if (folder / name).is_file()]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Returns what a JSON file says.
-
-    Raises:
-        PipelineError: it cannot be read, or is not such a file.
-    """
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise PipelineError(f"{path}: is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise PipelineError(f"{path}: is not the JSON file of a model")
-    return content
 
 
 def _listing(model: str, source: Repository) -> dict[str, Any]:

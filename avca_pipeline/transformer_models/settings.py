@@ -9,7 +9,7 @@ from pydantic import field_validator
 
 from avca_pipeline.fetching.weights import PUBLISHED, RANDOM, FileOrAddress, WeightsSettings
 from avca_pipeline.settings import PluginSettings
-from avca_pipeline.transformer_models import repositories
+from avca_pipeline.transformer_models import model_files, repositories
 from avca_pipeline.transformer_models.families import Task, Tower, family_names, tower
 
 
@@ -43,10 +43,9 @@ class NamedModel(PluginSettings):
             return []
         folder = Path(self.model).expanduser()
         weights = sorted(folder.glob("*.safetensors"))
-        others = [
-            path for path in repositories.settings_files(folder) if path.name != "config.json"
-        ]
-        return [folder / repositories.CONFIG, *others, *weights]
+        others = [path for path in model_files.settings_files(folder) if path.name != "config.json"]
+        index = [path for path in (folder / model_files.INDEX,) if path.is_file()]
+        return [folder / model_files.CONFIG, *others, *index, *weights]
 
     def with_files(self, cache: Path) -> Self:
         """Returns these settings with the folder of the model, which is downloaded if need be."""
@@ -107,4 +106,4 @@ def tower_of(settings: NamedModel, task: Task, head: str | None = None) -> Tower
 
 def config_of(settings: NamedModel) -> dict[str, Any]:
     """Returns the ``config.json`` of a model whose files are there."""
-    return repositories.read_json(settings.folder / repositories.CONFIG)
+    return model_files.read_config(settings.folder)

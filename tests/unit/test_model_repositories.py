@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from avca_pipeline.backbones import transformers_audio, transformers_images
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.text_embeddings import transformers_text
-from avca_pipeline.transformer_models import repositories
+from avca_pipeline.transformer_models import model_files, repositories
 from tests.serving import Request, serving
 from tests.transformer_models import saved
 
@@ -186,68 +186,7 @@ def test_shards_are_taken_by_their_index(hub: Hub, model: Path, tmp_path: Path) 
     ready = transformers_text.Settings(model=hub.address).with_files(tmp_path / "cache")
     whole = transformers_text.vectors(transformers_text.Settings(model=str(model)), ["surfing"])
     np.testing.assert_array_equal(transformers_text.vectors(ready, ["surfing"]), whole)
-    assert len(repositories.weights_sha256(ready.folder)) == 64
-
-
-def changed(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | values))
-
-
-@pytest.fixture
-def folder(model: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "model"
-    copy.mkdir()
-    for path in model.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
-    return copy
-
-
-def test_a_model_that_needs_its_own_code_is_refused(folder: Path, tmp_path: Path) -> None:
-    (folder / "own.py").write_text("raise SystemExit('run')")
-    changed(folder, model_type="own", auto_map={"AutoModel": "own.Model"})
-    settings = transformers_images.Settings(model=str(folder))
-    with pytest.raises(PipelineError, match="needs code of its repository, which is never run"):
-        settings.look_up(tmp_path)
-
-
-def test_damaged_folders_are_one_line(folder: Path, tmp_path: Path) -> None:
-    settings = transformers_images.Settings(model=str(folder))
-    assert set(settings.local_files().values()) == set(folder.iterdir())
-    content = (folder / "model.safetensors").read_bytes()
-    for damage in (content[:100], content[:-100], b"", b"\x80\x04K\x01."):
-        (folder / "model.safetensors").write_bytes(damage)
-        with pytest.raises(
-            PipelineError, match="damaged, or not the files of a CLIPModel"
-        ) as caught:
-            transformers_images.build(settings, tmp_path)
-        assert "\n" not in str(caught.value)
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(PipelineError, match=r"has no model\.safetensors"):
-        settings.look_up(tmp_path)
-    (folder / "config.json").write_text("[]")
-    with pytest.raises(PipelineError, match="is not the JSON file of a model"):
-        repositories.read_json(folder / "config.json")
-
-
-def test_a_renamed_or_missing_weight_is_one_line(folder: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
-    weights = load_file(folder / "model.safetensors")
-    name = "visual_projection.weight"
-    weights["renamed"] = weights.pop(name)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(PipelineError, match=f"not the weights of a CLIPModel: {name} is missing"):
-        transformers_images.build(transformers_images.Settings(model=str(folder)), tmp_path)
-
-
-def test_a_checksum_of_the_user_must_be_right(folder: Path, tmp_path: Path) -> None:
-    right = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    good = transformers_images.Settings(model=str(folder), sha256=right)
-    assert transformers_images.build(good, tmp_path)[1] == right
-    wrong = transformers_images.Settings(model=str(folder), sha256="0" * 64)
-    with pytest.raises(PipelineError, match="expected 0000"):
-        transformers_images.build(wrong, tmp_path)
+    assert len(model_files.weights_sha256(ready.folder)) == 64
 
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "../x y", "ftp://host/a/b", "owner/..", "a b"])

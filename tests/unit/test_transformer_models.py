@@ -21,7 +21,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames
 from avca_pipeline.text_embeddings import transformers_text
 from avca_pipeline.transformer_models import families, loading, pictures, sound
-from avca_pipeline.transformer_models.repositories import read_json
+from avca_pipeline.transformer_models.model_files import read_json
 from tests.transformer_models import saved
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
