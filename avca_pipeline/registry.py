@@ -123,8 +123,8 @@ def package(kind: Kind, name: str) -> str:
 @functools.cache
 def _own_names(kind: Kind) -> frozenset[str]:
     folder = importlib.import_module(f"avca_pipeline.{kind}").__path__
-    found = {module.name for module in pkgutil.iter_modules(folder)}
-    return frozenset(name for name in found - NO_PLUGINS if not name.startswith("_"))
+    names = {module.name for module in pkgutil.iter_modules(folder)}
+    return frozenset(name for name in names - NO_PLUGINS if not name.startswith("_"))
 
 
 @functools.cache

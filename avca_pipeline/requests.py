@@ -168,8 +168,8 @@ class TrainRequest(Request):
     seed: Seed
     """Seed of the training."""
     candidates: dict[str, dict[str, Any]] = Field(min_length=1)
-    """Hyper-parameters of each candidate by name: of one in stage 1, of all in stage 2,
-    which trains the selected one."""
+    """Hyper-parameters of each candidate, by name. Stage 1 gets one candidate. Stage 2 gets all
+    of them and trains the selected one."""
 
 
 class SelectRequest(Request):

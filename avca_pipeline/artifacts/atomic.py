@@ -115,10 +115,10 @@ def file_sha256(path: Path, start: int = 0) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_version(path: Path, found: object, expected: int) -> None:
+def check_version(path: Path, version: object, expected: int) -> None:
     """Raises `FormatError` unless the file's format version is the one this release reads."""
-    if found != expected:
+    if version != expected:
         raise FormatError(
-            f"{path}: format version {found}, this release reads {expected}; "
+            f"{path}: format version {version}, this release reads {expected}; "
             "delete the file and run again to rebuild it"
         )

@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _assert_readable(value: Any, name: str) -> None:
-    """Asserts that `read` will accept what is written: a NumPy number, for one, it refuses."""
+    """Asserts that `read` accepts a value; for example, it refuses a NumPy number."""
     if isinstance(value, dict):
         for key, item in value.items():
             _assert_readable(item, f"{name}/{key}")

@@ -117,13 +117,13 @@ def away(rows: Sequence[FetchedClip]) -> dict[str, str]:
         PipelineError: not one of the files is there, or one has another content than when it was
             fetched.
     """
-    found = {}
+    path_of_clip = {}
     for row in rows:
         try:
             is_same = is_unchanged(row)
         except OSError as error:
-            found[row.clip_id] = row.path
-            if len(found) == len(rows):
+            path_of_clip[row.clip_id] = row.path
+            if len(path_of_clip) == len(rows):
                 raise PipelineError(
                     f"{row.path}: this file was there when it was fetched, and cannot be read now "
                     f"({error.strerror}), nor can any other of its shard; mount the disk, and run "
@@ -135,11 +135,11 @@ def away(rows: Sequence[FetchedClip]) -> dict[str, str]:
                 f"{row.path}: this file has another content than when it was fetched; run the "
                 "same command again, which takes the new file in"
             )
-    return found
+    return path_of_clip
 
 
 def is_unchanged(row: FetchedClip, digest: Callable[[Path], str] = file_sha256) -> bool:
-    """Returns whether a file has the size and the date of before, or else its content.
+    """Returns whether a file still has the size and date of its row, or else the SHA-256.
 
     Args:
         row: of the clip.

@@ -65,10 +65,10 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
         elif not header.startswith(MARK) or not header.startswith(_mark(path)):
             raise OSError("its content is not what was written")
         with h5py.File(path, "r", locking=False) as file:
-            found = file.attrs.get("kind")
-            if found != kind:
+            kind_of_file = file.attrs.get("kind")
+            if kind_of_file != kind:
                 raise FormatError(
-                    f"{path}: not a file of {kind} but of {found or 'something else'}"
+                    f"{path}: not a file of {kind} but of {kind_of_file or 'something else'}"
                 )
             check_version(path, int(file.attrs.get("format_version", -1)), format_version)
             yield file

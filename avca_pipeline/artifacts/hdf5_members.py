@@ -66,10 +66,10 @@ def read_everything(path: Path) -> None:
     """
     import h5py
 
-    def read(name: str, found: Any) -> None:
-        dict(found.attrs)
-        if isinstance(found, h5py.Dataset):
-            _dataset(found.parent, name.rpartition("/")[2])[()]
+    def read(name: str, member: Any) -> None:
+        dict(member.attrs)
+        if isinstance(member, h5py.Dataset):
+            _dataset(member.parent, name.rpartition("/")[2])[()]
 
     with h5py.File(path, "r", locking=False) as file:
         dict(file.attrs)

@@ -24,6 +24,8 @@ from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.errors import PipelineError
 
 FOLDER = "records"
+KEPT = ".kept"
+"""Folder of the results that are kept, among the records: no dataset can have its name."""
 CONTENT = "content:"
 """Begins the recipe of a file whose content is known before it is made."""
 
@@ -183,15 +185,19 @@ def path_of(results: Path, path: Path) -> Path:
 
 def kept(results: Path, path: Path) -> Path:
     """Returns where a result is kept while it is not known whether it has to be made anew."""
-    return results / FOLDER / "kept" / within(results, path)
+    return results / FOLDER / KEPT / within(results, path)
 
 
 def keep(results: Path, paths: Iterable[str]) -> None:
-    """Keeps results, given as paths within the folder, by a second name; forgets those of before.
+    """Keeps results by a second name, and forgets the results that were kept before.
 
-    Where a file system knows no second names they are made anew.
+    Where a file system has no second names, these results are made anew.
+
+    Args:
+        results: the folder of all results.
+        paths: of the results to keep, within that folder.
     """
-    shutil.rmtree(results / FOLDER / "kept", ignore_errors=True)
+    shutil.rmtree(results / FOLDER / KEPT, ignore_errors=True)
     for path in paths:
         place = kept(results, results / path)
         with contextlib.suppress(OSError):

@@ -49,8 +49,8 @@ class Sink(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         start, self.position = self.position, self.position + len(view)
         view[:] = bytes(len(view))
-        found = os.pread(self.file.fileno(), len(view), start)
-        view[: len(found)] = found
+        content = os.pread(self.file.fileno(), len(view), start)
+        view[: len(content)] = content
         for place, piece in self.remembered.items():
             begin, end = max(start, place), min(start + len(view), place + len(piece))
             if begin < end:

@@ -45,9 +45,9 @@ def read(path: Path, kind: type[Content], format_version: int) -> Content:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        found = "" if first["type"] == "missing" else f", found {abbreviated(first['input'])}"
+        actual = "" if first["type"] == "missing" else f", found {abbreviated(first['input'])}"
         raise FormatError(
-            f"{path}: {key}: {first['msg']}{found}; delete the file and run again to rebuild it"
+            f"{path}: {key}: {first['msg']}{actual}; delete the file and run again to rebuild it"
         ) from error
     return value
 

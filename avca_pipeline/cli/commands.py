@@ -205,7 +205,8 @@ COMMANDS = (
             makes("out", "checkpoint to write"),
             makes("history", "scores of each epoch to write"),
             path(
-                "resume", "file for the state between epochs, from which a stopped training goes on"
+                "resume",
+                "file for the state after an epoch; an interrupted training continues from it",
             ),
             Option(
                 "stage",
@@ -220,7 +221,7 @@ COMMANDS = (
     ),
     Command(
         "select",
-        "choose candidate, epoch and bias on validation",
+        "choose candidate, epoch and bias by the scores on validation clips",
         calls.select,
         (
             reads_all("histories", "histories of all candidates, in the order of the settings"),
@@ -244,8 +245,7 @@ COMMANDS = (
     ),
     Command(
         "report",
-        "make the table and the page about everything that was run; @FILE stands for arguments "
-        "that are the lines of a file",
+        "make the table and the page of all runs; @FILE takes arguments from a file, one a line",
         calls.report,
         (
             reads_all("scores", "scores of each run"),

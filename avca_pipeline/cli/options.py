@@ -19,7 +19,7 @@ Audio-visual zero-shot learning, from raw video to a table of results.
 There is one command for each stage of the pipeline. The workflow calls them: 'snakemake --cores
 all' runs all stages that config.yaml asks for. 'avca check' says whether a config makes sense."""
 EPILOG = "'avca COMMAND --help' explains the options of a command."
-SETTINGS_HELP = "what the stage is asked for, as JSON with the keys below"
+SETTINGS_HELP = "the request of the stage, as JSON with the keys below"
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ DEVICE_OPTIONS = (
 )
 MADE = Option(
     "made",
-    "from the workflow, as JSON: what the result must be made from; the command stops if a file "
-    "is another one, and writes a record of the result",
+    "what the result has to be made from, as JSON from the workflow; the command stops if an input "
+    "differs, and writes a record of the result",
     settings={"metavar": "JSON"},
 )
 LOG = Option(

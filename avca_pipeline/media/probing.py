@@ -1,7 +1,7 @@
 """Looks at media files in a process of its own, which a damaged file may crash or hold up.
 
 The process is asked for one file after the other, in lines of JSON. If it dies, the file is tried
-once more in a new one, and then it is the file's fault. What a file may cost is counted in time of
+again in a new one, and then it is the file's fault. What a file may cost is counted in time of
 the processor: a disk that is slow, and a process that is stopped for a while, use none.
 """
 

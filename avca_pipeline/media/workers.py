@@ -2,7 +2,7 @@
 
 Every worker has slots of its own for finished windows, and stops when all are full: memory is
 bounded whatever the length of a clip. Workers are processes and not threads because a decoder
-that crashes on a damaged file takes its process with it: then the clip is tried once more in a
+that crashes on a damaged file takes its process with it: then the clip is tried again in a
 fresh worker and rejected if that dies as well, and the others go on. (A worker that others end,
 most of all where memory is short, says nothing about its clip.) They talk through one pipe
 each, because a lock shared with a process that dies stays locked.

@@ -10,7 +10,7 @@ class ``c``, ``y`` for the clip's class, and the maps ``W`` and ``P``:
          + CE(softmax_c((P x) · w_c), y) + MSE(P x, w_y)
 
 The sum over ``c`` in the softmax runs over the classes trained on. A clip belongs to the class
-whose text embedding is nearest to ``W x`` (L2); ``P`` has no say then.
+whose text embedding is nearest to ``W x`` (L2); ``P`` is not used for that.
 
 What it assumes: the numbers of a text embedding are properties that can be read off a clip, like
 the attributes of a bird. Word vectors have no such numbers, so little of the paper's idea is left.

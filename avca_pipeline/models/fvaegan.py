@@ -25,8 +25,8 @@ number.
 
 Adapted as published: the features are audio and video side by side, audio first, scaled together
 to unit length. The last layer is a sigmoid and reconstruction is cross-entropy, which suits
-features that are not negative; the published numbers are for the ``main`` features only. ``D2`` has
-no say in the generator's loss.
+features that are not negative; the published numbers are for the ``main`` features only. The
+generator's loss has no term of ``D2``.
 
 Differs from the published code in two ways that ``batches_per_epoch: 1``, ``critic_steps: 1`` and
 ``chosen_on_test: true`` bring back for comparison. That code stops after 50 single batches because
@@ -202,7 +202,7 @@ def generator_losses(
 ) -> dict[str, torch.Tensor]:
     """Returns the terms of generator and encoder and their ``total``; critics get no gradient.
 
-    As published the unconditional critic has no say here.
+    As in the published code, no term uses the unconditional critic.
 
     Args:
         settings: hyper-parameters.

@@ -1,9 +1,10 @@
 """A linear softmax classifier, trained as the f-VAEGAN-D2 code does.
 
 Written by hand for two reasons. The published classifier is not trained to the optimum that a
-library's logistic regression finds: it stops after some epochs of Adam, and its scores depend on
-that. And a plain loop over slices of the order takes half as long as torch's ``DataLoader`` (14,000
-clips of 1,024 features, 60 classes: 0.11 s an epoch on one core instead of 0.19 s).
+library's logistic regression finds: Adam stops after a fixed number of epochs, and the scores
+depend on that number. And a plain loop over slices of the order takes half as long as torch's
+``DataLoader`` (14,000 clips of 1,024 features, 60 classes: 0.11 s an epoch on one core instead of
+0.19 s).
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def fit_softmax(
         order: ``(clips,)``, a permutation of the clips.
         epochs: number of epochs, each over all clips.
         batch_size: number of clips in a step; the last step of an epoch may have fewer.
-        learning_rate: of Adam.
-        beta1: of Adam.
+        learning_rate: learning rate of the optimiser, Adam.
+        beta1: decay rate of the mean gradient in Adam.
 
     Yields:
         One and the same classifier each time, which the next epoch changes.

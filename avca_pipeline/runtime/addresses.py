@@ -40,4 +40,4 @@ def shown(address: str) -> str:
 
 def redacted(text: str) -> str:
     """Returns a text in which every address is as `shown` gives it."""
-    return _IN_TEXT.sub(lambda found: shown(found[0]), text)
+    return _IN_TEXT.sub(lambda match: shown(match[0]), text)

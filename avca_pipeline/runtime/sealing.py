@@ -40,15 +40,15 @@ def unsealed(value: Any) -> Any:
     """
 
     def unseal(text: str) -> str:
-        found = _SEALED.search(text)
-        if found is None:
+        match = _SEALED.search(text)
+        if match is None:
             return text
         try:
-            return os.environ[found[1]]
+            return os.environ[match[1]]
         except KeyError:
             raise PipelineError(
                 f"{shown(text)}: the rest of this address is not shown; put the whole address into "
-                f"the environment variable {found[1]}"
+                f"the environment variable {match[1]}"
             ) from None
 
     return _each_text(unseal, value)

@@ -26,13 +26,13 @@ def cancel_orphans(prefix: str, folder: str) -> None:
     Raises:
         PipelineError: Slurm does not answer, or a job does not end.
     """
-    found = orphans(_call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder)
-    if not found:
+    job_ids = orphans(_call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder)
+    if not job_ids:
         return
     logger.warning(
-        f"avca: cancelling {len(found)} Slurm job(s) of an earlier run: {' '.join(found)}"
+        f"avca: cancelling {len(job_ids)} Slurm job(s) of an earlier run: {' '.join(job_ids)}"
     )
-    _call("scancel", *found)
+    _call("scancel", *job_ids)
     deadline = time.monotonic() + WAIT_S
     while left := orphans(
         _call("squeue", "--me", "--noheader", f"--format={FORMAT}"), prefix, folder
@@ -40,7 +40,7 @@ def cancel_orphans(prefix: str, folder: str) -> None:
         if time.monotonic() > deadline:
             raise PipelineError(
                 f"Slurm job(s) {' '.join(left)} of an earlier run in {folder} were cancelled and "
-                f"have not ended within {WAIT_S} s; run again when `squeue --me` lists them no more"
+                f"have not ended within {WAIT_S} s; run again once `squeue --me` lists none of them"
             )
         time.sleep(1)
 
@@ -48,12 +48,12 @@ def cancel_orphans(prefix: str, folder: str) -> None:
 def orphans(listing: str, prefix: str, folder: str) -> list[str]:
     """Returns the ids of the jobs that runs with this job-name prefix submitted in this folder."""
     name = re.compile(re.escape(prefix) + RUN_ID)
-    found = []
+    job_ids = []
     for line in listing.splitlines():
         fields = line.split(" ", 2)
         if len(fields) == 3 and name.fullmatch(fields[1]) and fields[2] == folder:
-            found.append(fields[0])
-    return found
+            job_ids.append(fields[0])
+    return job_ids
 
 
 def _call(*command: str) -> str:

@@ -30,7 +30,9 @@ from avca_pipeline.runtime.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-MISSING_FILE = "missing file: it was there when it was fetched; it is taken in when it is back"
+MISSING_FILE = (
+    "missing file: it was there when the clip was fetched; once it is back, a run adds the clip"
+)
 
 
 def run(

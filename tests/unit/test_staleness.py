@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticCustomError
 
 from avca_pipeline.artifacts import manifest, records
-from avca_pipeline.artifacts.records import CONTENT, Expected
+from avca_pipeline.artifacts.records import CONTENT, Expected, Record
 from avca_pipeline.config import parse
+from avca_pipeline.config.names import check_name
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.planning.differences import differences
@@ -323,6 +325,16 @@ def test_what_is_made_from_the_same_is_kept(job: tuple[Expected, Path, Path]) ->
     assert not expected.keep([out], digests | {"source.h5": "another digest"})
     assert not Expected(expected.results, "other recipe", {}).keep([out], digests)
     assert not out.exists()
+
+
+def test_the_records_of_a_dataset_of_any_name_stay(tmp_path: Path) -> None:
+    out = tmp_path / "kept" / "manifest.csv"
+    check_name("datasets", "kept")
+    records.write(tmp_path, out, Record("recipe"))
+    records.keep(tmp_path, [])
+    assert records.read(tmp_path, out) == Record("recipe")
+    with pytest.raises(PydanticCustomError):
+        check_name("datasets", records.KEPT)
 
 
 def test_what_was_changed_is_not_kept(job: tuple[Expected, Path, Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -123,18 +123,35 @@ def test_hdf5(tmp_path: Path) -> None:
 
 
 class Hostile:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
     def __reduce__(self) -> tuple:
-        return (os.system, ("touch /tmp/must-not-exist",))
+        return (Path.touch, (self.path,))
 
 
-@pytest.mark.parametrize("content", [{"a": Hostile()}, [1, 2], np.zeros(3), Hostile()])
-def test_anything_but_a_dict_of_arrays_is_refused(tmp_path: Path, content: object) -> None:
-    path = tmp_path / "vectors.npy"
+@pytest.mark.parametrize(
+    "content_with",
+    [
+        lambda hostile: {"a": hostile},
+        lambda _: [1, 2],
+        lambda _: np.zeros(3),
+        lambda hostile: hostile,
+    ],
+    ids=["dict of an object", "list", "array", "object"],
+)
+def test_anything_but_a_dict_of_arrays_is_refused(
+    tmp_path: Path, content_with: Callable[[Hostile], object]
+) -> None:
+    path, trace = tmp_path / "vectors.npy", tmp_path / "must-not-exist"
+    content = content_with(Hostile(trace))
     is_array = isinstance(content, np.ndarray)
     np.save(path, content if is_array else np.array(content, dtype=object), allow_pickle=True)
     with pytest.raises(PipelineError, match=r"vectors\.npy"):
         precomputed.vectors(precomputed.Settings(path=path), ["a"])
-    assert not Path("/tmp/must-not-exist").exists()
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import concurrent.futures
 import hashlib
 import http.server
 import io
-import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -184,19 +183,25 @@ def test_state_dicts_of_any_wrapping(tmp_path: Path) -> None:
 
 
 class Hostile:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
     def __reduce__(self) -> tuple:
-        return (os.system, ("touch /tmp/must-not-exist",))
+        return (Path.touch, (self.path,))
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
+    path, trace = tmp_path / "weights.pth", tmp_path / "must-not-exist"
     for write in (
-        lambda: torch.save(Hostile(), path),
-        lambda: path.write_bytes(pickle.dumps(Hostile())),
+        lambda: torch.save(Hostile(trace), path),
+        lambda: path.write_bytes(pickle.dumps(Hostile(trace))),
     ):
         write()
         with pytest.raises(PipelineError, match=r"weights .*weights\.pth: "):
             network_weights.read_state_dict(path)
+        assert not trace.exists()
     path.write_bytes(b"\x00" * 100)
     with pytest.raises(PipelineError, match=r"damaged|more than tensors"):
         network_weights.read_state_dict(path)

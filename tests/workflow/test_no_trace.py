@@ -61,7 +61,7 @@ def planned_folder(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "results/report.html").write_text("changed")
     # What a job that was killed leaves, and what a run that was killed leaves.
     (folder / "results/tiny/labels/.hashed.h5.0.0.tmp").write_text("half")
-    (folder / "results/records/kept").mkdir(exist_ok=True)
+    (folder / "results/records/.kept").mkdir(exist_ok=True)
     (folder / "results/records/digests.json").unlink(missing_ok=True)
     (folder / ".snakemake/locks").mkdir(exist_ok=True)
     (folder / ".snakemake/locks/0.output.lock").write_text("results/report.html\n")

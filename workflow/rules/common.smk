@@ -142,14 +142,15 @@ def shards(dataset):
 def inputs_of(reader, **inputs):
     """Returns the inputs of a rule.
 
-    The dates of results decide nothing: `planning.staleness` finds what has to be made anew before
-    Snakemake plans. An input of a result that is up to date is marked as ancient, so its date is
-    not compared. Where no file system is shared, the results are not on this machine, and
-    Snakemake compares dates.
+    `planning.staleness` decides which results have to be made anew, before Snakemake plans. Dates do
+    not count: if a result is up to date, its inputs are marked as ancient, and Snakemake does not
+    compare the dates of such inputs. Without a shared file system the results are not on this
+    machine; there Snakemake compares dates.
 
     Args:
-        reader: name of the rule.
-        inputs: paths with wildcards, or a function of the wildcards that returns paths.
+        reader: name of the rule that reads the inputs.
+        inputs: name of each input to its path with wildcards, to several such paths, or to a
+            function of the wildcards that returns them.
     """
 
     def input_function(pattern):

@@ -1,7 +1,8 @@
 """Reads the config files before Snakemake does.
 
-Snakemake silently takes the last of two equal keys, writes out what aliases stand for, and runs
-the code in templates. Files on its own command line it has read by now, and they are checked late.
+Snakemake silently takes the last of two equal keys, replaces each alias by its content, and runs the
+code in templates. It has already read the config files of its command line when this file runs, so
+the check of those files comes late.
 """
 
 import os

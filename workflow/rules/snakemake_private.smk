@@ -1,7 +1,7 @@
 """All that this workflow takes from Snakemake beyond what its manual describes.
 
 Another release may change any of it. A test (`tests/workflow/test_snakemake_private.py`) reads this
-file, names each part and fails if Snakemake has it no more. No other file uses ``workflow``.
+file, names each part and fails if Snakemake no longer has it. No other file uses ``workflow``.
 """
 
 import logging as _logging

@@ -1,4 +1,4 @@
-"""A learning problem: joined by clip and by class, and its scaling."""
+"""Labelled clips: features and text embeddings joined by clip and by class, and their scaling."""
 
 from __future__ import annotations
 
