@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from avca_pipeline.artifacts.text_files import parse_json
+from avca_pipeline.config import yaml_mistakes
 from avca_pipeline.errors import FormatError, PipelineError, abbreviated
 
 MAX_BYTES = 1 << 20
@@ -54,6 +55,14 @@ def read(path: Path) -> Any:
 def _value(text: str) -> Any:
     with contextlib.suppress(json.JSONDecodeError):  # JSON may have tabs, which YAML refuses.
         return parse_json(text)
+    try:
+        return _loaded(text)
+    except yaml.YAMLError as error:
+        line, words = yaml_mistakes.explained(error, text)
+        raise PipelineError(f"line {line}: cannot be read as YAML: {words}") from error
+
+
+def _loaded(text: str) -> Any:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -82,6 +91,18 @@ class _Loader(yaml.SafeLoader):
             self._check_keys(node)
             self._checked.add(id(node))
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Returns a value; one that is no date or number, though it looks like one, has a line."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            if isinstance(error, PipelineError) or not isinstance(node, yaml.ScalarNode):
+                raise
+            raise PipelineError(
+                f"line {node.start_mark.line + 1}: cannot be read as YAML: "
+                f"{abbreviated(node.value)} is no date or number; put it in quotes"
+            ) from error
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         keys: set[Hashable] = set()
