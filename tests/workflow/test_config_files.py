@@ -46,6 +46,19 @@ def test_the_config_in_the_working_folder_is_read_before_snakemake_reads_it(
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_folder_without_a_config_is_one_line_with_both_options(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "workflow" / "Snakefile",
+         "--directory", tmp_path, "--cores", "1", "--dry-run"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "config.yaml" in line]
+    assert line.startswith(f"avca: error: {tmp_path / 'config.yaml'}: no such file")
+    assert "--configfile" in line
+    assert "--directory" in line
+
+
 THREE_MISTAKES = [
     "feature_sets.both.video: 'frame' is not under backbones or imported; did you mean 'frames'?",
     "models.avca: unknown key 'epoch'; did you mean 'epochs'?",

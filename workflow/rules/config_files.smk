@@ -23,8 +23,19 @@ def stop_on_user_errors(call, *arguments):
         sys.exit(1)
 
 
+def check_default_config():
+    """Stops if the folder in which Snakemake works has no config, and none was named."""
+    if not os.path.exists("config.yaml"):
+        raise PipelineError(
+            f"{os.path.abspath('config.yaml')}: no such file; start in the folder of the config, or "
+            "name it with --configfile, which --directory needs beside it"
+        )
+
+
 # As a module, this workflow is given a part of a config that another workflow reads.
 if not is_given_a_config():
+    if not config_files_of_the_command_line():
+        stop_on_user_errors(check_default_config)
     for file in config_files_of_the_command_line() or ["config.yaml"]:
         if os.path.exists(file):
             stop_on_user_errors(yaml_files.read, Path(file))
