@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones._single_frames import SingleFrames
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frames, resizable
+from avca_pipeline.media.video import resizable
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
@@ -47,13 +47,11 @@ LABELLED_SETS = re.compile(r"(?<![a-z0-9])inw?(1k|12k|21k|22k)(?![a-z0-9])")
 """ImageNet's parts in timm's tags of weights; the "w" is the winter edition of the whole."""
 
 
-class Settings(WeightsSettings):
+class Settings(SingleFrames, WeightsSettings):
     """An image network of timm; ``weights: published`` has timm download and verify its own."""
 
     model: str = "mobilenetv3_small_100"
     """Name of the network in timm."""
-    rate_hz: int = Field(default=2, ge=1, le=60)
-    """Number of frames that are encoded for each second of video."""
 
     @classmethod
     def choices(cls) -> tuple[str, list[str]]:
@@ -92,11 +90,10 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
-    """Yields single frames, ``(1, height, width, 3)`` uint8 RGB, resized and cropped."""
+    """Yields single frames, ``(1, height, width, 3)`` uint8, resized and cropped."""
     config = _data_config(settings.model)
-    picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
     short_side = math.ceil(max(config["input_size"][1:]) / config["crop_pct"])
-    bounded = resizable(picked, short_side, limits)
+    bounded = resizable(settings.picked(clip, limits), short_side, limits)
     return frame_windows((_cropped(frame, config) for frame in bounded), 1)
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field
-
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones._single_frames import SingleFrames
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frames, resizable
+from avca_pipeline.media.video import resizable
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.families import family_names, tower
@@ -26,11 +25,8 @@ MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 
 
-class Settings(EncoderSettings):
+class Settings(SingleFrames, EncoderSettings):
     """An image tower of the library transformers. Needs the extra ``transformers``."""
-
-    rate_hz: int = Field(default=2, ge=1, le=60)
-    """Number of frames that are encoded for each second of video."""
 
     def look_up(self, cache: Path) -> None:
         """Raises `PipelineError` unless there is such a model, and it encodes images."""
@@ -62,10 +58,9 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
-    """Yields single frames, ``(1, height, width, 3)`` uint8 RGB, as the library prepares them."""
+    """Yields single frames, ``(1, height, width, 3)`` uint8, as the library prepares them."""
     pictures = _pictures(settings)
-    picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
-    bounded = resizable(picked, pictures.short_side, limits)
+    bounded = resizable(settings.picked(clip, limits), pictures.short_side, limits)
     return frame_windows((pictures.prepared(frame) for frame in bounded), 1)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -77,17 +79,42 @@ def native_frames(
 ) -> Iterator[np.ndarray]:
     """Yields every frame of a clip once, as `frames` does, whatever the rate of the file."""
     with _video(path, limits) as track:
-        rate = _rate(track.stream)
-        begin_s, half = start or 0.0, 0.5 / float(rate)
-        timed = _timed(track, begin_s, end, limits)
-        inside = (
-            frame
-            for frame, time_s, _ in timed
-            if start is None or time_s > begin_s - half
-            if end is None or time_s < end - half
-        )
-        yield from _arrays(inside, math.ceil(rate), limits)
+        inside = _inside(track, start, end, limits)
+        yield from _arrays(inside, math.ceil(_rate(track.stream)), limits)
         track.check_damage()
+
+
+def spread_frames(
+    path: Path, count: int, start: float | None, end: float | None, limits: Limits
+) -> Iterator[np.ndarray]:
+    """Yields ``count`` of the frames of a clip, one from the middle of each of as many equal parts.
+
+    Of ``n`` frames, the first of which is frame 0, these are the frames ``(2i + 1) n // 2 count``;
+    a single one is frame ``n // 2``. A clip of fewer frames repeats some. Frames that are not
+    yielded are decoded, which shows damage, but not converted. Other arguments and errors are those
+    of `frames`.
+    """
+    num_frames, _ = frame_count(path, start, end, limits)
+    positions = [(2 * part + 1) * num_frames // (2 * count) for part in range(count)]
+    with _video(path, limits) as track:
+        inside = _inside(track, start, end, limits)
+        yield from _arrays(at_positions(inside, positions), count, limits)
+        track.check_damage()
+
+
+def at_positions(items: Iterable[Any], positions: Iterable[int]) -> Iterator[Any]:
+    """Yields what stands at ascending positions, and the last item for those behind it.
+
+    All items are looked at, also those behind the last position.
+    """
+    waiting = collections.deque(positions)
+    item = None
+    for position, item in enumerate(items):
+        while waiting and waiting[0] == position:
+            yield item
+            waiting.popleft()
+    if item is not None:
+        yield from itertools.repeat(item, len(waiting))
 
 
 def frame_count(
@@ -210,6 +237,14 @@ def _timed(
             raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
         yield frame, time_s, duration_s
     track.check_arrived(begin_s, end_s)
+
+
+def _inside(track: Track, start: float | None, end: float | None, limits: Limits) -> Iterator[Any]:
+    """Yields every frame of a clip once, as it is decoded."""
+    begin_s, half = start or 0.0, 0.5 / float(_rate(track.stream))
+    for frame, time_s, _ in _timed(track, begin_s, end, limits):
+        if (start is None or time_s > begin_s - half) and (end is None or time_s < end - half):
+            yield frame
 
 
 def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.ndarray]:
