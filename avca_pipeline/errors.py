@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import reprlib
 import unicodedata
@@ -75,6 +76,10 @@ class _Short(reprlib.Repr):
     def repr_NoneType(self, _value: None, _level: int) -> str:
         """Returns what an empty value of YAML is called."""
         return "empty"
+
+    def repr_date(self, value: datetime.date, _level: int) -> str:
+        """Returns a date as YAML has it."""
+        return value.isoformat()
 
     def repr_bool(self, value: bool, _level: int) -> str:
         """Returns the word as YAML has it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import subprocess
 import sys
 from collections.abc import Callable
@@ -261,6 +262,10 @@ WRONG = {
     "list that is a text of digits": (
         put("splits", "built", "exclude_pretraining_of", value="7"),
         "splits.built.exclude_pretraining_of: expected a list of values, found '7'; write ['7']",
+    ),
+    "list that is a date": (
+        put("experiment", "seeds", value=datetime.date(2020, 1, 1)),
+        "experiment.seeds: expected a list of values, found 2020-01-01",
     ),
     "list of numbers that is a number": (
         put("experiment", "seeds", value=7),
