@@ -96,13 +96,17 @@ def run(
         if clip.clip_id in missing:
             clip.reason = MISSING_FILE
     write_missing_files(out, sorted(set(missing.values())))
-    attributes = {
+    shard = as_features(listed, _attributes(request, weights), keep_windows=keep_windows)
+    features.write(out, shard)
+    logger.info(f"{title}: {len(shard.clip_ids)} clips, {len(shard.rejected)} rejected")
+
+
+def _attributes(request: ExtractRequest, weights: str) -> dict[str, str]:
+    """Returns what the features file says of itself: what made the features, and from what."""
+    return {
         "backbone": request.plugin,
         "weights": weights,
         "preprocessing": redacted(canonical_json(request.settings)),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("torch", "av", "numpy")},
     }
-    shard = as_features(listed, attributes, keep_windows=keep_windows)
-    features.write(out, shard)
-    logger.info(f"{title}: {len(shard.clip_ids)} clips, {len(shard.rejected)} rejected")
