@@ -21,7 +21,7 @@ from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.loading import num_frames
 from avca_pipeline.transformer_models.pictures import Pictures
 from avca_pipeline.transformer_models.repositories import look_up as look_up_model
-from avca_pipeline.transformer_models.settings import EncoderSettings, config_of, tower_of
+from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 2, "cuda": 16}
@@ -105,4 +105,4 @@ def _pictures(settings: Settings) -> Pictures:
 
 
 def _length(settings: Settings) -> int:
-    return num_frames(config_of(settings), tower_of(settings, "video"), DEFAULT_FRAMES)
+    return num_frames(settings.folder, tower_of(settings, "video"), DEFAULT_FRAMES)

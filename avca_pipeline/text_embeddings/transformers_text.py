@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.runtime.addresses import shown
 from avca_pipeline.runtime.lazy import torch
@@ -21,11 +22,15 @@ from avca_pipeline.transformer_models.families import Tower, family_names, tower
 from avca_pipeline.transformer_models.loading import build, tokenizer
 from avca_pipeline.transformer_models.repositories import is_folder
 from avca_pipeline.transformer_models.repositories import look_up as look_up_model
-from avca_pipeline.transformer_models.settings import NamedModel, config_of, tower_of
+from avca_pipeline.transformer_models.settings import NamedModel, tower_of
+from avca_pipeline.transformer_models.stated_numbers import whole_number
 
 logger = logging.getLogger(__name__)
 
 BATCH_TEXTS = 64
+POSITIONS = "max_position_embeddings"
+MOST_TOKENS = 1_000_000
+"""A longer text is none: the library says 1e30 where there is no limit."""
 
 
 class Settings(Wording, NamedModel):
@@ -76,7 +81,7 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
     sentences = settings.sentences(class_names)
     chosen = tower_of(settings, "text", settings.head)
     network, _ = build(settings.folder, chosen, WeightsSettings(weights=PUBLISHED))
-    tokens = _Tokens(settings, chosen)
+    tokens = _Tokens(settings, chosen, network)
     tokens.check_lengths([sentence for said in sentences for sentence in said])
 
     def embed(texts: list[str]) -> np.ndarray:
@@ -92,12 +97,35 @@ def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:
 class _Tokens:
     """Texts as a tower takes them."""
 
-    def __init__(self, settings: Settings, chosen: Tower) -> None:
-        self._tokenizer = tokenizer(settings.folder)
-        config = config_of(settings)
-        positions = (config.get("text_config") or {}).get("max_position_embeddings")
-        most = int(chosen.text_length or self._tokenizer.model_max_length)
-        self._most = min(most, int(positions or most) - chosen.spare_positions)
+    def __init__(self, settings: Settings, chosen: Tower, network: Any) -> None:
+        """Reads the tokenizer.
+
+        Raises:
+            PipelineError: the files are damaged, or say nothing about how long a text may be.
+        """
+        folder = settings.folder
+        self._tokenizer = tokenizer(folder)
+        if self._tokenizer.pad_token is None:
+            raise PipelineError(
+                f"{folder}: its tokenizer has no pad_token; add one to tokenizer_config.json"
+            )
+        # What a config leaves out is the default of the library's class.
+        config = getattr(network.config, "text_config", network.config)
+        positions = getattr(config, POSITIONS, None)
+        longest = self._tokenizer.model_max_length
+        shortest = 1 + self._tokenizer.num_special_tokens_to_add()
+        most = chosen.text_length or whole_number(folder, "model_max_length", longest, shortest)
+        if positions is not None:
+            least = shortest + chosen.spare_positions
+            most = min(
+                most, whole_number(folder, POSITIONS, positions, least) - chosen.spare_positions
+            )
+        if most > MOST_TOKENS:
+            raise PipelineError(
+                f"{folder}: says nowhere how long a text may be; add model_max_length to "
+                "tokenizer_config.json"
+            )
+        self._most = most
         self._padding: Any = True if chosen.text_length is None else "max_length"
 
     def of(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:

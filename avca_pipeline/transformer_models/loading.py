@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from avca_pipeline.fetching.network_weights import freeze
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.families import Tower
-from avca_pipeline.transformer_models.model_files import weights_sha256
+from avca_pipeline.transformer_models.model_files import CONFIG, read_config, weights_sha256
+from avca_pipeline.transformer_models.stated_numbers import whole_number
 
 
 @functools.cache
@@ -136,20 +136,29 @@ def tokenizer(folder: Path) -> Any:
         ) from error
 
 
-def num_frames(config: Mapping[str, Any], tower: Tower, default: int) -> int:
+def num_frames(folder: Path, tower: Tower, default: int) -> int:
     """Returns how many frames a model's videos have.
 
     Args:
-        config: the model's ``config.json``, which may leave out what is the library's default.
+        folder: with the model's files; ``config.json`` may leave out what is the library's default.
         tower: which says where the number stands.
         default: for models that take any number.
+
+    Raises:
+        PipelineError: the ``config.json`` is damaged.
     """
     if not tower.num_frames:
         return default
-    value: Any = _named(tower.network).config_class.from_dict(dict(config))
-    for name in tower.num_frames:
-        value = getattr(value, name)
-    return int(value)
+    config = read_config(folder)
+    try:
+        value: Any = _named(tower.network).config_class.from_dict(config)
+        for name in tower.num_frames:
+            value = getattr(value, name)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise PipelineError(f"{folder / CONFIG}: cannot be read ({_line(error)})") from error
+    return whole_number(folder / CONFIG, ".".join(tower.num_frames), value)
 
 
 def _config(network_class: Any, folder: Path) -> Any:

@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.loading import processor
+from avca_pipeline.transformer_models.stated_numbers import (
+    positive_number,
+    three_numbers,
+    whole_number,
+)
 
 
 class Pictures:
@@ -33,13 +38,23 @@ class Pictures:
         """
         self._processor = processor(folder, name)
         self._is_video = name.endswith("VideoProcessor")
-        size = _sides(self._processor.size)
-        crop = _sides(self._processor.crop_size) if self._processor.do_center_crop else size
+        size = _sides(folder, "size", self._processor.size)
+        crop = size
+        if self._processor.do_center_crop:
+            crop = _sides(folder, "crop_size", self._processor.crop_size)
         is_resized = self._processor.do_resize or self._processor.do_center_crop
         if not is_resized or "height" not in crop or "width" not in crop:
             raise PipelineError(f"{folder}: its processor gives pictures of different sizes")
         self.height, self.width = crop["height"], crop["width"]
         self.short_side = max(*size.values(), self.height, self.width)
+        if self._processor.do_rescale:
+            factor = self._processor.rescale_factor
+            self._factor = positive_number(folder, "rescale_factor", factor)
+        if self._processor.do_normalize:
+            self._mean = three_numbers(folder, "image_mean", self._processor.image_mean)
+            self._std = three_numbers(folder, "image_std", self._processor.image_std)
+            for deviation in self._std:
+                positive_number(folder, "image_std", deviation)
 
     def prepared(self, frame: np.ndarray) -> np.ndarray:
         """Returns ``(height, width, 3)`` uint8 of a frame of any size."""
@@ -61,16 +76,27 @@ class Pictures:
         """Returns ``(…, 3, height, width)`` float32 of ``(…, height, width, 3)`` uint8."""
         values = pixels.movedim(-1, -3).float()
         if self._processor.do_rescale:
-            values = values * self._processor.rescale_factor
+            values = values * self._factor
         if self._processor.do_normalize:
             mean, std = (
-                constant(tuple(numbers), values.device)[:, None, None]
-                for numbers in (self._processor.image_mean, self._processor.image_std)
+                constant(numbers, values.device)[:, None, None]
+                for numbers in (self._mean, self._std)
             )
             values = (values - mean) / std
         return values
 
 
-def _sides(size: Any) -> dict[str, int]:
+def _sides(folder: Path, key: str, size: Any) -> dict[str, int]:
     """Returns the sides that a processor's size states."""
-    return {str(name): int(value) for name, value in dict(size or {}).items() if value}
+    try:
+        sides = dict(size or {})
+    except (TypeError, ValueError) as error:
+        raise PipelineError(
+            f"{folder}: {key} is {abbreviated(size)}; names of sides with whole numbers are "
+            "needed; correct the model's files"
+        ) from error
+    return {
+        str(name): whole_number(folder, f"{key}.{name}", side)
+        for name, side in sides.items()
+        if side is not None
+    }

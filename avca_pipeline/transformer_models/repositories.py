@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching import pinned
 from avca_pipeline.fetching.web_addresses import AddressError
 from avca_pipeline.fetching.web_files import download
 from avca_pipeline.runtime.addresses import shown
@@ -69,8 +70,13 @@ def check_name(model: str) -> str:
     if is_folder(model):
         return model
     parts = urlsplit(model)
-    name = parts.path.strip("/") if parts.scheme in ("http", "https") else model
-    if not NAME.fullmatch(name):
+    is_address = parts.scheme in ("http", "https")
+    name = parts.path.strip("/") if is_address else model
+    # Reading the port raises ValueError where it is none.
+    is_whole = not is_address or (parts.hostname and parts.port != 0)
+    if is_address and ("?" in model or "#" in model):
+        raise ValueError("the address of a repository ends with owner/name; leave out ? and #")
+    if not is_whole or not NAME.fullmatch(name):
         raise ValueError(
             "write owner/name, the http(s) address of a repository, or a folder that begins with "
             "/, ~ or ."
@@ -212,9 +218,16 @@ def _listed_weights(model: str, listing: Mapping[str, Any]) -> list[str]:
 
 
 def _obtain(source: Repository, listing: Mapping[str, Any], name: str) -> None:
-    """Downloads a file of a repository unless it is there, and verifies it in any case."""
+    """Downloads a file of a repository unless it is there, and verifies it in any case.
+
+    Where the repository states no checksum, that of the first download counts from then on.
+    """
     path, stated = source.folder / name, listing["files"][name]
     url = f"{source.address}/resolve/{listing['commit']}/{name}"
+    if not stated["sha256"] and not stated["blob"]:
+        remedy = f"delete {source.folder} and run again"
+        pinned.obtain(url, path, kind="model", remedy=remedy)
+        return
 
     def check(arrived: Path) -> None:
         digest = file_sha256(arrived) if stated["sha256"] else _blob(arrived)

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import field_validator
 
 from avca_pipeline.fetching.weights import PUBLISHED, RANDOM, FileOrAddress, WeightsSettings
-from avca_pipeline.settings import PluginSettings
+from avca_pipeline.settings import PluginSettings, whole_path
 from avca_pipeline.transformer_models import model_files, repositories
 from avca_pipeline.transformer_models.families import Task, Tower, family_names, tower
 
@@ -28,6 +28,8 @@ class NamedModel(PluginSettings):
     @field_validator("model")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
+        if repositories.is_folder(value):
+            whole_path(Path(value))
         return repositories.check_name(value)
 
     @field_validator("revision")

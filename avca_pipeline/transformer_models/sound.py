@@ -8,12 +8,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.transformer_models.loading import processor
+from avca_pipeline.transformer_models.stated_numbers import whole_number
+
+LEAST_RATE_HZ = 1000
+"""A hundredth of a second, which filter banks move by, has samples in it."""
 
 
 class Sound(ABC):
@@ -24,6 +28,9 @@ class Sound(ABC):
         num_samples: in a window.
         shape: of a prepared window, time first.
     """
+
+    NUMBERS: ClassVar[tuple[str, ...]]
+    """What the settings of the library's class must state, as whole numbers."""
 
     rate_hz: int
     num_samples: int
@@ -40,6 +47,8 @@ class Sound(ABC):
 
 class Clap(Sound):
     """Mel spectrograms ``(frames, 1 or 4, bands)``; shorter sound is repeated, as in training."""
+
+    NUMBERS = ("nb_max_samples", "hop_length", "feature_size")
 
     def __init__(self, extractor: Any, window_s: float | None) -> None:
         self._extractor = extractor
@@ -61,6 +70,8 @@ class Clap(Sound):
 class Ast(Sound):
     """Filter banks of Kaldi ``(frames, bands)``, made by torchaudio."""
 
+    NUMBERS = ("max_length", "num_mel_bins")
+
     def __init__(self, extractor: Any, window_s: float | None) -> None:
         self._extractor = extractor
         self.rate_hz = int(extractor.sampling_rate)
@@ -80,6 +91,7 @@ class Ast(Sound):
 class PeAudio(Sound):
     """The samples themselves ``(samples,)``; what fills up the last hop is their reflection."""
 
+    NUMBERS = ("hop_length",)
     DEFAULT_S = 10.0
 
     def __init__(self, extractor: Any, window_s: float | None) -> None:
@@ -116,7 +128,12 @@ def sound(folder: Path, name: str, window_s: float | None) -> Sound:
         PipelineError: the settings are damaged, or a window is longer than the model takes.
     """
     kind: Any = KINDS[name]
-    built: Sound = kind(processor(folder, name), window_s)
+    extractor = processor(folder, name)
+    rate_hz = getattr(extractor, "sampling_rate", None)
+    whole_number(folder, "sampling_rate", rate_hz, least=LEAST_RATE_HZ)
+    for key in kind.NUMBERS:
+        whole_number(folder, key, getattr(extractor, key, None))
+    built: Sound = kind(extractor, window_s)
     return built
 
 

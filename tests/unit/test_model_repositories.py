@@ -31,12 +31,15 @@ class Hub:
         files: its files by name.
         asked: paths that have been asked for.
         commit: at the end of its branch ``main``.
+        wrong: what is answered in the place of a file.
+        has_checksums: whether the list of files says what each of them hashes to.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.address, self.files, self.commit = "", files, COMMIT
         self.asked: list[str] = []
         self.wrong: dict[str, bytes] = {}
+        self.has_checksums = True
 
     def answer(self, request: Request) -> None:
         path = request.path.partition("?")[0]
@@ -66,6 +69,8 @@ class Hub:
                 entry["blobId"] = "of the pointer"
             else:
                 entry["blobId"] = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            if not self.has_checksums:
+                entry = {"rfilename": name}
             siblings.append(entry)
         return {"sha": self.commit, "siblings": siblings, "cardData": {"license": "apache-2.0"}}
 
@@ -196,6 +201,37 @@ def test_what_is_no_name_of_a_model_is_refused(name: str) -> None:
         return
     with pytest.raises(ValidationError, match="write owner/name"):
         transformers_images.Settings(model=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://host/o/n?token=abc",
+        "https://host/o/n#x",
+        "https:///o/n",
+        "https://user:word@/o/n",
+        "https://host:99999/o/n",
+        "http://[::1/o/n",
+        "~nouser/x",
+        "/" + "x" * 300,
+        "./x\0y",
+    ],
+)
+def test_an_address_or_a_folder_that_nobody_can_use_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        transformers_images.Settings(model=name)
+
+
+def test_files_without_a_listed_checksum_are_pinned_at_first_use(hub: Hub, tmp_path: Path) -> None:
+    hub.has_checksums = False
+    folder = repositories.obtain(hub.address, None, tmp_path)
+    assert repositories.obtain(hub.address, None, tmp_path) == folder
+    for name in ("config.json", "model.safetensors"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content.replace(b"e", b"f", 1))
+        with pytest.raises(PipelineError, match=f"{name}: SHA-256 is .*, expected"):
+            repositories.obtain(hub.address, None, tmp_path)
+        (folder / name).write_bytes(content)
 
 
 def test_what_is_no_revision_or_weights_is_refused() -> None:
