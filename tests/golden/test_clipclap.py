@@ -70,7 +70,7 @@ class Case:
         return Batch(
             video=arrays["video"], audio=arrays["audio"], text=text,
             negative_video=arrays["video"], negative_audio=arrays["audio"], negative_text=text,
-            class_text=classes, label=label,
+            class_text=classes, text_row=label,
         )  # fmt: skip
 
     def text_columns(self) -> slice:

@@ -7,10 +7,10 @@ import gzip
 import re
 import shutil
 from collections import defaultdict
-from typing import Any
 
 import pytest
 
+from avca_pipeline.artifacts.audits import SplitAudit
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
 from avca_pipeline.splits import official
@@ -33,7 +33,7 @@ def listed() -> dict[str, list[tuple[str, str]]]:
 @pytest.fixture(scope="module")
 def audit(
     listed: dict[str, list[tuple[str, str]]], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+) -> SplitAudit:
     """The audit of a published folder to which the two lists that it lacks are added."""
     root = tmp_path_factory.mktemp("official") / "lists"
     folder = root / "avgzsl_benchmark_datasets"
@@ -52,8 +52,8 @@ def audit(
     return audit_split(under_audit, settings.audit.by_check())
 
 
-def test_the_partitions_have_the_published_sizes(audit: dict[str, Any]) -> None:
-    sizes = {name: count["clips"] for name, count in audit["counts"].items()}
+def test_the_partitions_have_the_published_sizes(audit: SplitAudit) -> None:
+    sizes = {name: count.clips for name, count in audit.counts.items()}
     assert sizes == {
         "train": 70351, "val_seen": 7817, "val_unseen": 3102,
         "test_seen": 9032, "test_unseen": 3450,
@@ -61,12 +61,12 @@ def test_the_partitions_have_the_published_sizes(audit: dict[str, Any]) -> None:
 
 
 def test_clips_of_trained_recordings_are_counted(
-    audit: dict[str, Any], listed: dict[str, list[tuple[str, str]]]
+    audit: SplitAudit, listed: dict[str, list[tuple[str, str]]]
 ) -> None:
     """Against the published figures, and against a count that shares no code with the audit."""
-    (check,) = [c for c in audit["checks"] if c["name"] == "sources_not_trained_on"]
-    assert check["level"] == "warning"
-    assert not check["passed"]
+    (check,) = [c for c in audit.checks if c.name == "sources_not_trained_on"]
+    assert check.level == "warning"
+    assert not check.passed
     videos = {
         name: [re.sub(r"_\d+$", "", clip) for _, clip in clips] for name, clips in listed.items()
     }
@@ -76,5 +76,5 @@ def test_clips_of_trained_recordings_are_counted(
         if not name.endswith("_train"):
             partition = name.split("_", 2)[2]
             counts[partition] = sum(video in trained[partition.split("_")[0]] for video in own)
-    assert check["by_partition"] == counts
+    assert check.by_partition == counts
     assert counts == {"val_seen": 2591, "val_unseen": 0, "test_seen": 3144, "test_unseen": 0}
