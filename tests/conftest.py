@@ -46,13 +46,18 @@ def absent(message: str) -> NoReturn:
     pytest.skip(message)
 
 
+def shared_path(*parts: str) -> Path:
+    """Returns where `shared_folder` looks, for what is read while tests are collected."""
+    return Path(os.environ.get("AVCA_SHARED", REPOSITORY.parent / "shared")).joinpath(*parts)
+
+
 def shared_folder(*parts: str) -> Path:
     """Returns a path in the folder of golden data and real clips, or calls `absent`.
 
     The data are not part of this repository. ``AVCA_SHARED`` says where they are; by default
     ``../shared`` beside the checkout.
     """
-    path = Path(os.environ.get("AVCA_SHARED", REPOSITORY.parent / "shared")).joinpath(*parts)
+    path = shared_path(*parts)
     if not path.exists():
         absent(f"{path} is absent: golden data are not part of the repository, set AVCA_SHARED")
     return path

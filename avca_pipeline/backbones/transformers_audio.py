@@ -8,58 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, defaults
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, covering_windows
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import family_names, tower
+from avca_pipeline.transformer_models.families import Task
 from avca_pipeline.transformer_models.loading import build as build_tower
-from avca_pipeline.transformer_models.repositories import look_up as look_up_model
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 from avca_pipeline.transformer_models.sound import Sound, sound
 
 MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 64}
+published = defaults.published
+pretraining_classes = defaults.pretraining_classes
 
 
 class Settings(EncoderSettings):
     """An audio tower of the library transformers. Needs the extra ``transformers``."""
+
+    TASK: ClassVar[Task] = "audio"
 
     window_s: float | None = Field(default=None, gt=0, le=60)
     """Length of a window in seconds. Without it, a window is as long as the model takes: 10 s for
     CLAP and PE-AV, 10.24 s for AST.
     """
 
-    def look_up(self, cache: Path) -> None:
-        """Raises `PipelineError` unless there is such a model, and it encodes sound."""
-        tower("audio", self.model, look_up_model(self.model, self.revision, cache)[1])
-
-    @classmethod
-    def choices(cls) -> tuple[str, list[str]]:
-        """Returns the families of models that encode sound."""
-        return "families of transformers", family_names("audio")
-
-    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
-        """Returns the space of the model's text tower, which random weights do not share."""
-        return (None if self.is_random else self.space(cache, "audio"),)
-
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
     return Spec(_sound(settings).shape, "float32")
-
-
-def published(settings: Settings) -> None:
-    """Returns nothing: the weights are the model's own, verified with its other files."""
-
-
-def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
-    """Returns what the user says: a model's files do not tell what it was trained on."""
-    return settings.stated_classes()
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
@@ -86,11 +68,9 @@ def encode(
         data: ``(windows, time, …)`` float32.
         num_valid: ``(windows,)``, of which PE-AV makes a mask.
     """
-    chosen = tower_of(settings, "audio")
     position = torch.arange(data.shape[1], device=data.device)
     is_valid = position < num_valid[:, None].clamp(min=1)
-    vectors = chosen.vectors(network, data.to(next(network.parameters()).dtype), is_valid).float()
-    return torch.nn.functional.normalize(vectors, dim=1) if chosen.is_unit else vectors
+    return tower_of(settings, "audio").encode(network, data, is_valid)
 
 
 def _sound(settings: Settings) -> Sound:

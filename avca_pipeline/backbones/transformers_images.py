@@ -8,53 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, defaults
 from avca_pipeline.backbones._single_frames import SingleFrames
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import resizable
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import family_names, tower
+from avca_pipeline.transformer_models.families import Task
 from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.pictures import Pictures
-from avca_pipeline.transformer_models.repositories import look_up as look_up_model
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
+published = defaults.published
+pretraining_classes = defaults.pretraining_classes
 
 
 class Settings(SingleFrames, EncoderSettings):
     """An image tower of the library transformers. Needs the extra ``transformers``."""
 
-    def look_up(self, cache: Path) -> None:
-        """Raises `PipelineError` unless there is such a model, and it encodes images."""
-        tower("images", self.model, look_up_model(self.model, self.revision, cache)[1])
-
-    @classmethod
-    def choices(cls) -> tuple[str, list[str]]:
-        """Returns the families of models that encode images."""
-        return "families of transformers", family_names("images")
-
-    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
-        """Returns the space of the model's text tower, which random weights do not share."""
-        return (None if self.is_random else self.space(cache, None),)
+    TASK: ClassVar[Task] = "images"
 
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
     pictures = _pictures(settings)
     return Spec((1, pictures.height, pictures.width, 3), "uint8")
-
-
-def published(settings: Settings) -> None:
-    """Returns nothing: the weights are the model's own, verified with its other files."""
-
-
-def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
-    """Returns what the user says: captions from the web are no list of classes."""
-    return settings.stated_classes()
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
@@ -73,10 +55,8 @@ def encode(
     settings: Settings, network: torch.nn.Module, data: torch.Tensor, num_valid: torch.Tensor
 ) -> torch.Tensor:
     """Returns ``(windows, dim)`` float32 of length 1, in the space that the texts are in too."""
-    chosen = tower_of(settings, "images")
-    pixels = _pictures(settings).normalised(data[:, 0]).to(next(network.parameters()).dtype)
-    vectors = chosen.vectors(network, pixels, num_valid[:, None] > 0).float()
-    return torch.nn.functional.normalize(vectors, dim=1) if chosen.is_unit else vectors
+    pixels = _pictures(settings).normalised(data[:, 0])
+    return tower_of(settings, "images").encode(network, pixels, num_valid[:, None] > 0)
 
 
 def _pictures(settings: Settings) -> Pictures:

@@ -8,59 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, defaults
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import family_names, tower
+from avca_pipeline.transformer_models.families import Task
 from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.loading import num_frames
 from avca_pipeline.transformer_models.pictures import Pictures
-from avca_pipeline.transformer_models.repositories import look_up as look_up_model
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 2, "cuda": 16}
+published = defaults.published
+pretraining_classes = defaults.pretraining_classes
 DEFAULT_FRAMES = 16
 
 
 class Settings(EncoderSettings):
     """A video tower of the library transformers. Needs the extra ``transformers``."""
 
+    TASK: ClassVar[Task] = "video"
+
     rate_hz: int = Field(default=8, ge=1, le=120)
     """Number of frames in a second of video, of which windows are made."""
-
-    def look_up(self, cache: Path) -> None:
-        """Raises `PipelineError` unless there is such a model, and it encodes videos."""
-        tower("video", self.model, look_up_model(self.model, self.revision, cache)[1])
-
-    @classmethod
-    def choices(cls) -> tuple[str, list[str]]:
-        """Returns the families of models that encode video."""
-        return "families of transformers", family_names("video")
-
-    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
-        """Returns the space of the model's text tower, which random weights do not share."""
-        return (None if self.is_random else self.space(cache, "video"),)
 
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
     pictures = _pictures(settings)
     return Spec((_length(settings), pictures.height, pictures.width, 3), "uint8")
-
-
-def published(settings: Settings) -> None:
-    """Returns nothing: the weights are the model's own, verified with its other files."""
-
-
-def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
-    """Returns what the user says: a model's files do not tell what it was trained on."""
-    return settings.stated_classes()
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
@@ -89,15 +71,13 @@ def encode(
         num_valid: ``(windows,)``; the last real frame stands for those behind it, which the
             networks that take a mask do not look at.
     """
-    chosen = tower_of(settings, "video")
     position = torch.arange(data.shape[1], device=data.device)
     is_valid = position < num_valid[:, None]
     last = (num_valid[:, None] - 1).clamp(min=0)
     window = torch.arange(len(data), device=data.device)[:, None]
     filled = data[window, torch.minimum(position, last)]
-    pixels = _pictures(settings).normalised(filled).to(next(network.parameters()).dtype)
-    vectors = chosen.vectors(network, pixels, is_valid | (position == 0)).float()
-    return torch.nn.functional.normalize(vectors, dim=1) if chosen.is_unit else vectors
+    pixels = _pictures(settings).normalised(filled)
+    return tower_of(settings, "video").encode(network, pixels, is_valid | (position == 0))
 
 
 def _pictures(settings: Settings) -> Pictures:

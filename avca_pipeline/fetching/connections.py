@@ -106,14 +106,8 @@ class _HttpConnection(http.client.HTTPConnection):
         self.watch.sockets.append(self.sock)
 
 
-class _HttpsConnection(http.client.HTTPSConnection):
-    def __init__(self, watch: ConnectionWatch, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.watch = watch
-
-    def connect(self) -> None:
-        super().connect()
-        self.watch.sockets.append(self.sock)
+class _HttpsConnection(_HttpConnection, http.client.HTTPSConnection):
+    pass
 
 
 class _Http(urllib.request.HTTPHandler):

@@ -178,12 +178,12 @@ def losses(
     if settings.regression:
         terms["reg"] = functional.mse_loss(theta, theta_text)
     if settings.classification:
-        classes = embed_network_classes(network, batch.class_text)
+        classes = _theta_of_classes(network, batch.class_text)
         terms["ce"] = functional.cross_entropy(theta @ classes.T, batch.text_row)
     return terms | {"total": torch.stack(list(terms.values())).sum()}
 
 
-def embed_network_classes(network: torch.nn.ModuleDict, text: torch.Tensor) -> torch.Tensor:
+def _theta_of_classes(network: torch.nn.ModuleDict, text: torch.Tensor) -> torch.Tensor:
     """Returns ``theta_w`` of classes, ``(classes, embedding_dim)``."""
     return cast("torch.Tensor", network["text_projection"](network["text_encoder"](text)))
 
@@ -207,7 +207,7 @@ def embed_classes(
 
     With a ``raw_weight`` the text embeddings themselves stand beside it.
     """
-    theta = embed_network_classes(network, text)
+    theta = _theta_of_classes(network, text)
     return torch.cat([theta, text], dim=1) if settings.raw_weight else theta
 
 

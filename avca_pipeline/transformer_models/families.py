@@ -46,6 +46,20 @@ class Tower:
     text_length: int | None = None
     spare_positions: int = 0
 
+    def encode(
+        self, network: torch.nn.Module, inputs: torch.Tensor, is_valid: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns ``(inputs, dim)`` float32, of length 1 where `is_unit` says so.
+
+        Args:
+            network: of the library's class `network`.
+            inputs: of any floating type, as `vectors` takes them.
+            is_valid: ``(inputs, length)``.
+        """
+        dtype = next(network.parameters()).dtype
+        vectors = self.vectors(network, inputs.to(dtype), is_valid).float()
+        return torch.nn.functional.normalize(vectors, dim=1) if self.is_unit else vectors
+
 
 def _pooled(output: Any) -> torch.Tensor:
     """Returns the vector that a method gives as it is, or as a part of its output."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import field_validator
 
@@ -85,6 +85,9 @@ class NamedModel(PluginSettings):
 class EncoderSettings(NamedModel, WeightsSettings):
     """A tower of a model that encodes pictures, videos or sound."""
 
+    TASK: ClassVar[Task]
+    """What the towers of a backbone encode."""
+
     weights: FileOrAddress = PUBLISHED
     """``published``, the weights of the model, or ``random`` ones for its architecture."""
 
@@ -94,6 +97,20 @@ class EncoderSettings(NamedModel, WeightsSettings):
         if value not in (PUBLISHED, RANDOM):
             raise ValueError("published or random; name the model's folder as model")
         return value
+
+    def look_up(self, cache: Path) -> None:
+        """Raises `PipelineError` unless there is such a model, and it has a tower for the task."""
+        _, config = repositories.look_up(self.model, self.revision, cache)
+        tower(self.TASK, self.model, config)
+
+    @classmethod
+    def choices(cls) -> tuple[str, list[str]]:
+        """Returns the families of models that have a tower for the task."""
+        return "families of transformers", family_names(cls.TASK)
+
+    def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
+        """Returns the space of the model's text tower, which random weights do not share."""
+        return (None if self.is_random else self.space(cache, self.TASK),)
 
     def local_files(self) -> dict[str, Path]:
         """Returns the files that must be there, those of the model's folder among them."""

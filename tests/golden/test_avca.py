@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 
 from avca_pipeline.models import Batch, Dims, avca
 from avca_pipeline.nn.adam import Adam
-from tests.conftest import shared_folder
+from tests.conftest import shared_folder, shared_path
 from tests.golden.filling import filled
 
 SCALARS = {"atol": 1e-9, "rtol": 0}
@@ -51,8 +50,7 @@ WEIGHTED = ("t_first_a", "t_first_v", "t_second_a", "t_second_v")
 
 def cases() -> list[Path]:
     """Returns the golden files, whichever there are."""
-    folder = Path(os.environ.get("AVCA_SHARED", Path(__file__).parents[3] / "shared"))
-    return sorted((folder / "reference").glob("avca_*.npz")) or [Path("absent.npz")]
+    return sorted(shared_path("reference").glob("avca_*.npz")) or [Path("absent.npz")]
 
 
 @pytest.fixture(params=cases(), ids=lambda path: path.stem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from avca_pipeline import registry
 from avca_pipeline.models import Batch, Dims, ModelSettings
 from avca_pipeline.nn.adam import Adam
-from tests.conftest import shared_folder
+from tests.conftest import shared_folder, shared_path
 from tests.golden.filling import filled
 
 SCALARS = {"atol": 1e-9, "rtol": 0}
@@ -47,8 +46,7 @@ TERMS = {
 
 def cases() -> list[Path]:
     """Returns the golden files, whichever there are."""
-    folder = Path(os.environ.get("AVCA_SHARED", Path(__file__).parents[3] / "shared"))
-    return sorted((folder / "reference").glob("baseline_*.npz")) or [Path("baseline_absent.npz")]
+    return sorted(shared_path("reference").glob("baseline_*.npz")) or [Path("baseline_absent.npz")]
 
 
 @pytest.fixture(params=cases(), ids=lambda path: path.stem)

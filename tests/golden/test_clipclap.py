@@ -5,8 +5,6 @@ Sizes, seeds and settings are read from the files.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ import torch
 
 from avca_pipeline.models import Batch, Dims, clipclap
 from avca_pipeline.nn.adam import Adam
-from tests.conftest import REPOSITORY, shared_folder
+from tests.conftest import shared_folder, shared_path
 from tests.golden.filling import filled
 
 EXACT = {"atol": 1e-9, "rtol": 0}
@@ -131,7 +129,7 @@ def their_name(name: str) -> str:
 
 def names() -> list[str]:
     """Returns the cases of the file but for those of the optional SAM optimiser."""
-    path = Path(os.environ.get("AVCA_SHARED", REPOSITORY.parent / "shared"), "reference", FILE)
+    path = shared_path("reference", FILE)
     if not path.exists():
         return ["absent"]
     with np.load(path) as file:

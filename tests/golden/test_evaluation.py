@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avca_pipeline.evaluation import accuracy, calibration
 from avca_pipeline.evaluation.distances import chosen_by_attention, euclidean_distances
-from tests.conftest import shared_folder
+from tests.conftest import shared_folder, shared_path
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0}
 POWERS = {"L2Loss": 1, "SquaredL2Loss": 2}
@@ -23,8 +21,7 @@ Golden = dict[str, np.ndarray]
 
 def load() -> Golden:
     """Returns the golden arrays, or none where they are absent."""
-    folder = Path(os.environ.get("AVCA_SHARED", Path(__file__).parents[3] / "shared"))
-    path = folder / "reference" / "evaluation.npz"
+    path = shared_path("reference", "evaluation.npz")
     if not path.exists():
         return {}
     with np.load(path) as file:

@@ -5,9 +5,6 @@ ClipClap tries 76 biases, TCaF 16. Sizes, cases and biases are read from the fil
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,7 +12,7 @@ from avca_pipeline.evaluation.accuracy import GzslScores, evaluate
 from avca_pipeline.evaluation.calibration import search_bias
 from avca_pipeline.evaluation.distances import euclidean_distances
 from avca_pipeline.models import clipclap
-from tests.conftest import REPOSITORY, shared_folder
+from tests.conftest import shared_folder, shared_path
 
 TOLERANCE = {"atol": 1e-6, "rtol": 0}
 FILES = ("clipclap_evaluation.npz", "tcaf_evaluation.npz")
@@ -23,7 +20,7 @@ Stored = dict[str, np.ndarray]
 
 
 def load(name: str) -> Stored:
-    path = Path(os.environ.get("AVCA_SHARED", REPOSITORY.parent / "shared"), "reference", name)
+    path = shared_path("reference", name)
     if not path.exists():
         return {}
     with np.load(path) as file:
