@@ -328,8 +328,8 @@ def test_what_is_made_from_the_same_is_kept(job: tuple[Expected, Path, Path]) ->
 
 
 def test_the_records_of_a_dataset_of_any_name_stay(tmp_path: Path) -> None:
+    """Even of one whose name the config refuses today and an earlier release took."""
     out = tmp_path / "kept" / "manifest.csv"
-    check_name("datasets", "kept")
     records.write(tmp_path, out, Record("recipe"))
     records.keep(tmp_path, [])
     assert records.read(tmp_path, out) == Record("recipe")
