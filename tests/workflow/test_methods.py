@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def test_the_table_is_complete(finished: Path) -> None:
             # The stand-in has the names of the benchmark, and nothing else of it.
             assert row[f"{score}_published_percent"] == "", model
     page = (finished / "results/report.html").read_text()
-    assert page.count("published ") >= 4 * len(PUBLISHED_METHODS)
+    assert not re.search(r"published \d", page)
 
 
 def test_every_method_scores_the_same_clips_and_classes(finished: Path) -> None:
