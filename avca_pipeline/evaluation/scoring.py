@@ -13,9 +13,11 @@ from avca_pipeline.evaluation.accuracy import GzslScores
 from avca_pipeline.evaluation.device_clips import EvaluationSet
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.models import AnyModel, ModelSettings
+from avca_pipeline.nn.blocks import in_blocks
 from avca_pipeline.runtime.lazy import torch
 
-EMBED_CLIPS_AT_ONCE = 4096
+EMBED_CLIPS_AT_ONCE = 256
+"""Size of a block: the embedding of a clip must not depend on how many others there are."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,13 @@ def _predict(
 ) -> Predictions:
     """Returns the predictions of a network that is adapted to the classes."""
     adapted.eval()
-    blocks = zip(
-        evaluated.video.split(EMBED_CLIPS_AT_ONCE),
-        evaluated.audio.split(EMBED_CLIPS_AT_ONCE),
-        strict=True,
-    )
+
+    def embed_clips(video: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        return plugin.embed_clips(settings, adapted, video, audio)
+
     with torch.inference_mode():
-        embedded = [plugin.embed_clips(settings, adapted, video, audio) for video, audio in blocks]
-        clips = torch.cat(embedded).cpu().numpy()
+        rows = evaluated.video, evaluated.audio
+        clips = in_blocks(embed_clips, *rows, size=EMBED_CLIPS_AT_ONCE).cpu().numpy()
         text = evaluated.knowledge.text
         classes = plugin.embed_classes(settings, adapted, text).cpu().numpy()
         return Predictions(clips, classes, plugin.distances(settings, adapted, clips, classes))

@@ -16,6 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,9 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.extraction.devices import (
     Device,
     PendingResult,
+    check_precision,
     is_out_of_memory,
+    open_device,
     set_precision,
 )
 from avca_pipeline.extraction.encoded_clip import EncodedClip
@@ -67,6 +70,47 @@ def decode_pool(
         num_workers=num_workers,
         num_slots=BATCHES_DECODED_AHEAD * backbone.BATCH_WINDOWS[device],
     )
+
+
+def encode_decoded(
+    pool: DecodePool,
+    clips: Sequence[EncodedClip],
+    backbone: AnyBackbone,
+    settings: WeightsSettings,
+    *,
+    cache: Path,
+    device: str,
+    keep_windows: bool = False,
+    expected_weights: str = "",
+    when_finished: Callable[[EncodedClip], None] = lambda clip: None,
+) -> str:
+    """Builds a backbone's network, encodes what decode workers deliver, and returns its weights.
+
+    Args:
+        pool: from `decode_pool`, started: only with the workers forked may a GPU be used.
+        clips: those of the pool; they get their features, notes and reasons.
+        backbone: the plugin.
+        settings: of the plugin.
+        cache: where downloaded weights are kept.
+        device: ``cpu`` or ``cuda``.
+        keep_windows: keep the features of each window beside their mean.
+        expected_weights: SHA-256 or ``random:<seed>`` that the weights must have, where that is
+            known.
+        when_finished: is called with each clip that has been decoded to its end.
+
+    Raises:
+        PipelineError: the weights are missing, damaged, or not the expected ones.
+    """
+    check_precision(settings.precision, device)
+    network, weights = backbone.build(settings, cache)
+    if expected_weights and weights != expected_weights:
+        raise PipelineError(
+            f"weights: those of {settings.weights!r} are {weights}, and the network was trained on "
+            f"features of {expected_weights}; give the weights that it was trained with"
+        )
+    encoder = Encoder(backbone, settings, network, open_device(device), keep_windows=keep_windows)
+    encode_clips(pool.events(), clips, encoder, when_finished)
+    return weights
 
 
 def encode_clips(

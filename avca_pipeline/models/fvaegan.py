@@ -46,6 +46,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.models import Batch, ClassKnowledge, Dims, ModelSettings
 from avca_pipeline.models.defaults import trainable
+from avca_pipeline.nn.blocks import in_blocks
 from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.runtime.lazy import torch
 
@@ -311,7 +312,7 @@ def distances(
     """Returns negative log-probabilities of the two classifiers, see `adapt_to_classes`."""
     unit = torch.from_numpy(clips).to(network.get_parameter("among_all.weight"))
     among_all, among_unseen = (
-        -network[name](unit).double().log_softmax(dim=1).cpu().numpy()
+        -in_blocks(network[name], unit).double().log_softmax(dim=1).cpu().numpy()
         for name in ("among_all", "among_unseen")
     )
     zsl = np.full(among_all.shape, np.inf)

@@ -14,9 +14,9 @@ VERSIONS = {
     "embed": 3,
     "split": 4,
     "audit": 2,
-    "train": 1,
+    "train": 2,
     "select": 1,
-    "evaluate": 2,
+    "evaluate": 3,
     "report": 4,
     "export": 1,
 }

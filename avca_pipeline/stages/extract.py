@@ -19,9 +19,8 @@ from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import validated
-from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import as_features
-from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
+from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
 from avca_pipeline.extraction.shard import usable_clips, write_missing_files
 from avca_pipeline.fetching import archives
 from avca_pipeline.requests import ExtractRequest
@@ -78,17 +77,15 @@ def run(
             backbone, typed, present, request.limits, device=device, num_workers=workers
         )
         with pool, Progress(title, len(present), "clips") as progress:
-            # Only now, with the workers forked, may a GPU be used.
-            check_precision(typed.precision, device)
-            network, weights = backbone.build(typed, cache)
-            encoder = Encoder(
-                backbone, typed, network, open_device(device), keep_windows=keep_windows
-            )
-            encode_clips(
-                pool.events(),
+            weights = encode_decoded(
+                pool,
                 present,
-                encoder,
-                lambda clip: progress.advance(note=clip.clip_id),
+                backbone,
+                typed,
+                cache=cache,
+                device=device,
+                keep_windows=keep_windows,
+                when_finished=lambda clip: progress.advance(note=clip.clip_id),
             )
         # A disk may have gone away, or a file have been replaced, while it was read.
         missing |= fetched.away(rows_in_place)
