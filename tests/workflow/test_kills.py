@@ -12,7 +12,7 @@ from tests.workflow import kills
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_run_that_is_killed_ends_like_one_in_peace(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_ends_like_one_in_peace_on_one_core(tmp_path: Path) -> None:
     """``AVCA_KILLS`` says how often, ``AVCA_SEED`` when and whom."""
     num_kills = int(os.environ.get("AVCA_KILLS", "4"))
     seed = int(os.environ.get("AVCA_SEED", "0"))

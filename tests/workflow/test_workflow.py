@@ -13,7 +13,7 @@ import yaml
 from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.datasets import demo
 from tests.made_up_gpus import Machine
-from tests.workflow.driving import planned, results, snakemake, tiny
+from tests.workflow.driving import planned, snakemake, tiny
 
 
 def test_everything_is_there_and_accounted_for(finished: Path) -> None:
@@ -36,12 +36,6 @@ def test_everything_is_there_and_accounted_for(finished: Path) -> None:
         "empty": "empty file",
     }
     assert all(reason in (root / "report.html").read_text() for reason in reasons.values())
-
-
-def test_one_core_gives_the_same(finished: Path, tmp_path: Path) -> None:
-    done = snakemake(tmp_path / "one", tiny(), "--cores", "1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert results(tmp_path / "one") == results(finished)
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
