@@ -18,14 +18,19 @@ def check_inputs(config: Config) -> None:
     Raises:
         PipelineError: one line for each that is not.
     """
+    if lines := missing_inputs(config):
+        raise PipelineError(*lines)
+
+
+def missing_inputs(config: Config) -> list[str]:
+    """Returns one line for each file or folder that the experiment reads and that is not there."""
     lines: list[str] = []
     for key, check in _checks(config):
         try:
             check()
         except PipelineError as error:
             lines += [line if line.startswith(key) else f"{key}: {line}" for line in error.lines]
-    if lines:
-        raise PipelineError(*dict.fromkeys(lines))
+    return list(dict.fromkeys(lines))
 
 
 def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -48,7 +53,7 @@ def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
                 f"imported.{name}",
                 functools.partial(layout.stage_folders, imported.path, imported.modality),
             )
-        else:
+        elif name in config.backbones:  # else an entry with mistakes, see `right_parts`
             yield f"backbones.{name}", functools.partial(_check_backbone, config, name)
 
 

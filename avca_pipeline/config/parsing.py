@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from avca_pipeline.config import mistakes, references, yaml_files
+from avca_pipeline.config.checks import missing_inputs
+from avca_pipeline.config.right_parts import right_parts
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.settings import PluginSettings
@@ -32,7 +34,8 @@ def parse(written: Any) -> Config:
 
     Raises:
         PipelineError: one line for each mistake: its key, what was found, and what would be right;
-            for an unknown key or name the nearest one.
+            for an unknown key or name the nearest one. With them, one line for each file that
+            is named by an entry without mistakes and is not there.
     """
     written = {} if written is None else written
     lines: list[str] = []
@@ -44,6 +47,7 @@ def parse(written: Any) -> Config:
     if not lines:
         lines = references.unknown_backbones_of_splits(config)
     if lines:
+        lines += missing_inputs(right_parts(written))
         raise PipelineError(*mistakes.shortened(lines))
     return config
 

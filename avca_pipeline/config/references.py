@@ -60,7 +60,7 @@ def _names_used_twice(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _wrong_features(config: Mapping[str, Any]) -> Iterator[str]:
     names = [*_names(config, "backbones"), *_names(config, "imported")]
-    for name, feature_set in _entries(config, "feature_sets"):
+    for name, feature_set in entries(config, "feature_sets"):
         for modality in ("video", "audio"):
             features = feature_set.get(modality)
             key = f"feature_sets.{name}.{modality}"
@@ -77,8 +77,8 @@ def _wrong_features(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _wrong_backbones_of_splits(config: Mapping[str, Any]) -> Iterator[str]:
     backbones = _names(config, "backbones")
-    for name, split in _entries(config, "splits"):
-        for backbone in _texts(split.get("exclude_pretraining_of")):
+    for name, split in entries(config, "splits"):
+        for backbone in texts(split.get("exclude_pretraining_of")):
             if backbone not in backbones:
                 yield (
                     f"splits.{name}.exclude_pretraining_of: {abbreviated(backbone)} is not under "
@@ -87,32 +87,24 @@ def _wrong_backbones_of_splits(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_names_in_experiment(config: Mapping[str, Any]) -> Iterator[str]:
-    experiment = config.get("experiment")
-    grids = (
-        [(f"experiment.{index}", grid) for index, grid in enumerate(experiment)]
-        if isinstance(experiment, list)
-        else [("experiment", experiment)]
-    )
     sections = [key for key in Experiment.model_fields if key != "seeds"]
-    for key, grid in grids:
-        if not isinstance(grid, Mapping):
-            continue
+    for key, grid in grids(config):
         for section in sections:
-            entries = _names(config, section)
-            for name in _texts(grid.get(section)):
-                if entries and name not in entries:
+            choices = _names(config, section)
+            for name in texts(grid.get(section)):
+                if choices and name not in choices:
                     yield (
                         f"{key}.{section}: {abbreviated(name)} is not under {section}; "
-                        f"{nearest(name, entries)}"
+                        f"{nearest(name, choices)}"
                     )
 
 
 def _modality(config: Mapping[str, Any], features: str) -> Any:
-    """Returns the modality of a backbone or of imported features, as far as it can be names."""
-    for name, imported in _entries(config, "imported"):
+    """Returns the modality of a backbone or of imported features, as far as the plugin is known."""
+    for name, imported in entries(config, "imported"):
         if name == features:
             return imported.get("modality")
-    for name, backbone in _entries(config, "backbones"):
+    for name, backbone in entries(config, "backbones"):
         plugin = backbone.get("plugin", name)
         if name == features and plugin in registry.names("backbones"):
             with contextlib.suppress(PipelineError):  # which the entry itself reports
@@ -122,10 +114,21 @@ def _modality(config: Mapping[str, Any], features: str) -> Any:
 
 def _names(config: Mapping[str, Any], section: str) -> list[str]:
     entries = config.get(section)
-    return _texts(list(entries)) if isinstance(entries, Mapping) else []
+    return texts(list(entries)) if isinstance(entries, Mapping) else []
 
 
-def _entries(config: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def grids(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Returns the key of each grid of the experiment, and the grid."""
+    experiment = config.get("experiment")
+    written = (
+        [(f"experiment.{index}", grid) for index, grid in enumerate(experiment)]
+        if isinstance(experiment, list)
+        else [("experiment", experiment)]
+    )
+    return ((key, grid) for key, grid in written if isinstance(grid, Mapping))
+
+
+def entries(config: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yields the entries of a section; one without settings has none."""
     for name in _names(config, section):
         settings = config[section][name]
@@ -133,5 +136,6 @@ def _entries(config: Mapping[str, Any], section: str) -> Iterator[tuple[str, Map
             yield name, settings or {}
 
 
-def _texts(values: Any) -> list[str]:
+def texts(values: Any) -> list[str]:
+    """Returns those values of a list that are texts."""
     return [v for v in values if isinstance(v, str)] if isinstance(values, list | tuple) else []

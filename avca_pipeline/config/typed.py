@@ -149,7 +149,8 @@ class Config(PluginSettings):
 
     def used_backbones(self) -> list[str]:
         """Returns the names of the backbones and imported features that the experiment uses."""
-        return sorted({name for _, name in self.used_features()})
+        feature_sets = [self.feature_sets[name] for name in self.used_names("feature_sets")]
+        return sorted({name for chosen in feature_sets for name in (chosen.video, chosen.audio)})
 
     def used_features_of_split(self, split: str, dataset: str = "") -> list[str]:
         """Returns the names of the backbones and imported features that a split is used with.

@@ -119,10 +119,12 @@ WRONG = {
     "modality of imported features": (
         imported("there", "audio"),
         "feature_sets.c3d-vggish.video: 'there' is a backbone for audio",
+        "imported.there: nowhere/audio: no folder of features in it",
     ),
     "name of imported features": (
         imported("c3d", "video"),
         "imported: 'c3d' is the name of a backbone too",
+        "imported.c3d: nowhere/video: no folder of features in it",
     ),
     "split plugin": (
         put("splits", value={"mine": {"seed": 1}}),
@@ -189,6 +191,7 @@ WRONG = {
     "names alike in two sections": (
         imported("C3D", "video"),
         "imported: 'C3D' is the name of a backbone too",
+        "imported.C3D: nowhere/video: no folder of features in it",
     ),
     "seed below 0": (
         put("experiment", "seeds", value=[0, -1]),
@@ -246,10 +249,6 @@ WRONG = {
     "name of the folder of records": (
         put("datasets", "records", value={"plugin": "demo"}),
         "datasets: 'records' cannot be a name, because files or folders of the results",
-    ),
-    "name of the folder of what is kept": (
-        put("datasets", "Kept", value={"plugin": "demo"}),
-        "datasets: 'Kept' cannot be a name, because files or folders of the results",
     ),
     "name that YAML reads as true": (
         put("models", True, value={}),
@@ -599,6 +598,24 @@ def test_all_missing_inputs_are_named_together(tmp_path: Path) -> None:
     lines = caught.value.lines
     assert len(lines) == len(beginnings)
     assert all(map(str.startswith, lines, beginnings)), lines
+
+
+def test_missing_inputs_are_named_with_all_other_mistakes(tmp_path: Path) -> None:
+    """But not those of an entry with a mistake, nor those that the experiment does not use."""
+    gone = str(tmp_path / "no")
+    raw = changed(put("models", "avca", "learning_rat", value=0.1))
+    raw["splits"]["built"] = {"seed": "one"}
+    raw["backbones"]["c3d"] = {"weights": gone}
+    raw["text_embeddings"]["hashed"] = {"plugin": "precomputed", "path": gone}
+    raw["text_embeddings"]["unused"] = {"plugin": "precomputed", "path": f"{gone} either"}
+    raw["datasets"]["demo"] = {"plugin": "folder", "path": gone, "num_shards": 0}
+    raw["experiment"]["seeds"] = [-1]
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(raw)
+    assert sorted(line.split(": ")[0] for line in caught.value.lines) == [
+        "backbones.c3d.weights", "datasets.demo.num_shards", "experiment.seeds.0", "models.avca",
+        "splits.built.seed", "text_embeddings.hashed",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("beginning", ["", "below/"])
