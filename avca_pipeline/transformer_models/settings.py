@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -120,9 +122,10 @@ class EncoderSettings(NamedModel, WeightsSettings):
 
 def tower_of(settings: NamedModel, task: Task, head: str | None = None) -> Tower:
     """Returns the tower that settings with files name, see `families.tower`."""
-    return tower(task, settings.model, config_of(settings), head)
+    return tower(task, settings.model, _config(settings.folder), head)
 
 
-def config_of(settings: NamedModel) -> dict[str, Any]:
-    """Returns the ``config.json`` of a model whose files are there."""
-    return model_files.read_config(settings.folder)
+@functools.lru_cache(maxsize=8)
+def _config(folder: Path) -> Mapping[str, Any]:
+    """Returns the ``config.json`` of a model whose files are there; each batch asks for it."""
+    return model_files.read_config(folder)
