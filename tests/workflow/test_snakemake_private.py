@@ -16,6 +16,7 @@ PARTS = [
     "workflow.cores",
     "workflow.dag.forcefiles.update",
     "workflow.dag_settings.forcerun",
+    "workflow.dag_settings.rerun_triggers",
     "workflow.dryrun",
     "workflow.executor_plugin",
     "workflow.executor_settings",
@@ -31,6 +32,7 @@ PARTS = [
 ]
 IMPORTS = [
     "from snakemake.logging import logger as _snakemake_logger",
+    "from snakemake.settings.types import RerunTrigger as _RerunTrigger",
     "from snakemake_interface_executor_plugins.settings import SharedFSUsage as _SharedFSUsage",
     "from snakemake_interface_logger_plugins.common import LogEvent as _LogEvent",
 ]
@@ -56,6 +58,7 @@ rule all:
 
 onstart:
     collect_logs_of_failed_jobs(LOGS)
+    ignore_changes_of_code()
 
 onerror:
     answer = {{
@@ -65,6 +68,7 @@ onerror:
         "configs": [str(path) for path in config_files_of_the_command_line()],
         "given": is_given_a_config(),
         "one": is_one_file_system(),
+        "triggers": sorted(trigger.name for trigger in workflow.rerun_triggers),
         "anew": list(targets_to_make_anew()),
         "cluster": runs_on_a_cluster(),
         "cores": cores_of_this_run(),
@@ -116,6 +120,7 @@ def test_snakemake_still_has_each_part(tmp_path: Path) -> None:
     assert content.pop("configs")[0].endswith("config.yaml")
     assert content == {
         "absent": [], "main": True, "run": True, "given": False, "one": True, "anew": ["all"],
+        "triggers": ["INPUT", "MTIME", "PARAMS", "SOFTWARE_ENV"],
         "cluster": False, "cores": 2, "gpu": 3, "none": None, "prefix": "",
         "folder": str(tmp_path), "logs": ["a.log"],
     }  # fmt: skip

@@ -203,8 +203,9 @@ OF_IMPORTED = {"import": 2, "gather": 1, "audit": 1, **ONE_SET}
 def test_what_a_change_of_files_makes_run(
     folder: Path, change: Callable[[Path], None], expected: dict[str, int]
 ) -> None:
+    """With a profile of the user's own, which has none of the lines of ours."""
     change(folder)
-    assert planned(folder, None) == expected
+    assert planned(folder, None, "--workflow-profile", "none") == expected
 
 
 def with_value(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:

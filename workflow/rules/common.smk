@@ -170,6 +170,10 @@ def inputs_of(reader, **inputs):
 @functools.cache
 def is_up_to_date(reader, *names):
     """Returns whether the results of a job are here and up to date."""
+    # Versions of stages say which change of code changes results. Another workflow that imports
+    # this one decides for itself.
+    if not is_given_a_config():
+        ignore_changes_of_code()
     if not IS_SHARED:
         return False
     if not is_main_process():  # which runs one job, whatever its inputs are

@@ -7,6 +7,7 @@ file, names each part and fails if Snakemake no longer has it. No other file use
 import logging as _logging
 
 from snakemake.logging import logger as _snakemake_logger
+from snakemake.settings.types import RerunTrigger as _RerunTrigger
 from snakemake_interface_executor_plugins.settings import SharedFSUsage as _SharedFSUsage
 from snakemake_interface_logger_plugins.common import LogEvent as _LogEvent
 
@@ -39,6 +40,14 @@ def is_one_file_system():
 def targets_to_make_anew():
     """Returns the rules and files that the command line wants to be made anew."""
     return workflow.dag_settings.forcerun
+
+
+def ignore_changes_of_code():
+    """Has Snakemake make nothing anew because a command, or the date of a script, is another.
+
+    Snakemake has no settings to change before it has read the rules.
+    """
+    workflow.dag_settings.rerun_triggers -= {_RerunTrigger.CODE}
 
 
 def make_anew(paths):
