@@ -87,7 +87,7 @@ COMMANDS = (
         "list the clips of a dataset",
         calls.manifest,
         (
-            path("out", "table of all clips to write"),
+            makes("out", "table of all clips to write"),
             path("shards", "folder to write the list of each shard to"),
         ),
         request=ManifestRequest,

@@ -17,7 +17,7 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 MAX_NAME = 100
 ENDINGS = (".csv", ".h5", ".html", ".json", ".log", ".pt", ".tar", ".tsv")
 """Endings of our own files. A name that ends so could be taken for a file of another name."""
-RESERVED = {"datasets": ("benchmarks", "kept", "logs", "records")}
+RESERVED = {"datasets": ("benchmarks", "logs", "records")}
 """Names of our own folders that lie beside the folders of a section's entries."""
 NO_PART_OF_A_PATH = r"{}<>\s\x00-\x1f\x7f"
 """Characters that no folder has in its path, as a set of a regular expression."""

@@ -153,7 +153,7 @@ class Jobs:
 
     def expected(self, job: Job) -> Expected:
         """Returns what a job is told of its own result and of the results that it reads."""
-        return Expected(Path(self.config.results), job.recipe, job.reads)
+        return Expected(Path(self.config.results), job.files[0].recipe, job.reads)
 
     def write_facts(self, path: Path) -> None:
         """Writes what the files of the user say, for the processes that run the jobs."""

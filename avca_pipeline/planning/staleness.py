@@ -134,12 +134,10 @@ def _reason(
     digests: Digests,
 ) -> str:
     """Returns why what a job has made is out of date, or nothing."""
+    if job.contents:
+        return _reason_of_known_content(job, record_of, results, digests)
     for path, record in record_of.items():
         place = results / path
-        if path in job.contents:
-            if _digest(place, digests) != job.contents[path]:
-                return f"{path} has another content"
-            continue
         if record is None:
             if place.exists():
                 return f"{path} has no record"
@@ -151,6 +149,26 @@ def _reason(
         for source, digest in record.inputs.items():
             if digest_of.get(source, digest) != digest:
                 return f"{source} is another one"
+    return ""
+
+
+def _reason_of_known_content(
+    job: Job, record_of: dict[str, Record | None], results: Path, digests: Digests
+) -> str:
+    """Returns why files whose content is known before they are made are out of date, or nothing.
+
+    They are made anew for another request as well: Snakemake would do so, without naming the key.
+    """
+    main, *_ = job.outputs
+    record = record_of[main]
+    if record is None:
+        return f"{main} has no record"
+    now, _ = sealed(json.loads(job.settings))
+    if words := differences(record.request, now):
+        return words
+    for path, digest in job.contents.items():
+        if _digest(results / path, digests) != digest:
+            return f"{path} has another content"
     return ""
 
 

@@ -26,6 +26,7 @@ from tests.archiving import write_zip
 from tests.builders import fetch_request
 
 SHARD = "00000-of-00001"
+LIST = "mine/manifest.csv"
 TABLE = f"mine/fetched/{SHARD}.csv"
 
 
@@ -34,6 +35,11 @@ class World:
 
     def __init__(self, folder: Path, dataset: dict[str, Any], **sections: Any) -> None:
         self.results = folder / "results"
+        self.configure(dataset, **sections)
+        self.fetch()
+
+    def configure(self, dataset: dict[str, Any], **sections: Any) -> None:
+        """Takes another config for the same results."""
         self.config = parse(
             {
                 "results": str(self.results),
@@ -50,7 +56,6 @@ class World:
             }
             | sections
         )  # fmt: skip
-        self.fetch()
 
     def jobs(self) -> Jobs:
         archives.media_by_stem.cache_clear()  # each run of the workflow is a process of its own
@@ -61,7 +66,9 @@ class World:
         entry = self.config.datasets["mine"]
         jobs = self.jobs()
         clips = [manifest.storable(clip) for clip in entry.module.clips(entry.settings)]
-        manifest.write(self.results / "mine/manifest.csv", clips)
+        manifest.write(self.results / LIST, clips)
+        job = jobs("manifest", "mine")
+        jobs.expected(job).write([self.results / LIST], {}, json.loads(job.settings))
         listed = self.results / f"mine/shards/{SHARD}.csv"
         manifest.write(listed, clips)
         table = self.results / TABLE
@@ -242,6 +249,24 @@ def test_results_of_an_earlier_release_are_said_to_be_so(media: Path) -> None:
     assert world.reason() == "made by an earlier release"
 
 
+def test_a_list_of_clips_names_the_key_that_has_changed(media: Path) -> None:
+    """Also where the list says the same afterwards: Snakemake would show both requests whole."""
+    dataset = {"plugin": "folder", "path": str(media)}
+    world = World(media.parent, dataset)
+    assert not staleness(world.jobs()).causes
+    for value in ("(nothing)", "(.)"):
+        world.configure({**dataset, "source_pattern": value})
+        words = f'settings.source_pattern is "{value}", was null'
+        assert ("manifest", words) in staleness(world.jobs()).causes
+
+
+def test_a_list_of_clips_of_an_earlier_release_has_no_record(media: Path) -> None:
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    records.path_of(world.results, world.results / LIST).unlink()
+    assert staleness(world.jobs()).causes == {("manifest", f"{LIST} has no record"): 1}
+    assert not world.reason()  # what is made of it stays
+
+
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
@@ -328,7 +353,8 @@ def test_what_is_made_from_the_same_is_kept(job: tuple[Expected, Path, Path]) ->
 
 
 def test_the_records_of_a_dataset_of_any_name_stay(tmp_path: Path) -> None:
-    """Even of one whose name the config refuses today and an earlier release took."""
+    """The folder of what is kept lies among them, and no dataset can have its name."""
+    check_name("datasets", "kept")
     out = tmp_path / "kept" / "manifest.csv"
     records.write(tmp_path, out, Record("recipe"))
     records.keep(tmp_path, [])

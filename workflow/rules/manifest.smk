@@ -19,3 +19,4 @@ checkpoint manifest:
     shell:
         "exec avca manifest --settings {params.settings:q} --out {output.manifest:q}"
         " --shards {output.shards:q} --log {log:q}"
+        f"{MADE_OPTION}"
