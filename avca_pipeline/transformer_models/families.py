@@ -7,12 +7,13 @@ compares with other vectors, scaled to length 1 where that forward does so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.transformer_models import family_vectors
 
 Task: TypeAlias = Literal["images", "video", "audio", "text"]
 
@@ -39,7 +40,7 @@ class Tower:
 
     network: str
     processor: str
-    vectors: Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]
+    vectors: family_vectors.Vectors
     is_unit: bool = True
     unused: tuple[str, ...] = ()
     num_frames: tuple[str, ...] = ()
@@ -61,181 +62,124 @@ class Tower:
         return torch.nn.functional.normalize(vectors, dim=1) if self.is_unit else vectors
 
 
-def _pooled(output: Any) -> torch.Tensor:
-    """Returns the vector that a method gives as it is, or as a part of its output."""
-    vector: torch.Tensor = output if hasattr(output, "shape") else output.pooler_output
-    return vector
-
-
-def _image_features(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    return _pooled(network.get_image_features(pixel_values=pixels))
-
-
-def _mean_of_tokens(name: str) -> Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Returns what means a self-supervised network's tokens, which have no summary of their own."""
-
-    def vectors(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-        tokens: torch.Tensor = network(**{name: pixels}).last_hidden_state
-        return tokens.mean(dim=1)
-
-    return vectors
-
-
-def _vjepa2(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    tokens: torch.Tensor = network.get_vision_features(pixels)
-    return tokens.mean(dim=1)
-
-
-def _xclip_video(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    return _pooled(network.get_video_features(pixel_values=pixels))
-
-
-def _videoprism_video(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    return _pooled(network.get_video_features(pixel_values_videos=pixels)).flatten(1)
-
-
-def _pe_video(network: Any, pixels: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    encoded = network.video_encoder(pixel_values_videos=pixels, padding_mask_videos=is_valid)
-    vector: torch.Tensor = network.video_head(encoded.pooler_output)
-    return vector
-
-
-def _clap_audio(network: Any, features: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    # The library calls one sound of a batch longer than a window at random where none is.
-    is_longer = features.new_zeros((len(features), 1), dtype=torch.bool)
-    mel = features.transpose(1, 2)
-    return _pooled(network.get_audio_features(input_features=mel, is_longer=is_longer))
-
-
-def _ast(network: Any, features: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    return _pooled(network(input_values=features))
-
-
-def _pe_audio(network: Any, samples: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    encoded = network.audio_encoder(input_values=samples[:, None], padding_mask=is_valid)
-    vector: torch.Tensor = network.audio_head(encoded.pooler_output)
-    return vector
-
-
-def _text_features(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    return _pooled(network.get_text_features(input_ids=tokens, attention_mask=is_valid.long()))
-
-
-def _siglip_text(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-    # It was trained without a mask, on texts filled up to one length.
-    return _pooled(network.get_text_features(input_ids=tokens))
-
-
-def _pe_text(head: str) -> Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Returns what gives the vector of the first token, by the head for one kind of media."""
-
-    def vectors(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-        states = network.text_model(
-            input_ids=tokens, attention_mask=is_valid.long(), output_hidden_states=True
-        ).hidden_states
-        vector: torch.Tensor = getattr(network, head)(states[-1][:, 0])
-        return vector
-
-    return vectors
-
-
-def _part(name: str, vectors: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Returns ``vectors`` for a network that is a part of a larger one."""
-
-    def of_part(network: Any, data: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
-        return vectors(getattr(network, name), data, is_valid)
-
-    return of_part
-
-
 _NO_TEXT = ("text_model", "text_projection")
 
 TOWERS: Mapping[Task, Mapping[str, Tower]] = {
     "images": {
-        "clip": Tower("CLIPModel", "CLIPImageProcessor", _image_features, unused=_NO_TEXT),
-        "siglip": Tower("SiglipModel", "SiglipImageProcessor", _image_features, unused=_NO_TEXT),
+        "clip": Tower(
+            "CLIPModel", "CLIPImageProcessor", family_vectors.image_features, unused=_NO_TEXT
+        ),
+        "siglip": Tower(
+            "SiglipModel", "SiglipImageProcessor", family_vectors.image_features, unused=_NO_TEXT
+        ),
         "metaclip_2": Tower(
-            "MetaClip2Model", "CLIPImageProcessor", _image_features, unused=_NO_TEXT
+            "MetaClip2Model", "CLIPImageProcessor", family_vectors.image_features, unused=_NO_TEXT
         ),
     },
     "video": {
         "videomae": Tower(
             "VideoMAEModel",
             "VideoMAEVideoProcessor",
-            _mean_of_tokens("pixel_values"),
+            family_vectors.mean_of_tokens("pixel_values"),
             is_unit=False,
             num_frames=("num_frames",),
         ),
         "xclip": Tower(
             "XCLIPModel",
             "CLIPImageProcessor",
-            _xclip_video,
+            family_vectors.xclip_video,
             unused=(*_NO_TEXT, "prompts_generator"),
             num_frames=("vision_config", "num_frames"),
         ),
         "videoprism": Tower(
             "VideoPrismClipModel",
             "LlavaOnevisionVideoProcessor",
-            _videoprism_video,
+            family_vectors.videoprism_video,
             unused=_NO_TEXT,
             num_frames=("vision_config", "num_frames"),
         ),
         "videoprism_vision_model": Tower(
             "VideoPrismVisionModel",
             "LlavaOnevisionVideoProcessor",
-            _mean_of_tokens("pixel_values_videos"),
+            family_vectors.mean_of_tokens("pixel_values_videos"),
             is_unit=False,
             num_frames=("num_frames",),
         ),
         "vjepa2": Tower(
             "VJEPA2Model",
             "VJEPA2VideoProcessor",
-            _vjepa2,
+            family_vectors.vjepa2,
             is_unit=False,
             unused=("predictor",),
             num_frames=("frames_per_clip",),
         ),
         "pe_video": Tower(
-            "PeVideoModel", "PeVideoVideoProcessor", _pe_video, is_unit=False, unused=_NO_TEXT
+            "PeVideoModel",
+            "PeVideoVideoProcessor",
+            family_vectors.pe_video,
+            is_unit=False,
+            unused=_NO_TEXT,
         ),
         "pe_audio_video": Tower(
             "PeAudioVideoModel",
             "PeVideoVideoProcessor",
-            _part("video_model", _pe_video),
+            family_vectors.part("video_model", family_vectors.pe_video),
             is_unit=False,
             unused=("text_model", "audio_video_encoder", "audio_model", "video_model.text_model"),
         ),
     },
     "audio": {
-        "clap": Tower("ClapModel", "ClapFeatureExtractor", _clap_audio, unused=_NO_TEXT),
+        "clap": Tower(
+            "ClapModel", "ClapFeatureExtractor", family_vectors.clap_audio, unused=_NO_TEXT
+        ),
         "audio-spectrogram-transformer": Tower(
-            "ASTModel", "ASTFeatureExtractor", _ast, is_unit=False
+            "ASTModel", "ASTFeatureExtractor", family_vectors.ast, is_unit=False
         ),
         "pe_audio": Tower(
-            "PeAudioModel", "PeAudioFeatureExtractor", _pe_audio, is_unit=False, unused=_NO_TEXT
+            "PeAudioModel",
+            "PeAudioFeatureExtractor",
+            family_vectors.pe_audio,
+            is_unit=False,
+            unused=_NO_TEXT,
         ),
         "pe_audio_video": Tower(
             "PeAudioVideoModel",
             "PeAudioFeatureExtractor",
-            _part("audio_model", _pe_audio),
+            family_vectors.part("audio_model", family_vectors.pe_audio),
             is_unit=False,
             unused=("text_model", "audio_video_encoder", "video_model", "audio_model.text_model"),
         ),
     },
     "text": {
-        "clip": Tower("CLIPModel", "", _text_features, unused=("vision_model",)),
-        "siglip": Tower("SiglipModel", "", _siglip_text, unused=("vision_model",), text_length=64),
-        "metaclip_2": Tower("MetaClip2Model", "", _text_features, unused=("vision_model",)),
-        "xclip": Tower("XCLIPModel", "", _text_features, unused=("vision_model", "mit")),
-        "videoprism": Tower(
-            "VideoPrismClipModel", "", _text_features, unused=("video_model",), text_length=64
+        "clip": Tower("CLIPModel", "", family_vectors.text_features, unused=("vision_model",)),
+        "siglip": Tower(
+            "SiglipModel", "", family_vectors.siglip_text, unused=("vision_model",), text_length=64
         ),
-        "clap": Tower("ClapModel", "", _text_features, unused=("audio_model",), spare_positions=2),
+        "metaclip_2": Tower(
+            "MetaClip2Model", "", family_vectors.text_features, unused=("vision_model",)
+        ),
+        "xclip": Tower(
+            "XCLIPModel", "", family_vectors.text_features, unused=("vision_model", "mit")
+        ),
+        "videoprism": Tower(
+            "VideoPrismClipModel",
+            "",
+            family_vectors.text_features,
+            unused=("video_model",),
+            text_length=64,
+        ),
+        "clap": Tower(
+            "ClapModel",
+            "",
+            family_vectors.text_features,
+            unused=("audio_model",),
+            spare_positions=2,
+        ),
         "pe_audio": Tower(
-            "PeAudioModel", "", _pe_text("text_audio_head"), False, ("audio_encoder",)
+            "PeAudioModel", "", family_vectors.pe_text("text_audio_head"), False, ("audio_encoder",)
         ),
         "pe_video": Tower(
-            "PeVideoModel", "", _pe_text("text_video_head"), False, ("video_encoder",)
+            "PeVideoModel", "", family_vectors.pe_text("text_video_head"), False, ("video_encoder",)
         ),
     },
 }
@@ -245,21 +189,21 @@ PE_TEXT_HEADS: Mapping[str, Tower] = {
     "audio": Tower(
         "PeAudioVideoModel",
         "",
-        _part("audio_model", _pe_text("text_audio_head")),
+        family_vectors.part("audio_model", family_vectors.pe_text("text_audio_head")),
         False,
         ("text_model", "audio_video_encoder", "video_model", "audio_model.audio_encoder"),
     ),
     "video": Tower(
         "PeAudioVideoModel",
         "",
-        _part("video_model", _pe_text("text_video_head")),
+        family_vectors.part("video_model", family_vectors.pe_text("text_video_head")),
         False,
         ("text_model", "audio_video_encoder", "audio_model", "video_model.video_encoder"),
     ),
     "both": Tower(
         "PeAudioVideoModel",
         "",
-        _pe_text("text_audio_video_head"),
+        family_vectors.pe_text("text_audio_video_head"),
         False,
         ("audio_video_encoder", "audio_model", "video_model"),
     ),
