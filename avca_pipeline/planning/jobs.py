@@ -1,84 +1,20 @@
-"""All jobs of a config: what each one reads and makes, and the recipe of what it makes.
-
-A recipe is a digest of everything that decides a result and is known before anything is made: the
-settings of its stage and of the results that it is made from, the files of the user that the
-config names, and the lists of clips.
-"""
+"""All jobs of a config: what each one reads and makes."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from avca_pipeline.artifacts import records
-from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.artifacts.text_files import canonical_json
-from avca_pipeline.config import Config, Run
+from avca_pipeline.config import Config
 from avca_pipeline.planning.digests import Digests
-from avca_pipeline.planning.listing import Listing, listing
-from avca_pipeline.planning.requests import Requests, run_of
+from avca_pipeline.planning.facts import Facts
+from avca_pipeline.planning.job import File, Job
+from avca_pipeline.planning.requests import Requests, names_of, run_of
 from avca_pipeline.published import layout
-
-
-@dataclass(frozen=True)
-class File:
-    """A result that a job reads: its path within the results, and its recipe."""
-
-    path: str
-    recipe: str
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One job of the workflow.
-
-    Attributes:
-        rule: name of its rule.
-        outputs: what it makes, as paths within the results.
-        settings: the request of its stage, as canonical JSON.
-        inputs: option of its command to what it reads there.
-        outside: digest of the files of the user that it reads.
-        contents: path to digest, where the content of an output is known before it is made.
-        names: values of the wildcards of its rule, in the rule's order.
-    """
-
-    rule: str
-    outputs: tuple[str, ...]
-    settings: str
-    inputs: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
-    outside: str = ""
-    contents: Mapping[str, str] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-
-    @functools.cached_property
-    def recipe(self) -> str:
-        """Digest of all that decides what the job makes."""
-        return records.digest_of_text(
-            canonical_json([self.rule, self.settings, self.outside, sorted(self.reads.items())])
-        )
-
-    @functools.cached_property
-    def reads(self) -> dict[str, str]:
-        """Option of the command to the joint recipe of what the job reads there."""
-        return {
-            option: records.joint(file.recipe for file in files)
-            for option, files in self.inputs.items()
-        }
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """What the job makes, with recipes."""
-        return tuple(
-            File(path, CONTENT + self.contents[path] if path in self.contents else self.recipe)
-            for path in self.outputs
-        )
 
 
 class Jobs:
@@ -88,8 +24,8 @@ class Jobs:
         config: the config.
         versions: of the stages.
         digests: of files of the user.
-        facts: file of what the process that planned the jobs found in the files of the user;
-            without it they are read here.
+        facts: file in which the process that planned the jobs wrote what it found in the files of
+            the user; without it they are read here.
     """
 
     def __init__(
@@ -101,12 +37,8 @@ class Jobs:
     ) -> None:
         self.config, self.digests = config, digests
         self.request = Requests(config, versions)
-        self.facts: dict[str, Any] = {}
-        if facts is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self.facts = json.loads(facts.read_text(encoding="utf-8"))
+        self.facts = Facts(config, digests, facts)
         self._jobs: dict[tuple[str, ...], Job] = {}
-        self._listings: dict[str, Listing] = {}
 
     def __call__(self, rule: str, *names: str) -> Job:
         """Returns the job of a rule with these values of its wildcards, in the rule's order."""
@@ -132,7 +64,7 @@ class Jobs:
             yield self("split", dataset, split)
             yield self("audit", dataset, split)
         for run in self.config.runs():
-            names = _names(run)
+            names = names_of(run)
             for candidate in self.config.models[run.model].candidates:
                 yield self("train_stage1", *names, candidate)
             for rule in ("select", "train_stage2", "evaluate"):
@@ -140,12 +72,6 @@ class Jobs:
         yield self("report")
         for run in self.config.runs():
             yield self("export", run.dataset, run.split, run.feature_set, run.text_embedding)
-
-    def listing(self, dataset: str) -> Listing:
-        """Returns the clips of a dataset, read once."""
-        if dataset not in self._listings:
-            self._listings[dataset] = listing(self.config, dataset)
-        return self._listings[dataset]
 
     def settings(self, rule: str, *names: str) -> str:
         """Returns the request of a job's stage as canonical JSON; needs no file of the user."""
@@ -155,17 +81,6 @@ class Jobs:
         """Returns what a job is told of its own result and of the results that it reads."""
         return Expected(Path(self.config.results), job.files[0].recipe, job.reads)
 
-    def write_facts(self, path: Path) -> None:
-        """Writes what the files of the user say, for the processes that run the jobs."""
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(self.facts) + "\n", encoding="utf-8")
-
-    def _outside(self, name: str, paths: Callable[[], Iterable[Path]]) -> str:
-        """Returns the digest of files of the user, which is one of the facts."""
-        if name not in self.facts:
-            self.facts[name] = self.digests.of_all(paths())
-        return str(self.facts[name])
-
     def _shards(self, dataset: str) -> list[str]:
         return shard_names(self.config.datasets[dataset].num_shards)
 
@@ -174,12 +89,7 @@ class Jobs:
         return self(rule, dataset, backbone, shard)
 
     def _manifest(self, dataset: str) -> Job:
-        fact = f"clips of {dataset}"
-        if fact not in self.facts:
-            clips = self.listing(dataset)
-            shards = {f"{dataset}/shards/{name}.csv": sha for name, sha in clips.shards.items()}
-            self.facts[fact] = {f"{dataset}/manifest.csv": clips.table} | shards
-        contents = self.facts[fact]
+        contents = self.facts.lists(dataset)
         settings = self.settings("manifest", dataset)
         return Job("manifest", tuple(contents), settings, contents=contents)
 
@@ -209,7 +119,7 @@ class Jobs:
             (f"{dataset}/features/{backbone}/{shard}.h5",),
             self.settings("extract", dataset, backbone, shard),
             self._clips(dataset, shard) | {"fetched": self("fetch", dataset, shard).files},
-            self._outside(
+            self.facts.digest(
                 f"weights of {backbone}",
                 lambda: [
                     path
@@ -226,7 +136,7 @@ class Jobs:
             (f"{dataset}/features/{backbone}/{shard}.h5",),
             self.settings("import", dataset, backbone, shard),
             self._clips(dataset, shard),
-            self._outside(
+            self.facts.digest(
                 f"features of {backbone}",
                 lambda: layout.stage_folders(chosen.path, chosen.modality),
             ),
@@ -251,7 +161,7 @@ class Jobs:
             (f"{dataset}/labels/{text_embedding}.h5",),
             self.settings("embed", dataset, text_embedding),
             self._clips(dataset),
-            self._outside(
+            self.facts.digest(
                 f"vectors of {text_embedding}", lambda: entry.module.inputs(entry.settings)
             ),
         )
@@ -264,7 +174,7 @@ class Jobs:
             (f"{name}.csv", f"{name}.audit.json"),
             self.settings("split", dataset, split),
             self._clips(dataset),
-            self._outside(
+            self.facts.digest(
                 f"lists of {split}",
                 lambda: [
                     *entry.module.inputs(entry.settings),
@@ -350,7 +260,7 @@ class Jobs:
         )
 
     def _report(self) -> Job:
-        runs = [_names(run) for run in self.config.runs()]
+        runs = [names_of(run) for run in self.config.runs()]
         # All in the order in which the request has the names.
         datasets = self.request.report().datasets
         splits = [(part.dataset, split) for part in datasets for split in part.splits]
@@ -380,13 +290,6 @@ class Jobs:
             self.settings("export", *names),
             self._problem(*names),
         )
-
-
-def _names(run: Run) -> tuple[str, ...]:
-    """Returns the values of the wildcards of a run's rules, in their order."""
-    return (
-        run.dataset, run.split, run.feature_set, run.text_embedding, run.model, str(run.seed),
-    )  # fmt: skip
 
 
 def _folder(names: Sequence[str]) -> str:

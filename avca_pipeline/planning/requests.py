@@ -196,6 +196,13 @@ class Requests:
         return ExportRequest(version=self.versions["export"], benchmark=benchmark, lists=lists)
 
 
+def names_of(run: Run) -> tuple[str, ...]:
+    """Returns the values of the wildcards of a run's rules, in their order."""
+    return (
+        run.dataset, run.split, run.feature_set, run.text_embedding, run.model, str(run.seed),
+    )  # fmt: skip
+
+
 def run_of(*names: str) -> Run:
     """Returns a run by the values of the wildcards of its rules, in their order."""
     dataset, split, feature_set, text_embedding, model, seed = names

@@ -19,7 +19,8 @@ from avca_pipeline.config.entries import DatasetEntry
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.differences import differences
 from avca_pipeline.planning.digests import Digests
-from avca_pipeline.planning.jobs import Job, Jobs
+from avca_pipeline.planning.job import Job
+from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.runtime.sealing import sealed
 
 NO_FILE = ("missing file", "not a media file")
@@ -200,7 +201,7 @@ def _media(table: Path, entry: DatasetEntry, jobs: Jobs) -> str:
         rows = fetched.read(table)
     except PipelineError as error:
         return str(error)
-    clips = jobs.listing(entry.name).clips
+    clips = jobs.facts.listing(entry.name).clips
     raw = Path(jobs.config.results, entry.name, "raw")
     is_tried_again = 0 < fetched.tries(table.with_suffix(TRIES_SUFFIX)) <= jobs.config.download.runs
     for row in rows:

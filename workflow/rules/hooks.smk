@@ -14,7 +14,7 @@ def before_the_first_job():
     cancel_jobs_of_a_killed_run()
     check.run(CONFIG)
     if IS_SHARED:
-        stop_on_user_errors(JOBS.write_facts, FACTS)
+        stop_on_user_errors(JOBS.facts.write, FACTS)
         records.keep(Path(RESULTS), stale().perhaps)
 
 

@@ -1,0 +1,70 @@
+"""What the files of the user say that decides results: clips of datasets, digests of files.
+
+The process that plans a run reads the files and writes down what it found; the processes that run
+the jobs take it from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.atomic import atomic_write
+from avca_pipeline.config import Config
+from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.listing import Listing, listing
+
+
+class Facts:
+    """What the files of the user say, each read when it is asked for.
+
+    Args:
+        config: names the files.
+        digests: of the files.
+        written: file in which another process wrote what it found; without it the files are read.
+    """
+
+    def __init__(self, config: Config, digests: Digests, written: Path | None = None) -> None:
+        self._config, self._digests = config, digests
+        self._facts: dict[str, Any] = {}
+        if written is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._facts = json.loads(written.read_text(encoding="utf-8"))
+        self._listings: dict[str, Listing] = {}
+
+    def listing(self, dataset: str) -> Listing:
+        """Returns the clips of a dataset, read once."""
+        if dataset not in self._listings:
+            self._listings[dataset] = listing(self._config, dataset)
+        return self._listings[dataset]
+
+    def lists(self, dataset: str) -> dict[str, str]:
+        """Returns the path of each list of a dataset's clips with the digest that it will have.
+
+        The list of all clips comes first. Paths are within the results.
+        """
+        name = f"clips of {dataset}"
+        if name not in self._facts:
+            clips = self.listing(dataset)
+            shards = {f"{dataset}/shards/{key}.csv": sha for key, sha in clips.shards.items()}
+            self._facts[name] = {f"{dataset}/manifest.csv": clips.table} | shards
+        return dict(self._facts[name])
+
+    def digest(self, name: str, paths: Callable[[], Iterable[Path]]) -> str:
+        """Returns one digest of several files.
+
+        Args:
+            name: of the digest among the facts.
+            paths: gives the files, if they have to be read.
+        """
+        if name not in self._facts:
+            self._facts[name] = self._digests.of_all(paths())
+        return str(self._facts[name])
+
+    def write(self, path: Path) -> None:
+        """Writes what was read, for other processes."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(self._facts) + "\n", encoding="utf-8")
