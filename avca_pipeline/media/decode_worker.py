@@ -59,43 +59,62 @@ def work(
     torch.set_num_threads(1)  # workers are the unit of parallelism
     keep_memory()
     slots = slots_in(buffer, shape, dtype, num_slots)
-    inbox: dict[str, deque[int]] = {"free": deque(range(num_slots)), "job": deque()}
+    pipe = _Pipe(connection, num_slots)
+    with contextlib.suppress(_Abandoned):
+        pipe.send(None, None, "")
+        while True:
+            job = pipe.receive("job")
+            with taking_notes() as notes:
+                reason = _decode(windows, clips[job], job, pipe, slots)
+            pipe.send(job, None, (reason, notes))
 
-    def send(*message: Any) -> None:
+
+def _decode(
+    windows: Callable[[Any], Iterator[Window]],
+    clip: Any,
+    job: int,
+    pipe: _Pipe,
+    slots: np.ndarray,
+) -> str:
+    """Sends the windows of a clip; returns why the clip is rejected, an empty text if it is not."""
+    try:
+        for window in windows(clip):
+            slot = pipe.receive("free")
+            slots[slot] = window.data
+            pipe.send(job, slot, window.num_valid)
+    except MediaError as error:
+        return str(error)
+    except PipelineError as error:
+        pipe.send(None, None, str(error))
+    except Exception as error:
+        # A file that surprises the decoder is one rejected clip, not a lost shard.
+        traceback.print_exc()
+        return f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+class _Pipe:
+    """This worker's end of the pipe, and what has arrived there: jobs and free slots."""
+
+    def __init__(self, connection: Connection, num_slots: int) -> None:
+        self._connection = connection
+        self._inbox: dict[str, deque[int]] = {"free": deque(range(num_slots)), "job": deque()}
+
+    def send(self, *message: Any) -> None:
         try:
-            connection.send(message)
+            self._connection.send(message)
         except OSError:
             raise _Abandoned from None
 
-    def receive(kind: str) -> int:
-        while not inbox[kind]:
+    def receive(self, kind: str) -> int:
+        """Returns the next job or free slot; waits until there is one."""
+        while not self._inbox[kind]:
             try:
-                received, value = connection.recv()
+                received, value = self._connection.recv()
             except (EOFError, OSError):
                 raise _Abandoned from None
-            inbox[received].append(value)
-        return inbox[kind].popleft()
-
-    with contextlib.suppress(_Abandoned):
-        send(None, None, "")
-        while True:
-            job = receive("job")
-            reason = ""
-            with taking_notes() as notes:
-                try:
-                    for window in windows(clips[job]):
-                        slot = receive("free")
-                        slots[slot] = window.data
-                        send(job, slot, window.num_valid)
-                except MediaError as error:
-                    reason = str(error)
-                except PipelineError as error:
-                    send(None, None, str(error))
-                except Exception as error:
-                    # A file that surprises the decoder is one rejected clip, not a lost shard.
-                    traceback.print_exc()
-                    reason = f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
-            send(job, None, (reason, notes))
+            self._inbox[received].append(value)
+        return self._inbox[kind].popleft()
 
 
 class _Abandoned(BaseException):

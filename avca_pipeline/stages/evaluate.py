@@ -8,11 +8,14 @@ import logging
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split, training
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.scores import (
     Accuracies,
     Choice,
@@ -21,12 +24,13 @@ from avca_pipeline.artifacts.scores import (
     Provenance,
     Scores,
 )
+from avca_pipeline.artifacts.training import Selection
 from avca_pipeline.config import validated
 from avca_pipeline.evaluation import accuracy
-from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
+from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
-from avca_pipeline.evaluation.scoring import choose_epoch_on_test, predict
-from avca_pipeline.models import Dims
+from avca_pipeline.evaluation.scoring import Predictions, choose_epoch_on_test, predict
+from avca_pipeline.models import AnyModel, Dims, ModelSettings
 from avca_pipeline.requests import EvaluateRequest
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.fit import make_repeatable
@@ -62,70 +66,103 @@ def run(
     plugin = registry.load("models", content["model"])
     settings = validated(plugin.Settings, json.loads(content["settings"]), str(trained))
     make_repeatable(device, settings)  # Some methods train a classifier.
-    network = plugin.build(settings, Dims(*content["dims"])).to(device)
-    network.load_state_dict(content["state"])
+    network = _network(plugin, settings, content).to(device)
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
     video, audio = features.read(inputs["video"]), features.read(inputs["audio"])
     vectors = labels.read(inputs["labels"])
     labelled = join_clips(split.read(inputs["split"]), video, audio, vectors)
-
     test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
-    is_unseen = test.is_unseen
     if settings.chosen_on_test:
-        states = content["states"]
-        best = choose_epoch_on_test(plugin, settings, network, states, test)
+        best = choose_epoch_on_test(plugin, settings, network, content["states"], test)
         epoch, predictions, reached = best.epoch, best.predictions, best.scores
     else:
         epoch, predictions = chosen.epoch, predict(plugin, settings, network, test)
-        distances = predictions.distances
-        reached = accuracy.evaluate(
-            distances.gzsl, test.column, is_unseen, chosen.bias, zsl=distances.zsl
-        )
+        reached = _scores_at(chosen.bias, predictions, test)
 
     names = [labelled.class_names[row] for row in test.class_row]
-    scores.write_embeddings(
-        embeddings_out,
-        Embeddings(
-            clip_ids=test.clip_ids,
-            class_of_clip=[names[column] for column in test.column],
-            clips=predictions.clips,
-            class_names=names,
-            is_unseen=is_unseen,
-            classes=predictions.classes,
-        ),
-    )
+    _write_embeddings(embeddings_out, test, names, predictions)
     scores.write(
         out,
         Scores(
             run=request.run,
             scores=_accuracies(reached),
-            chance=_accuracies(accuracy.chance(int((~is_unseen).sum()), int(is_unseen.sum()))),
+            chance=_chance(test.is_unseen),
             bias=float(reached.bias),
-            selection=Choice(
-                candidate=chosen.candidate,
-                epoch=epoch,
-                val=chosen.val,
-                num_candidates=chosen.num_candidates,
-                is_on_test=settings.chosen_on_test,
-            ),
-            per_class=_per_class(names, test.column, is_unseen, reached),
+            selection=_choice(chosen, epoch, is_on_test=settings.chosen_on_test),
+            per_class=_per_class(names, test.column, test.is_unseen, reached),
             num_missing=labelled.num_missing,
-            provenance=Provenance(
-                video=_described(request.video, video.features, video.attributes),
-                audio=_described(request.audio, audio.features, audio.attributes),
-                text=_described(request.run.text_embedding, vectors.vectors, vectors.attributes),
-                scaling=content["scaling_kind"],
-                text_embedding=vectors.text_embedding,
-                model=content["model"],
-                settings=json.loads(content["settings"]),
-                versions=_versions(),
-                device=torch.cuda.get_device_name() if device == "cuda" else "CPU",
-            ),
+            provenance=_provenance(request, content, video, audio, vectors, device),
         ),
     )
     logger.info(
         f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
         f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
+    )
+
+
+def _network(
+    plugin: AnyModel, settings: ModelSettings, trained: Mapping[str, Any]
+) -> torch.nn.Module:
+    network = plugin.build(settings, Dims(*trained["dims"]))
+    network.load_state_dict(trained["state"])
+    return network
+
+
+def _write_embeddings(
+    out: Path, test: EvaluationSet, class_names: list[str], predictions: Predictions
+) -> None:
+    scores.write_embeddings(
+        out,
+        Embeddings(
+            clip_ids=test.clip_ids,
+            class_of_clip=[class_names[column] for column in test.column],
+            clips=predictions.clips,
+            class_names=class_names,
+            is_unseen=test.is_unseen,
+            classes=predictions.classes,
+        ),
+    )
+
+
+def _scores_at(bias: float, predictions: Predictions, test: EvaluationSet) -> accuracy.GzslScores:
+    distances = predictions.distances
+    return accuracy.evaluate(distances.gzsl, test.column, test.is_unseen, bias, zsl=distances.zsl)
+
+
+def _chance(is_unseen: np.ndarray) -> Accuracies:
+    return _accuracies(accuracy.chance(int((~is_unseen).sum()), int(is_unseen.sum())))
+
+
+def _choice(chosen: Selection, epoch: int, *, is_on_test: bool) -> Choice:
+    """Returns what was chosen; the epoch is another one than selected if chosen on test clips."""
+    return Choice(
+        candidate=chosen.candidate,
+        epoch=epoch,
+        val=chosen.val,
+        num_candidates=chosen.num_candidates,
+        is_on_test=is_on_test,
+    )
+
+
+def _provenance(
+    request: EvaluateRequest,
+    trained: Mapping[str, Any],
+    video: Features,
+    audio: Features,
+    vectors: Labels,
+    device: str,
+) -> Provenance:
+    """Returns where the inputs of the scores come from, and with what they were computed."""
+    return Provenance(
+        video=_described(request.video, video.features, video.attributes),
+        audio=_described(request.audio, audio.features, audio.attributes),
+        text=_described(request.run.text_embedding, vectors.vectors, vectors.attributes),
+        scaling=trained["scaling_kind"],
+        text_embedding=vectors.text_embedding,
+        model=trained["model"],
+        settings=json.loads(trained["settings"]),
+        versions=_versions(),
+        device=torch.cuda.get_device_name() if device == "cuda" else "CPU",
     )
 
 

@@ -27,7 +27,7 @@ from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.training.resume import ResumeFile, TrainingResult, TrainingState, copy_of
-from avca_pipeline.training.triplets import sampler
+from avca_pipeline.training.triplets import Sampler, sampler
 
 
 def fit(
@@ -74,32 +74,18 @@ def fit(
     result = TrainingResult()
     resume_file = ResumeFile(resume, fingerprint, resume_every_s)
     resume_file.restore(result, state)
-
     balanced = sampler(training.class_row)
     for epoch in range(len(result.history), epochs):
         started_s = time.monotonic()
-        losses = {}
-        if state.optimiser.parameters:  # A method without any trains nothing and is only scored.
-            drawn = balanced.draw(settings.batches_per_epoch, settings.batch_size, state.triplets)
-            positives, negatives = (rows.to(device) for rows in drawn)
-            losses = train_epoch(
-                plugin, settings, state.network, state.optimiser, training, positives, negatives
-            )
-        if not math.isfinite(losses.get("total", 0.0)):
-            raise PipelineError(
-                f"stage {stage}, epoch {epoch}: the loss is {losses['total']}; lower learning_rate"
-            )
+        losses = _train(plugin, settings, state, training, balanced)
+        _check_loss(losses, f"stage {stage}, epoch {epoch}")
         val = _numbers(validate(plugin, settings, state.network, validation))
+        learning_rate = state.optimiser.learning_rate
         record = {
-            "epoch": epoch,
-            "losses": losses,
-            "val": val,
-            "learning_rate": state.optimiser.learning_rate,
+            "epoch": epoch, "losses": losses, "val": val, "learning_rate": learning_rate,
             "duration_s": round(time.monotonic() - started_s, 3),
-        }
-        state.optimiser.learning_rate = state.schedule.next(
-            state.optimiser.learning_rate, val["hm"]
-        )
+        }  # fmt: skip
+        state.optimiser.learning_rate = state.schedule.next(learning_rate, val["hm"])
         result.add_epoch(record, copy_of(state.network), keeps_state=settings.chosen_on_test)
         resume_file.save_if_due(result, state)
         report(_note(stage, losses, val["hm"]))
@@ -130,6 +116,32 @@ def _initial_state(
     )
     triplets = torch.Generator().manual_seed(seed)
     return TrainingState(network, optimiser, Plateau(settings.lr_patience), triplets, device)
+
+
+def _train(
+    plugin: AnyModel,
+    settings: ModelSettings,
+    state: TrainingState,
+    clips: TrainingClips,
+    balanced: Sampler,
+) -> dict[str, float]:
+    """Trains for an epoch; returns the mean of every loss term.
+
+    A method without parameters trains nothing, and has no losses.
+    """
+    if not state.optimiser.parameters:
+        return {}
+    drawn = balanced.draw(settings.batches_per_epoch, settings.batch_size, state.triplets)
+    positives, negatives = (rows.to(state.device) for rows in drawn)
+    return train_epoch(
+        plugin, settings, state.network, state.optimiser, clips, positives, negatives
+    )
+
+
+def _check_loss(losses: Mapping[str, float], where: str) -> None:
+    """Raises `PipelineError` if the loss is no longer a number."""
+    if not math.isfinite(losses.get("total", 0.0)):
+        raise PipelineError(f"{where}: the loss is {losses['total']}; lower learning_rate")
 
 
 def train_epoch(
