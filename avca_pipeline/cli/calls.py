@@ -172,6 +172,29 @@ def export(o: argparse.Namespace) -> None:
     _stage("export").run(o.request, o.split, o.video, o.audio, o.labels, o.out)
 
 
+def predict(o: argparse.Namespace) -> None:
+    """Classifies videos."""
+    api = importlib.import_module("avca_pipeline.api")
+    if (o.run is None) == (o.zero_shot is None):
+        raise PipelineError("give either --run, a trained run or a bundle, or --zero-shot")
+    if o.threads:
+        importlib.import_module("torch").set_num_threads(o.threads)
+    shared = {"device": o.device, "workers": o.threads and max(1, o.threads - 1)}
+    if o.run is None:
+        run = api.zero_shot(o.zero_shot, config=o.config, cache=o.cache, **shared)
+    else:
+        cache = {} if o.cache is None else {"cache": o.cache}
+        run = api.load_run(o.run, weights=dict(o.weights), **cache, **shared)
+    importlib.import_module("avca_pipeline.commands.predict").run(
+        run, o.videos, classes=o.classes, top=o.top, out=o.out
+    )
+
+
+def bundle(o: argparse.Namespace) -> None:
+    """Writes a bundle of a run."""
+    importlib.import_module("avca_pipeline.commands.bundle").run(o.run, o.out)
+
+
 def _problem(o: argparse.Namespace) -> dict[str, Path]:
     return {"split": o.split, "video": o.video, "audio": o.audio, "labels": o.labels}
 

@@ -6,7 +6,18 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.cli import calls
-from avca_pipeline.cli.options import Command, Option, json_value, makes, path, reads, reads_all
+from avca_pipeline.cli.options import (
+    DEVICE_OPTIONS,
+    Command,
+    Option,
+    json_value,
+    makes,
+    named_file,
+    path,
+    positive,
+    reads,
+    reads_all,
+)
 from avca_pipeline.requests import (
     AuditRequest,
     EmbedRequest,
@@ -34,6 +45,86 @@ MANIFEST = reads("clips", "table of all clips of the dataset")
 FIRST_FETCHED = "table of the first shard of fetched media; those of the others lie beside it"
 
 COMMANDS = (
+    Command(
+        "predict",
+        "classify videos with a trained run, a bundle, or without any training",
+        calls.predict,
+        (
+            Option(
+                "videos",
+                "videos to classify; clip.mp4#t=2.5,7 is a stretch of a file, in seconds",
+                is_positional=True,
+                settings={"nargs": "+", "metavar": "VIDEO"},
+            ),
+            Option(
+                "run",
+                "folder of a run in the results, or a bundle: a folder or a .zip",
+                settings={"type": Path, "metavar": "PATH"},
+            ),
+            Option(
+                "zero-shot",
+                "set of encoders that classifies without training: clip-clap, or a feature set of "
+                "the config in whose space a text embedding is",
+                settings={"metavar": "NAME"},
+            ),
+            Option(
+                "config",
+                "config that --zero-shot looks into",
+                settings={"type": Path, "metavar": "FILE"},
+            ),
+            Option(
+                "classes",
+                "class names to choose among: a text file with one a line, or names with commas "
+                "between them (default: those of the run)",
+                settings={"metavar": "NAMES"},
+            ),
+            Option(
+                "top",
+                "number of classes in the ranking of each video (default: 5)",
+                settings={"type": positive, "default": 5, "metavar": "NUMBER"},
+            ),
+            Option(
+                "out",
+                "file to write, .csv or .json (default: print the rankings)",
+                settings={"type": Path, "metavar": "FILE"},
+            ),
+            Option(
+                "weights",
+                "file of a backbone's weights, where it lies elsewhere than it did at training",
+                settings={
+                    "type": named_file,
+                    "action": "append",
+                    "default": [],
+                    "metavar": "BACKBONE=FILE",
+                },
+            ),
+            Option(
+                "cache",
+                "folder in which downloaded weights are kept (default: ~/.cache/avca_pipeline)",
+                settings={"type": Path, "metavar": "PATH"},
+            ),
+            *DEVICE_OPTIONS[:2],
+        ),
+    ),
+    Command(
+        "bundle",
+        "write all that a trained run needs to classify videos elsewhere, as a folder and a zip",
+        calls.bundle,
+        (
+            Option(
+                "run",
+                "folder of the run in the results",
+                is_positional=True,
+                settings={"type": Path},
+            ),
+            Option(
+                "out",
+                "folder to write; the zip has .zip behind its name",
+                is_positional=True,
+                settings={"type": Path},
+            ),
+        ),
+    ),
     Command(
         "check",
         "check a config, and that the files it names are there",

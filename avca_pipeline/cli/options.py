@@ -101,6 +101,21 @@ def json_value(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
 
 
+def positive(text: str) -> int:
+    """Returns a whole number from 1 on, for an option."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text!r}")
+    return int(text)
+
+
+def named_file(text: str) -> tuple[str, str]:
+    """Returns a name and a file, for an option."""
+    name, separator, file = text.partition("=")
+    if not (name and separator and file):
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, found {text!r}")
+    return name, file
+
+
 DEVICE_OPTIONS = (
     Option(
         "device",

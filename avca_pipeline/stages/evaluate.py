@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint, features, labels, scores, split, training
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
@@ -25,15 +24,14 @@ from avca_pipeline.artifacts.scores import (
     Scores,
 )
 from avca_pipeline.artifacts.training import Selection
-from avca_pipeline.config import validated
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
 from avca_pipeline.evaluation.scoring import Predictions, choose_epoch_on_test, predict
-from avca_pipeline.models import AnyModel, Dims, ModelSettings
+from avca_pipeline.inference import trained_network
+from avca_pipeline.models import Dims
 from avca_pipeline.requests import EvaluateRequest
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.training.fit import make_repeatable
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +61,15 @@ def run(
         PipelineError: the inputs do not fit together.
     """
     chosen, content = training.read_selection(selection), checkpoint.read(trained)
-    plugin = registry.load("models", content["model"])
-    settings = validated(plugin.Settings, json.loads(content["settings"]), str(trained))
-    make_repeatable(device, settings)  # Some methods train a classifier.
-    network = _network(plugin, settings, content).to(device)
+    rebuilt = trained_network.rebuilt(
+        content["model"],
+        json.loads(content["settings"]),
+        Dims(*content["dims"]),
+        content["state"],
+        device,
+        str(trained),
+    )
+    plugin, settings, network = rebuilt.plugin, rebuilt.settings, rebuilt.network
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
     video, audio = features.read(inputs["video"]), features.read(inputs["audio"])
     vectors = labels.read(inputs["labels"])
@@ -98,14 +101,6 @@ def run(
         f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
         f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
     )
-
-
-def _network(
-    plugin: AnyModel, settings: ModelSettings, trained: Mapping[str, Any]
-) -> torch.nn.Module:
-    network = plugin.build(settings, Dims(*trained["dims"]))
-    network.load_state_dict(trained["state"])
-    return network
 
 
 def _write_embeddings(

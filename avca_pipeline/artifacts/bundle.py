@@ -1,0 +1,297 @@
+"""A bundle: all that a trained network needs to classify videos, as a folder or as a zip of one.
+
+``bundle.json`` says what is computed and how, ``network.safetensors`` and ``arrays.safetensors``
+hold numbers, ``scores.json`` and ``README.md``, a model card, are for readers. Reading a bundle
+runs no code, unpacks nothing, and reads no file but these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from avca_pipeline.artifacts import scores as score_files
+from avca_pipeline.artifacts import typed_json
+from avca_pipeline.artifacts.atomic import atomic_write, atomic_write_folder
+from avca_pipeline.artifacts.scores import Scores
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.artifacts.typed_json import STRICT
+from avca_pipeline.errors import FormatError
+from avca_pipeline.runtime.lazy import torch
+
+FORMAT_VERSION = 1
+DESCRIPTION = "bundle.json"
+NETWORK = "network.safetensors"
+ARRAYS = "arrays.safetensors"
+SCORES = "scores.json"
+CARD = "README.md"
+PREPROCESSING = "preprocessing"
+"""Under this name the description has the digest of what makes the features."""
+REMEDY = "make the bundle anew"
+MEMBERS = (DESCRIPTION, NETWORK, ARRAYS, SCORES, CARD)
+
+
+@dataclass(frozen=True)
+class BundledBackbone:
+    """What makes the features of one modality.
+
+    Attributes:
+        name: of the backbone in the config.
+        plugin: its plugin.
+        package: that registers the plugin, with its version; empty for a plugin of our own.
+        version: of the code that extracts; 0 where features are made for the first time.
+        settings: of the plugin.
+        weights: SHA-256 or ``random:<seed>``; empty where features are made for the first time.
+        dim: of the features; 0 likewise.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: str
+    plugin: str
+    package: str
+    version: int
+    settings: dict[str, Any]
+    weights: str = ""
+    dim: int = 0
+
+
+@dataclass(frozen=True)
+class BundledText:
+    """What gives class names their vectors.
+
+    Attributes:
+        plugin: of the text embedding.
+        package: that registers the plugin, with its version; empty for a plugin of our own.
+        settings: of the plugin.
+        files: names and SHA-256 of the files that it reads, sorted.
+        dim: of the vectors; 0 where none have been made.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    plugin: str
+    package: str
+    settings: dict[str, Any]
+    files: tuple[tuple[str, str], ...] = ()
+    dim: int = 0
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is computed, and with which settings.
+
+    Attributes:
+        name: of the run.
+        model: plugin of the method.
+        model_package: that registers the plugin, with its version.
+        model_settings: its hyper-parameters.
+        bias: that is added to the distances of seen classes.
+        class_names: of the run, in the order of the class vectors.
+        is_unseen: for each of them whether no clip of it was trained on.
+        backbones: modality to what makes its features.
+        text: what gives class names their vectors.
+        max_pixels: of a frame; a clip with larger ones is rejected.
+        max_duration_s: of a clip; a longer one is rejected.
+        sha256: of the files beside this one.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: str
+    model: str
+    model_package: str
+    model_settings: dict[str, Any]
+    bias: float
+    class_names: tuple[str, ...]
+    is_unseen: tuple[bool, ...]
+    backbones: dict[str, BundledBackbone]
+    text: BundledText
+    max_pixels: int
+    max_duration_s: float
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All of it in memory.
+
+    Attributes:
+        description: see there.
+        network: parameters and buffers of the network, by name.
+        arrays: ``scaling.<modality>_mean`` and ``scaling.<modality>_factor``, ``(dim,)`` float64;
+            ``class_vectors``, ``(classes, dim)`` float32; and for a method that looks at clips of
+            the seen classes before it classifies, ``training.video``, ``training.audio``,
+            ``(clips, dim)`` float32 and not scaled, and ``training.class``, ``(clips,)``, rows of
+            their classes.
+        scores: text of the run's ``scores.json``; empty where nothing was scored.
+    """
+
+    description: Description
+    network: Mapping[str, torch.Tensor]
+    arrays: Mapping[str, np.ndarray]
+    scores: str = ""
+
+    def typed_scores(self) -> Scores | None:
+        """Returns the scores of the run; nothing where nothing was scored.
+
+        Raises:
+            FormatError: they are no scores of this version.
+        """
+        if not self.scores:
+            return None
+        version = score_files.FORMAT_VERSION
+        return typed_json.parse(self.scores, SCORES, Scores, version, remedy=REMEDY)
+
+
+def write(out: Path, bundle: Bundle, card: str) -> Path:
+    """Writes a folder and, beside it, a zip of it, whose path is returned.
+
+    Args:
+        out: the folder; the zip has the same name with ``.zip`` behind it.
+        bundle: what to write.
+        card: text of the model card.
+
+    Raises:
+        PipelineError: they cannot be written.
+    """
+    from safetensors.numpy import save as save_arrays
+    from safetensors.torch import save as save_network
+
+    tensors = {name: value.cpu().contiguous().clone() for name, value in bundle.network.items()}
+    arrays = {name: np.ascontiguousarray(value) for name, value in bundle.arrays.items()}
+    members = {
+        NETWORK: save_network(tensors),
+        ARRAYS: save_arrays(arrays),
+        SCORES: bundle.scores.encode(),
+        CARD: card.encode(),
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
+    digests[PREPROCESSING] = _digest_of_backbones(bundle.description)
+    described = asdict(bundle.description) | {"sha256": digests, "format_version": FORMAT_VERSION}
+    text = json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False)
+    members[DESCRIPTION] = f"{text}\n".encode()
+    with atomic_write_folder(out) as folder:
+        for name, content in members.items():
+            (folder / name).write_bytes(content)
+    packed = out.with_name(f"{out.name}.zip")
+    with atomic_write(packed) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in MEMBERS:
+            # The same content gives the same bytes: a date in them would differ each time.
+            archive.writestr(zipfile.ZipInfo(f"{out.name}/{name}"), members[name])
+    return packed
+
+
+def read(path: Path) -> Bundle:
+    """Reads a bundle, a folder or a zip; runs no code and unpacks nothing.
+
+    Raises:
+        FormatError: no bundle of this version, or one whose files are damaged or were changed.
+    """
+    from safetensors.numpy import load as load_arrays
+    from safetensors.torch import load as load_network
+
+    member = _member_of_folder(path) if path.is_dir() else _member_of_zip(path)
+    described = typed_json.parse(
+        member(DESCRIPTION).decode("utf-8", "replace"),
+        f"{path}: {DESCRIPTION}",
+        Description,
+        FORMAT_VERSION,
+        remedy=REMEDY,
+    )
+    if _digest_of_backbones(described) != described.sha256.get(PREPROCESSING):
+        raise FormatError(
+            f"{path}: {DESCRIPTION}: backbones: the preprocessing or the weights are not those "
+            f"that the network was trained with; {REMEDY}"
+        )
+    content = {name: member(name) for name in (NETWORK, ARRAYS, SCORES)}
+    for name, part in content.items():
+        if hashlib.sha256(part).hexdigest() != described.sha256.get(name):
+            raise FormatError(
+                f"{path}: {name} is damaged, or not the file that {DESCRIPTION} was written for; "
+                f"{REMEDY}"
+            )
+    try:
+        network, arrays = load_network(content[NETWORK]), load_arrays(content[ARRAYS])
+    except Exception as error:  # The library raises errors of many types for damaged bytes.
+        raise FormatError(f"{path}: its numbers cannot be read ({error})") from error
+    bundle = Bundle(described, network, arrays, content[SCORES].decode("utf-8", "replace"))
+    _check(path, bundle)
+    return bundle
+
+
+def is_one(path: Path) -> bool:
+    """Returns whether a path looks like a bundle: a folder with its description, or a zip."""
+    return (path / DESCRIPTION).is_file() or (path.is_file() and path.suffix == ".zip")
+
+
+def _check(path: Path, bundle: Bundle) -> None:
+    """Raises `FormatError` where arrays do not fit the description."""
+    described, arrays = bundle.description, bundle.arrays
+    num_classes = len(described.class_names)
+    shapes: dict[str, tuple[int, ...]]
+    shapes = {"class_vectors": (num_classes, described.text.dim)}
+    for modality, backbone in described.backbones.items():
+        for name in ("mean", "factor"):
+            shapes[f"scaling.{modality}_{name}"] = (backbone.dim,)
+    for name, shape in shapes.items():
+        found = arrays[name].shape if name in arrays else "nothing"
+        if found != shape:
+            raise FormatError(f"{path}: {ARRAYS}: {name} must have shape {shape}, found {found}")
+    if len(described.is_unseen) != num_classes or len(set(described.class_names)) != num_classes:
+        raise FormatError(f"{path}: {DESCRIPTION}: class_names and is_unseen do not fit together")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise FormatError(f"{path}: {ARRAYS} has numbers that are not finite")
+
+
+def _digest_of_backbones(described: Description) -> str:
+    backbones = {name: asdict(backbone) for name, backbone in described.backbones.items()}
+    return hashlib.sha256(canonical_json(backbones).encode()).hexdigest()
+
+
+def _member_of_folder(path: Path) -> Callable[[str], bytes]:
+    def member(name: str) -> bytes:
+        try:
+            return (path / name).read_bytes()
+        except OSError as error:
+            raise FormatError(f"{path}: {name} cannot be read ({error.strerror})") from error
+
+    return member
+
+
+def _member_of_zip(path: Path) -> Callable[[str], bytes]:
+    """Returns what reads a member of a zip: one folder with our files in it, none compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            for entry in entries:
+                folder, _, name = entry.filename.partition("/")
+                if folder in ("", ".", "..") or name not in ("", *MEMBERS):
+                    raise FormatError(
+                        f"{path}: holds {entry.filename!r}, which no bundle has; do not trust it"
+                    )
+                # Of compressed bytes a megabyte may become a gigabyte.
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise FormatError(f"{path}: {entry.filename!r} is compressed; we compress none")
+            content = {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
+    except FormatError:
+        raise
+    except (OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise FormatError(f"{path}: cannot be read as a zip ({error})") from error
+    except zipfile.BadZipFile as error:
+        raise FormatError(f"{path}: damaged or not a zip ({error})") from error
+
+    def member(name: str) -> bytes:
+        if name not in content:
+            raise FormatError(f"{path}: {name} is missing; it is no bundle")
+        return content[name]
+
+    return member

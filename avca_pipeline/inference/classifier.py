@@ -1,0 +1,287 @@
+"""Classifies videos with what a run has left, or with a method that needs no training.
+
+Decoding, windows, features, scaling, text embedding, bias and arithmetic are those of the run: a
+clip of the test gets the bits of the distances by which it was scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone
+from avca_pipeline.artifacts.scores import Scores
+from avca_pipeline.errors import PipelineError, abbreviated
+from avca_pipeline.evaluation.device_clips import EvaluationSet
+from avca_pipeline.evaluation.labelled_clips import Scaling
+from avca_pipeline.evaluation.scoring import predict
+from avca_pipeline.extraction.encoded_clip import NOTHING_DECODED, EncodedClip
+from avca_pipeline.fetching.weights import RANDOM
+from avca_pipeline.inference.class_vectors import matched, new_vectors, same_package
+from avca_pipeline.inference.predictions import Prediction, Predictions, RankedClass, scores_of
+from avca_pipeline.inference.trained_network import rebuilt
+from avca_pipeline.inference.video_features import Environment, encode_videos
+from avca_pipeline.media import Limits
+from avca_pipeline.models import ClassKnowledge, Dims, defaults
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.transformer_models.settings import NamedModel
+
+
+class TrainedRun:
+    """A trained network with all that turns videos and class names into its inputs.
+
+    Args:
+        bundle: of a run.
+        environment: where and how is computed.
+        weights: name of a backbone to the file of its weights, where it lies elsewhere than on the
+            machine of the training.
+
+    Raises:
+        PipelineError: a backbone or a method is not of the version that the run was made with.
+    """
+
+    def __init__(
+        self, bundle: Bundle, environment: Environment, weights: Mapping[str, str | Path]
+    ) -> None:
+        described = bundle.description
+        self.bundle, self.environment = bundle, environment
+        same_package("models", described.model, described.model_package)
+        unknown = set(weights) - {backbone.name for backbone in described.backbones.values()}
+        if unknown:
+            known = ", ".join(backbone.name for backbone in described.backbones.values())
+            raise PipelineError(f"weights: no backbone {sorted(unknown)[0]!r} in the run: {known}")
+        self.backbones = {
+            modality: _placed(backbone, weights.get(backbone.name))
+            for modality, backbone in described.backbones.items()
+        }
+        for backbone in self.backbones.values():
+            same_package("backbones", backbone.plugin, backbone.package)
+            if backbone.version != environment.extract_version:
+                raise PipelineError(
+                    f"backbone {backbone.name}: the run was trained on features of version "
+                    f"{backbone.version} of the extraction, this release has "
+                    f"{environment.extract_version}; run the workflow again, or use the release "
+                    "that made the run"
+                )
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{part.name} ({kind})" for kind, part in self.backbones.items())
+        return (
+            f"<{self.bundle.description.name}: {named}, {len(self.seen_classes)} seen and "
+            f"{len(self.unseen_classes)} unseen classes>"
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that the run was tested on, seen and unseen."""
+        return self.bundle.description.class_names
+
+    @property
+    def seen_classes(self) -> tuple[str, ...]:
+        """The classes that the network was trained on."""
+        return self._classes(is_unseen=False)
+
+    @property
+    def unseen_classes(self) -> tuple[str, ...]:
+        """The classes of the test that no clip was trained on."""
+        return self._classes(is_unseen=True)
+
+    @property
+    def bias(self) -> float:
+        """What is added to the distances of seen classes."""
+        return self.bundle.description.bias
+
+    @property
+    def scores(self) -> Scores | None:
+        """The scores of the run; nothing for a method that was not scored."""
+        return self.bundle.typed_scores()
+
+    def predict(
+        self,
+        videos: str | Path | Sequence[str | Path],
+        *,
+        classes: Sequence[str] | None = None,
+        top: int | None = 5,
+    ) -> Predictions:
+        """Classifies videos.
+
+        Args:
+            videos: one or several paths; ``clip.mp4#t=2.5,7`` is a stretch of a file.
+            classes: names to choose among; those of the run unless stated. Names that the run does
+                not know are embedded as its own were, and count as unseen.
+            top: how many classes the ranking of each video has; ``None`` for all.
+
+        Returns:
+            An answer for each video, in their order; a video that cannot be used has a reason.
+
+        Raises:
+            PipelineError: a class name has no vector; weights are missing or other ones.
+        """
+        asked = [videos] if isinstance(videos, str | Path) else list(videos)
+        names, vectors = self._classes_asked_for(classes)
+        features, clips = self._features(asked)
+        usable = [row for row, clip in enumerate(clips) if not clip.reason]
+        distances = np.full((len(clips), len(names)), np.nan)
+        if usable:
+            distances[usable] = self._distances(features, names, vectors)
+        return self._answers(clips, names, distances, top)
+
+    def _classes(self, *, is_unseen: bool) -> tuple[str, ...]:
+        described = self.bundle.description
+        pairs = zip(described.class_names, described.is_unseen, strict=True)
+        return tuple(name for name, unseen in pairs if unseen == is_unseen)
+
+    def _classes_asked_for(
+        self, classes: Sequence[str] | None
+    ) -> tuple[tuple[str, ...], np.ndarray]:
+        """Returns names and their vectors, ``(classes, dim)``."""
+        own = {name: row for row, name in enumerate(self.class_names)}
+        if classes is None and not own:
+            raise PipelineError("classes: nothing was trained, so name the classes to choose among")
+        names = matched(self.class_names if classes is None else classes, self.class_names)
+        new = [name for name in names if name not in own]
+        by_name = dict(zip(own, self.bundle.arrays["class_vectors"], strict=True))
+        if new:
+            made = new_vectors(self.bundle.description.text, new, self.environment.cache)
+            by_name |= dict(zip(new, made, strict=True))
+        return tuple(names), np.stack([by_name[name] for name in names]).astype(np.float32)
+
+    def _features(
+        self, videos: Sequence[str | Path]
+    ) -> tuple[dict[str, np.ndarray], list[EncodedClip]]:
+        """Returns ``(usable videos, dim)`` float32 of each modality, and each video's state."""
+        described = self.bundle.description
+        limits = Limits(described.max_pixels, described.max_duration_s)
+        encoded, _ = encode_videos(videos, self.backbones, limits, self.environment)
+        clips = next(iter(encoded.values()))
+        for of_clip in zip(*encoded.values(), strict=True):
+            reasons = [
+                clip.reason or ("" if clip.num_encoded else NOTHING_DECODED) for clip in of_clip
+            ]
+            of_clip[0].reason = next(filter(None, reasons), "")
+        features = {
+            modality: np.array(
+                [
+                    clip.feature_sum / clip.num_encoded
+                    for clip, first in zip(of_modality, clips, strict=True)
+                    if not first.reason and clip.feature_sum is not None
+                ],
+                np.float32,
+            )
+            for modality, of_modality in encoded.items()
+        }
+        return features, clips
+
+    def _distances(
+        self, features: Mapping[str, np.ndarray], names: Sequence[str], vectors: np.ndarray
+    ) -> np.ndarray:
+        """Returns ``(clips, classes)`` distances without the bias."""
+        described, device = self.bundle.description, self.environment.device
+        num_clips = len(next(iter(features.values())))
+        both = {
+            modality: features.get(modality, np.zeros((num_clips, 0), np.float32))
+            for modality in ("video", "audio")
+        }
+        dims = Dims(both["video"].shape[1], both["audio"].shape[1], vectors.shape[1])
+        state = self.bundle.network or None
+        trained = rebuilt(
+            described.model, described.model_settings, dims, state, device, described.name
+        )
+        scaling = self._scaling(dims)
+        knowledge = self._knowledge(names, vectors, scaling, dims)
+        adapts = trained.plugin.adapt_to_classes is not defaults.adapt_to_classes
+        if adapts and not knowledge.is_unseen.any():
+            raise PipelineError(f"classes: {described.model} needs an unseen one among them")
+        asked = EvaluationSet(
+            clip_ids=[str(row) for row in range(num_clips)],
+            video=torch.from_numpy(scaling.video(both["video"])).to(device),
+            audio=torch.from_numpy(scaling.audio(both["audio"])).to(device),
+            column=np.zeros(0, np.int64),
+            class_row=np.arange(len(names)),
+            knowledge=knowledge,
+        )
+        found = predict(trained.plugin, trained.settings, trained.network, asked).distances
+        # A method may measure in another way where all classes are unseen.
+        only_unseen = found.zsl is not None and bool(knowledge.is_unseen.all())
+        return found.zsl if only_unseen and found.zsl is not None else found.gzsl
+
+    def _scaling(self, dims: Dims) -> Scaling:
+        arrays = self.bundle.arrays
+
+        def of(modality: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
+            mean = arrays.get(f"scaling.{modality}_mean", np.zeros(dim))
+            return mean, arrays.get(f"scaling.{modality}_factor", np.ones(dim))
+
+        return Scaling(*of("video", dims.video), *of("audio", dims.audio))
+
+    def _knowledge(
+        self, names: Sequence[str], vectors: np.ndarray, scaling: Scaling, dims: Dims
+    ) -> ClassKnowledge:
+        """Returns what the method may know: of the training clips those of the classes named."""
+        arrays, device = self.bundle.arrays, self.environment.device
+        own = {name: row for row, name in enumerate(self.class_names)}
+        column_of_row = np.full(len(own) + 1, -1)
+        for column, name in enumerate(names):
+            column_of_row[own.get(name, -1)] = column
+        column_of_row[-1] = -1
+        columns = column_of_row[arrays.get("training.class", np.zeros(0, np.int64))]
+        clips = np.flatnonzero(columns >= 0)
+
+        def rows(modality: str, dim: int) -> np.ndarray:
+            return arrays.get(f"training.{modality}", np.zeros((0, dim), np.float32))[clips]
+
+        return ClassKnowledge(
+            text=torch.from_numpy(vectors).to(device),
+            is_unseen=self._is_unseen(names),
+            video=torch.from_numpy(scaling.video(rows("video", dims.video))).to(device),
+            audio=torch.from_numpy(scaling.audio(rows("audio", dims.audio))).to(device),
+            column=torch.from_numpy(columns[clips]).to(device),
+        )
+
+    def _is_unseen(self, names: Sequence[str]) -> np.ndarray:
+        return np.array([name not in self.seen_classes for name in names])
+
+    def _answers(
+        self,
+        clips: Sequence[EncodedClip],
+        names: tuple[str, ...],
+        distances: np.ndarray,
+        top: int | None,
+    ) -> Predictions:
+        is_seen = ~self._is_unseen(names)
+        biased = distances + self.bias * is_seen
+        scores = scores_of(biased)
+        predictions = []
+        for row, clip in enumerate(clips):
+            nearest = np.argsort(biased[row], kind="stable")
+            order = nearest[: 0 if clip.reason else top]
+            ranking = tuple(
+                RankedClass(
+                    names[column],
+                    bool(is_seen[column]),
+                    float(distances[row, column]),
+                    float(scores[row, column]),
+                )
+                for column in order
+            )
+            place = clip.media.start_s, clip.media.end_s
+            predictions.append(Prediction(clip.clip_id, *place, ranking, clip.reason))
+        return Predictions(tuple(predictions), names, is_seen, distances, self.bias)
+
+
+def _placed(backbone: BundledBackbone, file: str | Path | None) -> BundledBackbone:
+    """Returns a backbone with its weights where they are on this machine."""
+    if file is None:
+        return backbone
+    settings = registry.load("backbones", backbone.plugin).Settings
+    key = "model" if issubclass(settings, NamedModel) else "weights"
+    if backbone.settings.get(key, RANDOM) == RANDOM:
+        raise PipelineError(
+            f"weights: backbone {backbone.name} has random weights and needs no file, found "
+            f"{abbreviated(str(file))}"
+        )
+    return replace(backbone, settings={**backbone.settings, key: str(file)})

@@ -1,0 +1,174 @@
+"""Answers: which class each video is nearest to, and how far it is from the others."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from avca_pipeline.errors import PipelineError, one_line
+
+COLUMNS = ("video", "start_s", "end_s", "rank", "class", "seen", "distance", "score", "reason")
+
+
+@dataclass(frozen=True)
+class RankedClass:
+    """One class that a video may belong to.
+
+    Attributes:
+        class_name: its name.
+        is_seen: whether the network was trained on clips of it.
+        distance: of the video from the class, without the bias.
+        score: softmax, over all classes that were asked for, of the negative distances, those of
+            seen classes with the bias. It orders classes as the method does. It is no probability:
+            nothing has made it agree with how often the method is right.
+    """
+
+    class_name: str
+    is_seen: bool
+    distance: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found of one video, or of a stretch of it.
+
+    Attributes:
+        video: as it was asked for.
+        start_s: beginning of the stretch in seconds; ``None`` for that of the video.
+        end_s: its end; ``None`` for that of the video.
+        ranking: the nearest classes, the nearest first; empty if the video cannot be used.
+        reason: why the video cannot be used; empty if it can.
+    """
+
+    video: str
+    start_s: float | None
+    end_s: float | None
+    ranking: tuple[RankedClass, ...]
+    reason: str = ""
+
+    @property
+    def class_name(self) -> str:
+        """The nearest class; empty if the video cannot be used."""
+        return self.ranking[0].class_name if self.ranking else ""
+
+    def __str__(self) -> str:
+        place = "" if self.start_s is None else f"  {self.start_s:g} s to {_end(self.end_s)}"
+        lines = [one_line(self.video) + place]
+        if self.reason:
+            lines.append(f"  cannot be used: {one_line(self.reason)}")
+        for rank, of_class in enumerate(self.ranking, start=1):
+            kind = "seen  " if of_class.is_seen else "unseen"
+            lines.append(
+                f"  {rank:>2}  {kind}  distance {of_class.distance:.4f}  "
+                f"score {of_class.score:.3f}  {one_line(of_class.class_name)}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, repr=False)
+class Predictions(Sequence[Prediction]):
+    """The answers for several videos; a sequence of `Prediction`.
+
+    Attributes:
+        predictions: one for each video, or for each stretch of each, in the order of the question.
+        class_names: all classes that were asked for.
+        is_seen: ``(classes,)``, whether the network was trained on them.
+        distances: ``(predictions, classes)`` float64 without the bias; NaN for what cannot be used.
+        bias: that was added to the distances of seen classes before the nearest was chosen.
+    """
+
+    predictions: tuple[Prediction, ...]
+    class_names: tuple[str, ...]
+    is_seen: np.ndarray
+    distances: np.ndarray
+    bias: float
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.predictions[index]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.predictions)
+
+    def __repr__(self) -> str:
+        shown = "\n".join(map(str, self.predictions))
+        return f"{shown}\n({self.explanation})"
+
+    @property
+    def explanation(self) -> str:
+        """What the numbers mean, in a sentence."""
+        biased = f", with {self.bias:g} added for seen classes," if self.bias else ""
+        return (
+            f"score: softmax of the negative distances{biased} over {len(self.class_names)} class "
+            "names; it orders classes and is no probability"
+        )
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Returns a row of `COLUMNS` for each ranked class, and for each video without one."""
+        rows: list[tuple[Any, ...]] = []
+        for made in self.predictions:
+            place = (made.video, made.start_s, made.end_s)
+            for rank, of_class in enumerate(made.ranking, start=1):
+                rows.append((*place, rank, *asdict(of_class).values(), ""))
+            if not made.ranking:
+                rows.append((*place, None, None, None, None, None, made.reason))
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what can be written as JSON."""
+        return {
+            "explanation": self.explanation,
+            "bias": self.bias,
+            "class_names": list(self.class_names),
+            "predictions": [asdict(made) for made in self.predictions],
+        }
+
+    def to_csv(self) -> str:
+        """Returns `rows` as CSV with a header."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(self.rows())
+        return text.getvalue()
+
+    def to_frame(self) -> Any:
+        """Returns `rows` as a data frame of pandas.
+
+        Raises:
+            PipelineError: pandas is not installed.
+        """
+        return frame(self.rows(), COLUMNS)
+
+
+def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Any:
+    """Returns a data frame of pandas.
+
+    Raises:
+        PipelineError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ModuleNotFoundError as error:
+        raise PipelineError(
+            "to_frame: pandas is not installed; pip install pandas, or use to_dict"
+        ) from error
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def scores_of(distances: np.ndarray) -> np.ndarray:
+    """Returns ``(clips, classes)``: the softmax of negative distances of each clip."""
+    nearness = np.exp(distances.min(axis=1, keepdims=True) - distances)
+    shares: np.ndarray = nearness / nearness.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _end(end_s: float | None) -> str:
+    return "the end" if end_s is None else f"{end_s:g} s"

@@ -1,0 +1,189 @@
+"""What a run has left in its folder of results, put together to classify with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts import checkpoint, features, labels, records, scores, split
+from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone, BundledText, Description
+from avca_pipeline.artifacts.scores import Scores
+from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.config import validated
+from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.media import Limits
+from avca_pipeline.models import defaults
+from avca_pipeline.requests import EmbedRequest, ExtractRequest
+from avca_pipeline.runtime.addresses import redacted
+from avca_pipeline.runtime.sealing import unsealed
+
+RequestT = TypeVar("RequestT", ExtractRequest, EmbedRequest)
+MODALITIES = ("video", "audio")
+
+
+def read(folder: Path) -> Bundle:
+    """Returns what a run classifies with.
+
+    Args:
+        folder: of the run, within a whole folder of results.
+
+    Raises:
+        PipelineError: no run has ended there; its features were imported; its epoch was chosen on
+            the test clips; or other results stand beside it than those it was made from.
+    """
+    folder = folder.expanduser().resolve()
+    value = scores.read(folder / "scores.json")
+    if value.selection.is_on_test:
+        raise PipelineError(
+            f"{folder}: the epoch of this run was chosen on the test clips, for comparison with a "
+            "paper alone; train without chosen_on_test"
+        )
+    depth = len(Path(value.run.path).parts)
+    results = folder.parents[min(depth, len(folder.parents)) - 1]
+    if results / value.run.path != folder:
+        raise PipelineError(
+            f"{folder}: is not where the results of {value.run.path} are; copy the folder of "
+            "results as a whole, or make a bundle of the run"
+        )
+    content = checkpoint.read(folder / "stage2.pt")
+    made = {
+        modality: _backbone(results, value.run.dataset, stated)
+        for modality in MODALITIES
+        if (stated := getattr(value.provenance, modality))
+    }
+    limits = next(iter(made.values()))[1]
+    text, vectors = _text(results, value)
+    described = Description(
+        name=value.run.path,
+        model=content["model"],
+        model_package=registry.package("models", content["model"]),
+        model_settings=json.loads(content["settings"]),
+        bias=value.bias,
+        class_names=tuple(part.class_name for part in value.per_class),
+        is_unseen=tuple(part.is_unseen for part in value.per_class),
+        backbones={modality: backbone for modality, (backbone, _) in made.items()},
+        text=text,
+        max_pixels=limits.max_pixels,
+        max_duration_s=limits.max_duration_s,
+    )
+    scaling = {f"scaling.{name}": array.numpy() for name, array in content["scaling"].items()}
+    arrays = {**scaling, "class_vectors": vectors}
+    if registry.load("models", described.model).adapt_to_classes is not defaults.adapt_to_classes:
+        arrays |= _training(results, value)
+    return Bundle(described, content["state"], arrays, (folder / "scores.json").read_text("utf-8"))
+
+
+def _backbone(
+    results: Path, dataset: str, stated: Mapping[str, str]
+) -> tuple[BundledBackbone, Limits]:
+    """Returns what made the features of a modality, and what a clip was allowed to cost.
+
+    Args:
+        results: the folder of all results.
+        dataset: its name.
+        stated: what the scores say of the features.
+    """
+    name = stated["name"]
+    if stated.get("backbone") == features.IMPORTED:
+        raise PipelineError(
+            f"features {name!r} of the run were imported: nobody knows what makes them of a video; "
+            "train on features of a backbone"
+        )
+    gathered = results / dataset / "features" / f"{name}.h5"
+    shards = [path for path in _record(results, gathered).inputs if "/features/" in path]
+    request = _request(ExtractRequest, results, results / shards[0])
+    if "preprocessing" not in stated or (
+        _without_seals(stated["preprocessing"])
+        != _without_seals(redacted(canonical_json(request.settings)))
+    ):
+        raise PipelineError(
+            f"{gathered}: was made anew with other settings since the run; run the workflow again"
+        )
+    backbone = BundledBackbone(
+        name=name,
+        plugin=request.plugin,
+        package=request.package,
+        version=request.version,
+        settings=request.settings,
+        weights=stated["weights"],
+        dim=int(stated["dim"]),
+    )
+    return backbone, request.limits
+
+
+def _text(results: Path, value: Scores) -> tuple[BundledText, np.ndarray]:
+    """Returns the text embedding of a run, and the vectors of its classes."""
+    path = results / value.run.dataset / "labels" / f"{value.run.text_embedding}.h5"
+    request, stored = _request(EmbedRequest, results, path), labels.read(path)
+    stated = {name: value.provenance.text.get(name) for name in ("plugin", "settings", "files")}
+    if stated != {name: stored.attributes.get(name) for name in stated}:
+        raise PipelineError(f"{path}: was made anew since the run; run the workflow again")
+    files = json.loads(stored.attributes["files"])
+    text = BundledText(
+        plugin=request.plugin,
+        package=request.package,
+        settings=request.settings,
+        files=tuple((name, sha256) for name, sha256 in files),
+        dim=stored.vectors.shape[1],
+    )
+    return text, stored.rows([part.class_name for part in value.per_class])
+
+
+def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
+    """Returns the clips that the run was trained on, for a method that looks at them again."""
+    own = results / value.run.dataset
+    by_modality = {
+        modality: features.read(own / "features" / f"{stated['name']}.h5")
+        for modality in MODALITIES
+        if (stated := getattr(value.provenance, modality))
+    }
+    rows = {
+        modality: {clip_id: row for row, clip_id in enumerate(of_modality.clip_ids)}
+        for modality, of_modality in by_modality.items()
+    }
+    class_row = {part.class_name: row for row, part in enumerate(value.per_class)}
+    trained = [
+        clip
+        for clip in sorted(
+            split.read(own / "splits" / f"{value.run.split}.csv"), key=lambda clip: clip.clip_id
+        )
+        if clip.partition in TRAINING_PARTITIONS[2]
+        and all(clip.clip_id in of_modality for of_modality in rows.values())
+    ]
+    arrays = {
+        f"training.{modality}": of_modality.features[
+            [rows[modality][clip.clip_id] for clip in trained]
+        ]
+        for modality, of_modality in by_modality.items()
+    }
+    return arrays | {"training.class": np.array([class_row[clip.class_name] for clip in trained])}
+
+
+def _record(results: Path, path: Path) -> records.Record:
+    found = records.read(results, path)
+    if found is None:
+        raise FormatError(
+            f"{path}: has no record of how it was made; copy the folder of results as a whole"
+        )
+    return found
+
+
+def _request(kind: type[RequestT], results: Path, path: Path) -> RequestT:
+    """Returns what a result was asked for."""
+    request = unsealed(_record(results, path).request)
+    return validated(kind, request, f"{records.path_of(results, path)}: request")
+
+
+def _without_seals(preprocessing: str) -> Any:
+    """Returns settings without what differs where an address in them is not shown whole."""
+    return {
+        key: value
+        for key, value in json.loads(preprocessing).items()
+        if not (isinstance(value, str) and "://" in value)
+    }

@@ -1,0 +1,90 @@
+"""From videos that a user names to the features of one or more backbones."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avca_pipeline import registry
+from avca_pipeline.artifacts.bundle import BundledBackbone
+from avca_pipeline.config import validated
+from avca_pipeline.extraction.encoded_clip import EncodedClip
+from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
+from avca_pipeline.inference.videos import segment
+from avca_pipeline.media import Limits
+
+MISSING = "missing file"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where and how is computed; it changes no answer.
+
+    Attributes:
+        cache: folder of downloaded weights and models.
+        device: ``cpu`` or ``cuda``.
+        workers: how many videos are decoded at a time, for each backbone.
+        extract_version: number of this release's code of extraction.
+    """
+
+    cache: Path
+    device: str
+    workers: int
+    extract_version: int
+
+
+def encode_videos(
+    videos: Sequence[str | Path],
+    backbones: Mapping[str, BundledBackbone],
+    limits: Limits,
+    environment: Environment,
+) -> tuple[dict[str, list[EncodedClip]], dict[str, str]]:
+    """Decodes and encodes videos with each backbone.
+
+    Args:
+        videos: paths, also with a stretch behind them, see `segment`.
+        backbones: by any name, such as the modality. Weights that are stated are required.
+        limits: what a video may cost.
+        environment: where and how is computed.
+
+    Returns:
+        Name of each backbone to its state of each video, features or reason, and to its weights.
+
+    Raises:
+        PipelineError: weights are missing, damaged, or not the required ones.
+    """
+    clips = [EncodedClip(str(video), segment(video)) for video in videos]
+    for clip in clips:
+        clip.reason = "" if clip.media.path.is_file() else MISSING
+    encoded = {name: [replace(clip, windows=[]) for clip in clips] for name in backbones}
+    weights = {}
+    with contextlib.ExitStack() as stack:
+        started = []
+        # All workers are forked before the first network may use a GPU.
+        for name, backbone in backbones.items():
+            plugin = registry.load("backbones", backbone.plugin)
+            typed = validated(plugin.Settings, backbone.settings, f"backbone {backbone.name}")
+            typed = typed.with_files(environment.cache)
+            there = [clip for clip in encoded[name] if not clip.reason]
+            pool = decode_pool(
+                plugin,
+                typed,
+                there,
+                limits,
+                device=environment.device,
+                num_workers=environment.workers,
+            )
+            started.append((name, plugin, typed, there, stack.enter_context(pool)))
+        for name, plugin, typed, there, pool in started:
+            weights[name] = encode_decoded(
+                pool,
+                there,
+                plugin,
+                typed,
+                cache=environment.cache,
+                device=environment.device,
+                expected_weights=backbones[name].weights,
+            )
+    return encoded, weights
