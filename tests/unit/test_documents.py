@@ -27,7 +27,12 @@ ELSEWHERE = ("results/", "data/")
 
 def rooms() -> set[str]:
     """Returns what ``ls avca_pipeline`` shows, but for Python's own names."""
-    return {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("__")}
+    return {path.stem for path in PACKAGE.iterdir() if is_room(path)}
+
+
+def is_room(path: Path) -> bool:
+    """Returns whether a part of the package is none of Python's own."""
+    return not path.name.startswith("__") and path.name != "py.typed"
 
 
 def blocks(document: Path) -> list[str]:
@@ -42,7 +47,7 @@ def test_the_tree_of_the_readme_is_the_package() -> None:
     assert set(names) == {
         f"{path.name}/" if path.is_dir() else path.name
         for path in PACKAGE.iterdir()
-        if not path.name.startswith("__")
+        if is_room(path)
     }
 
 

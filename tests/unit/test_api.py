@@ -1,0 +1,175 @@
+"""The public functions for Python, on data small enough to check by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import avca_pipeline
+from avca_pipeline import PipelineError
+from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts.features import Features
+from avca_pipeline.inference.class_vectors import matched
+from avca_pipeline.inference.predictions import Prediction, Predictions, RankedClass, scores_of
+from avca_pipeline.inference.videos import segment
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, avca_pipeline\n"
+        "print(dir(avca_pipeline).count('load_run'), "
+        "[m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "1 []\n"
+
+
+def test_every_public_name_is_there_and_has_a_docstring() -> None:
+    for name in avca_pipeline.__all__:
+        assert getattr(avca_pipeline, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        avca_pipeline.nothing  # noqa: B018
+    assert (Path(avca_pipeline.__file__).parent / "py.typed").is_file()
+
+
+def test_embeddings_of_ones_own_are_scored() -> None:
+    # On a line, with classes at 0, 10 and 20; the last one is unseen.
+    found = avca_pipeline.evaluate(
+        [[1.0], [9.0], [14.0], [16.0], [14.9]],
+        ["a", "b", "b", "c", "c"],
+        [[0.0], [10.0], [20.0]],
+        ["a", "b", "c"],
+        unseen=["c"],
+    )
+    assert (found.seen, found.unseen, found.zsl) == (1.0, 0.5, 1.0)
+    assert found.hm == pytest.approx(2 / 3)
+    assert found.per_class == {"a": 1.0, "b": 1.0, "c": 0.5}
+    assert str(found) == "S 100.0 %  U 50.0 %  HM 66.7 %  ZSL 100.0 %"
+    assert found.to_dict()["per_class"]["c"] == 0.5
+    biased = avca_pipeline.evaluate(
+        [[14.9]], ["c"], [[0.0], [10.0], [20.0]], ["a", "b", "c"], ["c"], bias=0.3
+    )
+    assert biased.unseen == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clips": [1.0]}, "must be (clips, dim) and (classes, dim), found (1,) and (2, 1)"),
+        ({"class_of_clip": []}, "1 clips with 0 classes of clips"),
+        ({"class_of_clip": ["z"]}, "class 'z' is not among"),
+        ({"unseen": ["z"]}, "class 'z' is not among"),
+        ({"class_names": ["a", "a"], "unseen": []}, "a class is twice among"),
+    ],
+)
+def test_embeddings_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
+    right: dict[str, object] = {
+        "clips": [[1.0]], "class_of_clip": ["a"], "classes": [[0.0], [1.0]],
+        "class_names": ["a", "b"], "unseen": ["b"],
+    }  # fmt: skip
+    with pytest.raises(PipelineError) as error:
+        avca_pipeline.evaluate(**right | change)  # type: ignore[arg-type]
+    assert message in str(error.value)
+
+
+def test_names_become_vectors_and_features_are_read(tmp_path: Path) -> None:
+    vectors = avca_pipeline.embed_text(["a cat", "a dog"], "hashed", dim=8)
+    assert vectors.shape == (2, 8)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(
+        avca_pipeline.embed_text(["a dog"], "hashed", dim=8)[0], vectors[1]
+    )
+    with pytest.raises(PipelineError, match=r"text_embeddings \(hashed\).*unknown key 'dims'"):
+        avca_pipeline.embed_text(["a"], "hashed", dims=8)
+    ones = np.ones(1, np.int64)
+    features.write(tmp_path / "f.h5", Features(["c"], np.ones((1, 2)), ones, ones > 1))
+    assert avca_pipeline.read_features(str(tmp_path / "f.h5")).clip_ids == ["c"]
+
+
+def test_a_video_that_is_not_there_is_a_row_with_a_reason(tmp_path: Path) -> None:
+    found = avca_pipeline.extract([tmp_path / "none.mp4"], "vggish", device="cpu")
+    assert found.rejected == {str(tmp_path / "none.mp4"): "missing file"}
+    assert found.attributes["weights"] == "random:0"
+
+
+def test_what_a_run_is_not_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"no scores\.json.*no bundle\.json") as error:
+        avca_pipeline.load_run(tmp_path, device="cpu")
+    assert len(error.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("a/b.mp4", ("a/b.mp4", None, None)),
+        ("b.mp4#t=1.3,2.58", ("b.mp4", 1.3, 2.58)),
+        ("b.mp4#t=,2", ("b.mp4", 0.0, 2.0)),
+        ("b.mp4#t=7", ("b.mp4", 7.0, None)),
+        ("take #3.mp4", ("take #3.mp4", None, None)),
+    ],
+)
+def test_a_stretch_of_a_file(written: str, expected: tuple[str, float, float]) -> None:
+    found = segment(written)
+    assert (str(found.path), found.start_s, found.end_s) == expected
+
+
+def test_a_file_of_that_very_name_comes_before_a_stretch(tmp_path: Path) -> None:
+    path = tmp_path / "b.mp4#t=1,2"
+    path.touch()
+    assert segment(path).path == path
+    for wrong in ("b.mp4#t=2,1", "b.mp4#t=1.2.3", "b.mp4#t=3,3"):
+        with pytest.raises(PipelineError, match="no stretch of time"):
+            segment(wrong)
+
+
+def test_a_class_of_the_run_is_found_by_its_letters() -> None:
+    own = ("HandstandPushups", "surfing", "SURF-ing 2", "surf ing 2")
+    assert matched(["handstand pushups", "surfing", "riding"], own) == [
+        "HandstandPushups", "surfing", "riding",
+    ]  # fmt: skip
+    assert matched(["Surf Ing 2"], own) == ["Surf Ing 2"]  # of two alike nobody knows which
+    with pytest.raises(PipelineError, match="'surfing' is named twice"):
+        matched(["Surfing", "surfing"], own)
+    with pytest.raises(PipelineError, match="a name is empty"):
+        matched(["surfing", " "], own)
+    with pytest.raises(PipelineError, match="name at least one"):
+        matched([], own)
+
+
+def test_scores_are_the_softmax_of_negative_distances() -> None:
+    found = scores_of(np.array([[0.0, np.log(3.0)], [1000.0, 1000.0]]))
+    np.testing.assert_allclose(found, [[0.75, 0.25], [0.5, 0.5]])
+
+
+def test_predictions_can_be_read_and_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranking = (RankedClass("cat\n", True, 0.5, 0.75), RankedClass("dog", False, 1.5, 0.25))
+    made = Predictions(
+        (Prediction("a.mp4", 1.0, 2.0, ranking), Prediction("b.mp4", None, None, (), "empty file")),
+        ("cat\n", "dog"), np.array([True, False]), np.array([[0.5, 1.5], [np.nan] * 2]), 0.1,
+    )  # fmt: skip
+    assert [made[0].class_name, made[1].class_name] == ["cat\n", ""]
+    assert repr(made).splitlines() == [
+        "a.mp4  1 s to 2 s",
+        "   1  seen    distance 0.5000  score 0.750  cat\\n",
+        "   2  unseen  distance 1.5000  score 0.250  dog",
+        "b.mp4",
+        "  cannot be used: empty file",
+        "(score: softmax of the negative distances, with 0.1 added for seen classes, over 2 class "
+        "names; it orders classes and is no probability)",
+    ]
+    assert made.to_csv().splitlines() == [
+        "video,start_s,end_s,rank,class,seen,distance,score,reason",
+        'a.mp4,1.0,2.0,1,"cat', '",True,0.5,0.75,',
+        "a.mp4,1.0,2.0,2,dog,False,1.5,0.25,",
+        "b.mp4,,,,,,,,empty file",
+    ]  # fmt: skip
+    assert made.to_dict()["predictions"][1]["reason"] == "empty file"
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
+    with pytest.raises(PipelineError, match="pandas is not installed"):
+        made.to_frame()
