@@ -185,9 +185,9 @@ class EvaluateRequest(Request):
     run: Run
     """Names of the run."""
     video: str
-    """Name of the video features in the config."""
+    """Name of the video features in the config; empty where there are none."""
     audio: str
-    """Name of the audio features in the config."""
+    """Name of the audio features in the config; empty where there are none."""
 
 
 class ReportedRun(PluginSettings):

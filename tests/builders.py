@@ -128,7 +128,7 @@ SHARD = "00000-of-00001"
 def content_of(path: Path) -> dict[str, Any]:
     """Returns what a JSON file says, read without the package."""
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    assert value.pop("format_version") in (1, 2)
+    assert value.pop("format_version") in (1, 2, 3)
     return value
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
 from avca_pipeline.artifacts.typed_json import STRICT
 
+Modalities: TypeAlias = Literal["both", "video", "audio"]
+"""Which modalities a run uses."""
+BOTH: Modalities = "both"
+ALONE = "+"
+"""What precedes a modality that a model uses alone; no name of a model has it."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """One dataset × split × feature set × text embedding × model × seed.
+    """One dataset × split × feature set × text embedding × model × modalities × seed.
 
     Attributes:
         dataset: its name in the config.
@@ -21,6 +27,7 @@ class Run:
         text_embedding: its name in the config.
         model: its name in the config.
         seed: of the training.
+        modalities: which of its feature set it uses.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -31,11 +38,17 @@ class Run:
     text_embedding: str
     model: str
     seed: int
+    modalities: Modalities = BOTH
+
+    @property
+    def model_and_modalities(self) -> str:
+        """The model as paths name it, such as ``avca+video``; by itself where it uses both."""
+        return self.model if self.modalities == BOTH else f"{self.model}{ALONE}{self.modalities}"
 
     @property
     def path(self) -> str:
         """Where its results lie within the results folder."""
         return (
             f"{self.dataset}/runs/{self.split}/{self.feature_set}/{self.text_embedding}/"
-            f"{self.model}/seed{self.seed}"
+            f"{self.model_and_modalities}/seed{self.seed}"
         )

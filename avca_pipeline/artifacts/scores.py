@@ -17,7 +17,7 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.training import ValidationScores
 from avca_pipeline.artifacts.typed_json import STRICT
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 EMBEDDINGS_VERSION = 1
 
 
@@ -88,7 +88,8 @@ class Provenance:
     """Where every input of the scores came from.
 
     Attributes:
-        video: name and attributes of the video features, and ``dim``, how many values a clip has.
+        video: name and attributes of the video features, and ``dim``, how many values a clip has;
+            empty if the scores have nothing to do with them.
         audio: the same of the audio features.
         text: the same of the text embedding.
         scaling: of the features.

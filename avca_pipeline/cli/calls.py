@@ -169,7 +169,7 @@ def report(o: argparse.Namespace) -> None:
 
 def export(o: argparse.Namespace) -> None:
     """Exports a split and its data."""
-    _stage("export").run(o.request, o.split, o.video, o.audio, o.labels, o.out)
+    _stage("export").run(o.request, _problem(o), o.out)
 
 
 def predict(o: argparse.Namespace) -> None:
@@ -196,7 +196,10 @@ def bundle(o: argparse.Namespace) -> None:
 
 
 def _problem(o: argparse.Namespace) -> dict[str, Path]:
-    return {"split": o.split, "video": o.video, "audio": o.audio, "labels": o.labels}
+    features = {name: getattr(o, name) for name in ("video", "audio") if getattr(o, name)}
+    if not features:
+        raise PipelineError("--video, --audio: both are missing; give one of them, or both")
+    return {"split": o.split, "labels": o.labels, **features}
 
 
 def _device(o: argparse.Namespace) -> str:

@@ -34,11 +34,12 @@ from avca_pipeline.requests import (
     TrainRequest,
 )
 
+OF_ALL = "of all shards; left out where the feature set has none"
 PROBLEM = (
     reads("split", "table of the split"),
     reads("labels", "text embeddings of the classes"),
-    reads("video", "features of the video backbone, of all shards"),
-    reads("audio", "features of the audio backbone, of all shards"),
+    reads("video", f"features of the video backbone, {OF_ALL}", nargs="?", required=False),
+    reads("audio", f"features of the audio backbone, {OF_ALL}", nargs="?", required=False),
 )
 CLIPS_OF_SHARD = reads("clips", "list of the clips of the shard")
 MANIFEST = reads("clips", "table of all clips of the dataset")

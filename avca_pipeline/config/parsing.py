@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from avca_pipeline.config import mistakes, references, yaml_files
+from avca_pipeline.config import mistakes, modalities, references, yaml_files
 from avca_pipeline.config.checks import missing_inputs
 from avca_pipeline.config.right_parts import right_parts
 from avca_pipeline.config.typed import Config
@@ -45,7 +45,7 @@ def parse(written: Any) -> Config:
         lines = mistakes.lines(error)
     lines += references.mistakes(written)
     if not lines:
-        lines = references.unknown_backbones_of_splits(config)
+        lines = references.unknown_backbones_of_splits(config) + modalities.mistakes(config)
     if lines:
         lines += missing_inputs(right_parts(written))
         raise PipelineError(*mistakes.shortened(lines))

@@ -87,7 +87,7 @@ def _wrong_backbones_of_splits(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_names_in_experiment(config: Mapping[str, Any]) -> Iterator[str]:
-    sections = [key for key in Experiment.model_fields if key != "seeds"]
+    sections = [key for key in Experiment.model_fields if key not in ("modalities", "seeds")]
     for key, grid in grids(config):
         for section in sections:
             choices = _names(config, section)

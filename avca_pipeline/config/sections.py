@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from avca_pipeline.artifacts.run import BOTH, Modalities
 from avca_pipeline.errors import abbreviated
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import Limits
@@ -69,16 +70,41 @@ class ImportedFeatures(PluginSettings):
 
 
 class FeatureSet(PluginSettings):
-    """A named pair of backbones; imported features may take the place of a backbone."""
+    """A named pair of backbones, or one of them; imported features may take a backbone's place."""
 
-    video: str
-    """Name of a video backbone, or of video features under ``imported``."""
-    audio: str
-    """Name of an audio backbone, or of audio features under ``imported``."""
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["video"]}, {"required": ["audio"]}]}
+    )
+
+    video: str = ""
+    """Name of a video backbone, or of video features under ``imported``. Left out where the clips
+    have no pictures.
+    """
+    audio: str = ""
+    """Name of an audio backbone, or of audio features under ``imported``. Left out where the clips
+    have no sound.
+    """
     scaling: Literal["none", "standard"] = "none"
     """How features are scaled: ``none`` leaves them as they are, as published; ``standard`` gives
     each dimension mean 0 and variance 1 over the training clips.
     """
+
+    @model_validator(mode="after")
+    def _has_features(self) -> FeatureSet:
+        if not self.names:
+            raise ValueError("name a video backbone, an audio backbone, or both")
+        return self
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the features, by modality."""
+        named = {"video": self.video, "audio": self.audio}
+        return {modality: name for modality, name in named.items() if name}
+
+    @property
+    def modalities(self) -> Modalities:
+        """Which modalities it has."""
+        return BOTH if len(self.names) == 2 else "video" if self.video else "audio"
 
 
 class Experiment(PluginSettings):
@@ -94,6 +120,11 @@ class Experiment(PluginSettings):
     """Names under ``splits``."""
     models: tuple[str, ...]
     """Names under ``models``."""
+    modalities: tuple[Modalities, ...] = (BOTH,)
+    """Which modalities of the feature sets are used: both (of a feature set with one, that one),
+    video or audio alone. All three together show what sound is worth: their clips are the same,
+    those that have all features of the set.
+    """
     seeds: tuple[Seed, ...] = (0,)
     """Seeds of training, each less than 2**32; the report gives mean and standard deviation over
     them.

@@ -28,12 +28,13 @@ def check_shared_spaces(config: Config) -> None:
 
 def _mistakes(config: Config, run: Run) -> list[str]:
     """Returns a line for each reason why a run's features and text embeddings do not compare."""
-    candidates = config.models[run.model].candidates.values()
+    candidates = config.candidates(run).values()
     if not any(settings.text_spaces(None, None) for settings in candidates):
         return []
     cache = Path(config.cache)
     feature_set = config.feature_sets[run.feature_set]
-    video, audio = (_space(config, name) for name in (feature_set.video, feature_set.audio))
+    spaces = {modality: _space(config, name) for modality, name in feature_set.names.items()}
+    video, audio = spaces.get("video"), spaces.get("audio")
     text = config.text_embeddings[run.text_embedding].settings.shared_spaces(cache)
     lines = []
     if feature_set.scaling != "none":

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.run import BOTH, Modalities, Run
 from avca_pipeline.config.entries import (
     BackboneEntry,
     DatasetEntry,
@@ -31,6 +31,7 @@ from avca_pipeline.config.sections import (
 )
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.fetching.whole_videos import DownloadSettings
+from avca_pipeline.models import ModelSettings
 from avca_pipeline.registry import Kind
 from avca_pipeline.settings import PluginSettings, refusal
 
@@ -97,7 +98,7 @@ class Config(PluginSettings):
     ] = Field(default_factory=dict)
     """Features that were computed elsewhere."""
     feature_sets: Annotated[dict[str, FeatureSet], _of_settings("feature_sets", FeatureSet)]
-    """Pairs of a video and an audio backbone, by a name for each."""
+    """Pairs of a video and an audio backbone, or one of the two, by a name for each."""
     text_embeddings: Annotated[dict[str, TextEmbeddingEntry], _of_plugins("text_embeddings")]
     """What gives each class name a vector."""
     splits: Annotated[dict[str, SplitEntry], _of_plugins("splits")]
@@ -117,10 +118,24 @@ class Config(PluginSettings):
                 grid.text_embeddings,
                 grid.models,
                 grid.seeds,
+                grid.modalities,
             )
             for grid in self.experiment
         )
-        return [Run(*combination) for combination in dict.fromkeys(combinations)]
+        runs = (
+            Run(dataset, split, chosen, text, model, seed, self._modalities(chosen, modalities))
+            for dataset, split, chosen, text, model, seed, modalities in combinations
+        )
+        return list(dict.fromkeys(runs))
+
+    def _modalities(self, feature_set: str, modalities: Modalities) -> Modalities:
+        """Returns the modalities of a run: of a feature set with one modality, that one."""
+        return self.feature_sets[feature_set].modalities if modalities == BOTH else modalities
+
+    def candidates(self, run: Run) -> dict[str, ModelSettings]:
+        """Returns the candidates of a run, with the modalities that it uses."""
+        candidates = self.models[run.model].candidates
+        return {name: settings.using(run.modalities) for name, settings in candidates.items()}
 
     def used_names(self, section: str) -> list[str]:
         """Returns the names of the entries of a section that the experiment lists, each once."""
@@ -143,14 +158,14 @@ class Config(PluginSettings):
             {
                 (dataset, name)
                 for dataset, feature_set in feature_sets
-                for name in (feature_set.video, feature_set.audio)
+                for name in feature_set.names.values()
             }
         )
 
     def used_backbones(self) -> list[str]:
         """Returns the names of the backbones and imported features that the experiment uses."""
         feature_sets = [self.feature_sets[name] for name in self.used_names("feature_sets")]
-        return sorted({name for chosen in feature_sets for name in (chosen.video, chosen.audio)})
+        return sorted({name for chosen in feature_sets for name in chosen.names.values()})
 
     def used_features_of_split(self, split: str, dataset: str = "") -> list[str]:
         """Returns the names of the backbones and imported features that a split is used with.

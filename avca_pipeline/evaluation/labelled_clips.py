@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
+from avca_pipeline.artifacts.run import BOTH, Modalities
 from avca_pipeline.artifacts.split import (
     PARTITIONS,
     TEST_UNSEEN,
@@ -20,14 +21,21 @@ from avca_pipeline.artifacts.split import (
 )
 from avca_pipeline.errors import PipelineError
 
+MODALITIES = ("video", "audio")
+
+
+def used_modalities(modalities: Modalities) -> tuple[str, ...]:
+    """Returns the modalities by their names."""
+    return MODALITIES if modalities == BOTH else (modalities,)
+
 
 @dataclass(frozen=True)
 class LabelledClips:
-    """All clips that have both features, and the classes that they belong to.
+    """All clips that have all features of a feature set, and the classes that they belong to.
 
     Attributes:
         clip_ids: one of each clip, sorted.
-        video: ``(clips, video dim)`` float32.
+        video: ``(clips, video dim)`` float32; a modality that there is not has dimension 0.
         audio: ``(clips, audio dim)`` float32.
         class_row: ``(clips,)``, row of each clip's class in ``class_names``.
         partition: ``(clips,)``, one of the five names each.
@@ -64,36 +72,60 @@ class LabelledClips:
             partition=self.partition[rows],
         )
 
+    def using(self, modalities: Modalities) -> LabelledClips:
+        """Returns the same clips with the features of these modalities alone.
+
+        Raises:
+            PipelineError: the feature set has no features of one of them.
+        """
+        used = used_modalities(modalities)
+        for name in used:
+            if not getattr(self, name).shape[1]:
+                raise PipelineError(f"--{name}: is missing, and the model uses {name}; give it")
+        unused = {name: getattr(self, name)[:, :0] for name in MODALITIES if name not in used}
+        return replace(self, **unused)
+
     def classes(self, *groups: str) -> np.ndarray:
         """Returns the rows of the classes in these groups."""
         return np.flatnonzero(np.isin(self.class_group, groups))
 
 
 def join_clips(
-    split: Sequence[SplitClip], video: Features, audio: Features, labels: Labels
+    split: Sequence[SplitClip], features: Mapping[str, Features], labels: Labels
 ) -> LabelledClips:
-    """Joins a split with two backbones' features and the text embeddings, by clip and by class.
+    """Joins a split with features and the text embeddings, by clip and by class.
+
+    Args:
+        split: the split.
+        features: modality to its features, of both or of one of them.
+        labels: the text embeddings.
 
     Raises:
         PipelineError: a partition has no usable clip, or a class has no text embedding.
     """
-    video_row = {clip: row for row, clip in enumerate(video.clip_ids)}
-    audio_row = {clip: row for row, clip in enumerate(audio.clip_ids)}
+    row_of_clip = {
+        name: {clip: row for row, clip in enumerate(of_modality.clip_ids)}
+        for name, of_modality in features.items()
+    }
     ordered = sorted(split, key=lambda row: row.clip_id)
-    usable = [row for row in ordered if row.clip_id in video_row and row.clip_id in audio_row]
+    usable = [row for row in ordered if all(row.clip_id in of for of in row_of_clip.values())]
+    needed = "both a video and an audio feature" if len(features) > 1 else "a feature"
     for partition in PARTITIONS:
         if not any(row.partition == partition for row in usable):
             raise PipelineError(
-                f"partition {partition}: none of its clips has both a video and an audio feature; "
+                f"partition {partition}: none of its clips has {needed}; "
                 "see the rejected clips in the features files"
             )
     class_names = sorted({row.class_name for row in ordered})
     class_row = {name: row for row, name in enumerate(class_names)}
     groups = _class_groups(ordered)
+    arrays = {name: np.zeros((len(usable), 0), np.float32) for name in MODALITIES}
+    for name, of_modality in features.items():
+        rows = [row_of_clip[name][row.clip_id] for row in usable]
+        arrays[name] = of_modality.features[rows]
     return LabelledClips(
         clip_ids=[row.clip_id for row in usable],
-        video=video.features[[video_row[row.clip_id] for row in usable]],
-        audio=audio.features[[audio_row[row.clip_id] for row in usable]],
+        **arrays,
         class_row=np.array([class_row[row.class_name] for row in usable]),
         partition=np.array([row.partition for row in usable]),
         class_names=class_names,

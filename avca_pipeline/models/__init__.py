@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, Field, field_validator
 from pydantic_core import PydanticKnownError
 
+from avca_pipeline.artifacts.run import BOTH, Modalities
 from avca_pipeline.settings import PluginSettings
 
 if TYPE_CHECKING:
@@ -25,17 +26,24 @@ MAX_WHOLE = 1_000_000
 """No training has more of anything."""
 
 
-def _write_maximum(schema: dict[str, Any]) -> None:
-    """Adds the largest whole number to the schema of each key that takes one."""
+def _write_limits(schema: dict[str, Any], settings: type[ModelSettings]) -> None:
+    """Adds to a schema what is checked below: the largest number, and the possible modalities."""
     for key in schema.get("properties", {}).values():
         if "integer" in key.get("type", ()):
             key.setdefault("maximum", MAX_WHOLE)
+    if not settings.works_on_one_modality:
+        schema["properties"]["modalities"]["enum"] = [BOTH]
 
 
 class ModelSettings(PluginSettings):
     """What training any model needs."""
 
-    model_config = ConfigDict(json_schema_extra=_write_maximum)
+    model_config = ConfigDict(json_schema_extra=_write_limits)
+
+    works_on_one_modality: ClassVar[bool] = False
+    """Whether the method makes sense with video alone and with audio alone. The features of the
+    other modality then have no values.
+    """
 
     epochs: int = Field(default=50, ge=1)
     """Number of epochs of stage 1. Stage 2 stops after the epoch that stage 1 chose."""
@@ -58,6 +66,10 @@ class ModelSettings(PluginSettings):
     reported, without calibration. For comparison only: the numbers of f-VAEGAN-D2 were published
     so, and the report marks such numbers.
     """
+    modalities: Modalities = BOTH
+    """Which modalities the method uses: both, or one of them alone. Where the feature set has one,
+    or the grid of runs names one, it is that one.
+    """
     repeatable: bool = True
     """Whether a GPU must compute the same bits for the same seed each time, with slower operations
     where necessary. The log names each operation that has no such form.
@@ -69,6 +81,31 @@ class ModelSettings(PluginSettings):
         if isinstance(value, int) and value > MAX_WHOLE:
             raise PydanticKnownError("less_than_equal", {"le": MAX_WHOLE})
         return value
+
+    @field_validator("modalities", mode="after")
+    @classmethod
+    def _can_use_them(cls, value: Modalities) -> Modalities:
+        if value != BOTH and not cls.works_on_one_modality:
+            raise ValueError("the method needs both video and audio")
+        return value
+
+    def using(self, modalities: Modalities) -> Self:
+        """Returns the settings with which the method uses these modalities.
+
+        Args:
+            modalities: one of them, or ``both``, which leaves the choice to the settings.
+
+        Raises:
+            ValidationError: the method needs both.
+        """
+        if modalities == BOTH:
+            return self
+        written = self.model_dump(exclude_unset=True)
+        return type(self).model_validate(written | self.changes_for(modalities))
+
+    def changes_for(self, modality: str) -> dict[str, Any]:
+        """Returns which settings change, and to what, where the method uses one modality alone."""
+        return {"modalities": modality}
 
     def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:
         """Returns in which spaces text embeddings may be; nothing where any space will do.
@@ -87,7 +124,7 @@ class ModelSettings(PluginSettings):
 
 @dataclass(frozen=True)
 class Dims:
-    """Sizes that the data decides."""
+    """Sizes that the data decides; that of a modality that is not used is 0."""
 
     video: int
     audio: int

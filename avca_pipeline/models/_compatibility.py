@@ -25,7 +25,7 @@ with the largest ``s_c``.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 from pydantic import Field
 
@@ -35,6 +35,8 @@ from avca_pipeline.runtime.lazy import torch
 
 class ConcatenatingSettings(ModelSettings):
     """What the methods share that see both modalities as one vector."""
+
+    works_on_one_modality: ClassVar[bool] = True
 
     weight_decay: float = Field(default=0.0, ge=0)
     """Weight decay of the optimiser Adam, the classic kind that is added to the gradient."""

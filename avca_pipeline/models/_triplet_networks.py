@@ -6,6 +6,8 @@ three from `networks`, adds its own parts, and computes its losses from their ou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from avca_pipeline.models import Dims, ModelSettings
@@ -36,9 +38,12 @@ class TripletSettings(ModelSettings):
 
 
 def networks(
-    settings: TripletSettings, dims: Dims, dropout: float
+    settings: TripletSettings,
+    dims: Dims,
+    dropout: float,
+    modalities: Sequence[str] = ("audio", "video"),
 ) -> dict[str, torch.nn.Sequential]:
-    """Returns the networks of ``audio``, ``video`` and ``text``, into one space."""
+    """Returns the networks of the modalities and of ``text``, into one space."""
     sizes = {
         "audio": (dims.audio, settings.hidden),
         "video": (dims.video, settings.hidden),
@@ -47,6 +52,7 @@ def networks(
     return {
         name: two_layers(dim, hidden, settings.embedding_dim, dropout, settings.batch_norm)
         for name, (dim, hidden) in sizes.items()
+        if name in (*modalities, "text")
     }
 
 

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,8 @@ _ByModality: TypeAlias = "dict[str, torch.Tensor]"
 
 class Settings(ModelSettings):
     """Hyper-parameters of AVCA; the defaults are the published ones for UCF-GZSL, main split."""
+
+    works_on_one_modality: ClassVar[bool] = True
 
     token_dim: int = Field(default=300, ge=1)
     """Width of the two tokens."""
@@ -97,8 +99,6 @@ class Settings(ModelSettings):
     """Width of the hidden layer of the feed-forward network in each attention layer."""
     margin: float = Field(default=1.0, ge=0)
     """Margin of all triplet losses."""
-    modalities: Literal["both", "video", "audio"] = "both"
-    """Which modalities are used: both, or one alone, which leaves out the cross-attention."""
     cross_attention: bool = True
     """Whether the two tokens attend to each other. Without it, the outputs of the encoders are
     projected as they are.
@@ -138,6 +138,10 @@ class Settings(ModelSettings):
     """Which clip embedding is compared with the classes. The paper compares that of video
     (``theta_v``).
     """
+
+    def changes_for(self, modality: str) -> dict[str, Any]:
+        """Returns the changes for one modality, whose embedding is the one that is scored."""
+        return {"modalities": modality, "scored_embedding": modality}
 
     @model_validator(mode="after")
     def _has_what_it_uses(self) -> Settings:

@@ -13,7 +13,8 @@ another class has the same with a minus: ``a⁻``, ``v⁻``, ``t⁻``. With
          + tri(D(t), D(a), D(a⁻)) + tri(D(t), D(v), D(v⁻))                 decoded triplets
          + tri(t, a, a⁻) + tri(a, t, t⁻) + tri(t, v, v⁻) + tri(v, t, t⁻)   triplets
 
-A clip belongs to the class with the least ``|a - t| + |v - t|``.
+A clip belongs to the class with the least ``|a - t| + |v - t|``. With one modality alone, the terms
+of the other are left out.
 
 What it assumes: each modality by itself says enough of the class, and both are equally reliable.
 What it cannot model: how audio and video depend on each other (no layer sees both), and a clip in
@@ -24,11 +25,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 from pydantic import Field
 
+from avca_pipeline.artifacts.run import BOTH
 from avca_pipeline.evaluation.distances import Distances, euclidean_distances
 from avca_pipeline.models import Batch, Dims
 from avca_pipeline.models._triplet_networks import TripletSettings, networks, two_layers
@@ -43,6 +45,8 @@ __all__ = [
 
 class Settings(TripletSettings):
     """Hyper-parameters of AVGZSLNet; the defaults are the published ones, the same everywhere."""
+
+    works_on_one_modality: ClassVar[bool] = True
 
     encoder_dropout: float = Field(default=0.8, ge=0, lt=1)
     """Dropout rate in the three networks (``embedding_dropout`` of the published code)."""
@@ -59,10 +63,15 @@ class Settings(TripletSettings):
     either case.
     """
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The modalities, in the order in which they are called."""
+        return ("audio", "video") if self.modalities == BOTH else (self.modalities,)
+
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
     """Returns the network's parts by name."""
-    parts = networks(settings, dims, settings.encoder_dropout)
+    parts = networks(settings, dims, settings.encoder_dropout, settings.used)
     decoder = two_layers(
         settings.embedding_dim,
         settings.decoder_hidden,
@@ -81,23 +90,25 @@ def steps(
     The order of the calls is the published one: every call updates batch norms and draws dropout.
     """
     triplet = functools.partial(torch.nn.functional.triplet_margin_loss, margin=settings.margin)
-    audio, audio_neg = network["audio"](batch.audio), network["audio"](batch.negative_audio)
-    video, video_neg = network["video"](batch.video), network["video"](batch.negative_video)
+    positive = {"audio": batch.audio, "video": batch.video}
+    negative = {"audio": batch.negative_audio, "video": batch.negative_video}
+    own: dict[str, torch.Tensor] = {}
+    other: dict[str, torch.Tensor] = {}
+    for name in settings.used:
+        own[name], other[name] = network[name](positive[name]), network[name](negative[name])
     text, text_neg = network["text"](batch.text), network["text"](batch.negative_text)
     decode = functools.partial(_decode, settings, network)
-    decoded_audio, decoded_video, decoded_text = decode(audio), decode(video), decode(text)
-    decoded_audio_neg, decoded_video_neg = decode(audio_neg), decode(video_neg)
-    terms = {
-        "rec_text": _distance(settings, decoded_text, batch.text),
-        "rec_audio": _distance(settings, decoded_audio, batch.text),
-        "rec_video": _distance(settings, decoded_video, batch.text),
-        "ct_audio": triplet(decoded_text, decoded_audio, decoded_audio_neg),
-        "ct_video": triplet(decoded_text, decoded_video, decoded_video_neg),
-        "text_audio": triplet(text, audio, audio_neg),
-        "audio_text": triplet(audio, text, text_neg),
-        "text_video": triplet(text, video, video_neg),
-        "video_text": triplet(video, text, text_neg),
-    }
+    decoded = {name: decode(own[name]) for name in settings.used}
+    decoded_text = decode(text)
+    decoded_other = {name: decode(other[name]) for name in settings.used}
+    terms = {"rec_text": _distance(settings, decoded_text, batch.text)}
+    for name in settings.used:
+        terms[f"rec_{name}"] = _distance(settings, decoded[name], batch.text)
+    for name in settings.used:
+        terms[f"ct_{name}"] = triplet(decoded_text, decoded[name], decoded_other[name])
+    for name in settings.used:
+        terms[f"text_{name}"] = triplet(text, own[name], other[name])
+        terms[f"{name}_text"] = triplet(own[name], text, text_neg)
     yield terms | {"total": torch.stack(list(terms.values())).sum()}
 
 
@@ -105,20 +116,23 @@ def embed_clips(
     settings: Settings, network: torch.nn.ModuleDict, video: torch.Tensor, audio: torch.Tensor
 ) -> torch.Tensor:
     """Returns both embeddings of each clip, audio first, ``(clips, 2 * embedding_dim)``."""
-    return torch.cat([network["audio"](audio), network["video"](video)], dim=1)
+    features = {"audio": audio, "video": video}
+    return torch.cat([network[name](features[name]) for name in settings.used], dim=1)
 
 
 def embed_classes(
     settings: Settings, network: torch.nn.ModuleDict, text: torch.Tensor
 ) -> torch.Tensor:
     """Returns embedded classes, for either half of the clips, ``(classes, 2 * embedding_dim)``."""
-    return cast("torch.Tensor", network["text"](text)).repeat(1, 2)
+    return cast("torch.Tensor", network["text"](text)).repeat(1, len(settings.used))
 
 
 def distances(
     settings: Settings, network: torch.nn.Module, clips: np.ndarray, classes: np.ndarray
 ) -> Distances:
     """Returns the sum of the Euclidean distances from audio and from video."""
+    if len(settings.used) == 1:
+        return Distances(euclidean_distances(clips, classes))
     clip_audio, clip_video = np.split(clips, 2, axis=1)
     class_audio, class_video = np.split(classes, 2, axis=1)
     audio = euclidean_distances(clip_audio, class_audio)

@@ -27,7 +27,7 @@ the text towers do not know.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -51,6 +51,8 @@ ENCODER_DROPOUT = 0.1
 
 class Settings(ModelSettings):
     """Hyper-parameters of ClipClap; the defaults are the published ones for UCF-GZSL, cls lists."""
+
+    works_on_one_modality: ClassVar[bool] = True
 
     epochs: int = Field(default=20, ge=1)
     """Number of epochs of stage 1. Stage 2 stops after the epoch that stage 1 chose."""
@@ -76,8 +78,6 @@ class Settings(ModelSettings):
     """
     hidden_batch_norm: bool = True
     """Whether the first block of the two networks of two blocks has a batch norm."""
-    modalities: Literal["both", "video", "audio"] = "both"
-    """Which modalities the method uses: both, or one of them alone."""
     reconstruction: bool = True
     """Whether the loss has the term ``l_rec``."""
     regression: bool = True

@@ -38,6 +38,7 @@ calibrated stacking, and the classifier is the one after its last epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -61,6 +62,8 @@ SYNTHESIS_SEED = 0
 
 class Settings(ModelSettings):
     """Hyper-parameters of f-VAEGAN-D2; the defaults are those for UCF-GZSL, main split."""
+
+    works_on_one_modality: ClassVar[bool] = True
 
     batch_size: int = Field(default=64, ge=2)
     """Number of clips in a batch."""

@@ -23,7 +23,7 @@ mean. It is the row that every method has to beat.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -52,10 +52,10 @@ BIASES = np.linspace(0.0, 1.0, 101)
 class Settings(ModelSettings):
     """Settings of zero-shot classification without training."""
 
+    works_on_one_modality: ClassVar[bool] = True
+
     epochs: int = Field(default=1, ge=1, le=1)
     """Number of epochs: one, in which clips are scored and nothing is trained."""
-    modalities: Literal["both", "video", "audio"] = "both"
-    """Which modalities classify a clip: both, or one of them alone."""
     audio_weight: float = Field(default=0.5, ge=0, le=1)
     """Share of the audio distance where both modalities classify. Several values under
     ``search`` have it chosen on validation.
@@ -127,12 +127,16 @@ def distances(
 
 
 def _columns(dims: Dims, modality: str) -> tuple[int, int]:
-    """Returns which columns of the text embeddings are in the space of a modality."""
+    """Returns which columns of the text embeddings are in the space of a modality.
+
+    A modality that is not used has no size, and its part of the text embeddings may have any.
+    """
     size = getattr(dims, modality)
+    is_alone = size == dims.video + dims.audio
     if dims.text == size:
         return 0, size
-    if dims.text == dims.video + dims.audio:
-        return (0, size) if modality == "video" else (dims.video, dims.text)
+    if dims.text == dims.video + dims.audio or (is_alone and dims.text > size):
+        return (0, size) if modality == "video" else (dims.text - size, dims.text)
     raise PipelineError(
         f"zero_shot: {modality} features have {size} values and text embeddings {dims.text}, so "
         "they share no space; use the text towers of the models that made the features"

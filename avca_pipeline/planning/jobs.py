@@ -211,8 +211,8 @@ class Jobs:
         return {
             "split": self("split", dataset, split).files[:1],
             "labels": self("embed", dataset, text_embedding).files,
-            "video": self("gather", dataset, chosen.video).files,
-            "audio": self("gather", dataset, chosen.audio).files,
+        } | {
+            modality: self("gather", dataset, name).files for modality, name in chosen.names.items()
         }
 
     def _train_stage1(self, *names: str) -> Job:
@@ -228,7 +228,7 @@ class Jobs:
     def _histories(self, *names: str) -> tuple[File, ...]:
         return tuple(
             self("train_stage1", *names, candidate).files[1]
-            for candidate in self.config.models[names[4]].candidates
+            for candidate in self.config.models[run_of(*names).model].candidates
         )
 
     def _select(self, *names: str) -> Job:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from avca_pipeline import registry
+from avca_pipeline.artifacts.run import ALONE, BOTH, Modalities
 from avca_pipeline.config import Config, Run
 from avca_pipeline.config.entries import Entry
 from avca_pipeline.media import Limits
@@ -143,7 +144,7 @@ class Requests:
 
     def _train(self, run: Run, *candidates: str) -> TrainRequest:
         plugin = self.config.models[run.model].plugin
-        settings = self.config.models[run.model].candidates
+        settings = self.config.candidates(run)
         return TrainRequest(
             version=self.versions["train"],
             plugin=plugin,
@@ -199,14 +200,17 @@ class Requests:
 def names_of(run: Run) -> tuple[str, ...]:
     """Returns the values of the wildcards of a run's rules, in their order."""
     return (
-        run.dataset, run.split, run.feature_set, run.text_embedding, run.model, str(run.seed),
+        run.dataset, run.split, run.feature_set, run.text_embedding, run.model_and_modalities,
+        str(run.seed),
     )  # fmt: skip
 
 
 def run_of(*names: str) -> Run:
     """Returns a run by the values of the wildcards of its rules, in their order."""
-    dataset, split, feature_set, text_embedding, model, seed = names
-    return Run(dataset, split, feature_set, text_embedding, model, int(seed))
+    dataset, split, feature_set, text_embedding, model_and_modalities, seed = names
+    model, _, alone = model_and_modalities.partition(ALONE)
+    modalities: Modalities = "video" if alone == "video" else "audio" if alone else BOTH
+    return Run(dataset, split, feature_set, text_embedding, model, int(seed), modalities)
 
 
 def _plugin(kind: Kind, entry: Entry[Any, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Export:
             ``VGGSound``.
         which: ``main`` or ``cls``.
         rows: the split.
-        features: modality to features, of which clips that have both are written.
+        features: modality to features, of which clips that have all are written.
         labels: the text embeddings.
     """
 

@@ -139,12 +139,16 @@ def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
         row.names["text_embedding"]: row.runs[0].provenance.text_embedding for row in rows
     }
     texts = [f"{name} ({description})" for name, description in descriptions.items()]
+    features = [
+        f"{modality} features of {_joined(names)}"
+        for modality in ("video", "audio")
+        if (names := _backbones(rows, modality))
+    ]
     datasets = [name + counts.get(name, "") for name in _names(rows, "dataset")]
     return (
         f"{_counted('Model', _names(rows, 'model'))}, trained with {_counted('seed', seeds)} and "
         f"tested on {_counted('dataset', datasets)}, {_counted('split', _names(rows, 'split'))}, "
-        f"from video features of {_joined(_backbones(rows, 'video'))} and audio features of "
-        f"{_joined(_backbones(rows, 'audio'))}, with {_counted('text embedding', texts)}."
+        f"from {_joined(features)}, with {_counted('text embedding', texts)}."
     )
 
 
@@ -155,6 +159,7 @@ def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
         (attributes.get("name", modality), attributes.get("weights", ""))
         for provenance in provenances
         for modality, attributes in (("video", provenance.video), ("audio", provenance.audio))
+        if attributes
     ]
     random = _distinct(name for name, value in weights if value.startswith(IS_RANDOM))
     imported = _distinct(name for name, value in weights if value == IMPORTED)
@@ -218,8 +223,8 @@ def _exclusions(audits: Sequence[Audit]) -> list[Rejection]:
 
 
 def _backbones(rows: Sequence[Row], modality: str) -> list[str]:
-    names = (getattr(row.runs[0].provenance, modality).get("name", "?") for row in rows)
-    return _distinct(names)
+    provenances = (getattr(row.runs[0].provenance, modality) for row in rows)
+    return _distinct(attributes.get("name", "?") for attributes in provenances if attributes)
 
 
 def _names(rows: Sequence[Row], key: str) -> list[str]:

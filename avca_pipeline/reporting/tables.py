@@ -1,4 +1,7 @@
-"""The result table: one row for each dataset × split × feature set × text embedding × model."""
+"""The result table: one row for all seeds of a run.
+
+Each combination of dataset, split, feature set, text embedding, model and modalities has a row.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
-from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.run import BOTH, Run
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores
 
-IDENTITY = ("dataset", "split", "feature_set", "text_embedding", "model")
+IDENTITY = ("dataset", "split", "feature_set", "text_embedding", "model", "modalities")
 SCORES = ("seen", "unseen", "hm", "zsl")
 COLUMNS = ("mean", "std", "chance", "published")
 
@@ -75,12 +78,13 @@ class Row:
     @property
     def group(self) -> tuple[str, ...]:
         """The part of the identity that is the same in rows whose models can be compared."""
-        return self.identity[:-1]
+        return self.identity[:-2]
 
     @property
     def title(self) -> str:
         """The identity in one line."""
-        return " · ".join(self.identity)
+        *names, modalities = self.identity
+        return " · ".join(names if modalities == BOTH else [*names, f"{modalities} alone"])
 
     @property
     def method(self) -> str:
@@ -204,12 +208,16 @@ def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any
 
 
 def _settings(row: Row) -> dict[str, Any]:
-    """Returns the hyper-parameters that all seeds of a row have in common."""
+    """Returns the hyper-parameters that all seeds of a row have in common.
+
+    Modalities that are part of the identity are left out.
+    """
     first, *others = (run.provenance.settings for run in row.runs)
     return {
         name: value
         for name, value in first.items()
         if all(other.get(name) == value for other in others)
+        and (name != "modalities" or row.names["modalities"] == BOTH)
     }
 
 

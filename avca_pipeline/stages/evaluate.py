@@ -26,7 +26,12 @@ from avca_pipeline.artifacts.scores import (
 from avca_pipeline.artifacts.training import Selection
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
-from avca_pipeline.evaluation.labelled_clips import Scaling, join_clips
+from avca_pipeline.evaluation.labelled_clips import (
+    MODALITIES,
+    Scaling,
+    join_clips,
+    used_modalities,
+)
 from avca_pipeline.evaluation.scoring import Predictions, choose_epoch_on_test, predict
 from avca_pipeline.inference import trained_network
 from avca_pipeline.models import Dims
@@ -52,7 +57,7 @@ def run(
         request: names of the run and of its features.
         trained: checkpoint of stage 2.
         selection: the bias to use.
-        inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
+        inputs: files under ``split``, ``labels`` and each modality that the feature set has.
         out: the scores.
         embeddings_out: the embeddings.
         device: ``cpu`` or ``cuda``.
@@ -71,9 +76,10 @@ def run(
     )
     plugin, settings, network = rebuilt.plugin, rebuilt.settings, rebuilt.network
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
-    video, audio = features.read(inputs["video"]), features.read(inputs["audio"])
+    read = {name: features.read(inputs[name]) for name in MODALITIES if name in inputs}
     vectors = labels.read(inputs["labels"])
-    labelled = join_clips(split.read(inputs["split"]), video, audio, vectors)
+    labelled = join_clips(split.read(inputs["split"]), read, vectors).using(settings.modalities)
+    used = {name: read[name] for name in used_modalities(settings.modalities)}
     test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
     if settings.chosen_on_test:
         best = choose_epoch_on_test(plugin, settings, network, content["states"], test)
@@ -94,7 +100,7 @@ def run(
             selection=_choice(chosen, epoch, is_on_test=settings.chosen_on_test),
             per_class=_per_class(names, test.column, test.is_unseen, reached),
             num_missing=labelled.num_missing,
-            provenance=_provenance(request, content, video, audio, vectors, device),
+            provenance=_provenance(request, content, used, vectors, device),
         ),
     )
     logger.info(
@@ -142,15 +148,18 @@ def _choice(chosen: Selection, epoch: int, *, is_on_test: bool) -> Choice:
 def _provenance(
     request: EvaluateRequest,
     trained: Mapping[str, Any],
-    video: Features,
-    audio: Features,
+    used: Mapping[str, Features],
     vectors: Labels,
     device: str,
 ) -> Provenance:
     """Returns where the inputs of the scores come from, and with what they were computed."""
+    described = {
+        modality: _described(getattr(request, modality), read.features, read.attributes)
+        for modality, read in used.items()
+    }
     return Provenance(
-        video=_described(request.video, video.features, video.attributes),
-        audio=_described(request.audio, audio.features, audio.attributes),
+        video=described.get("video", {}),
+        audio=described.get("audio", {}),
         text=_described(request.run.text_embedding, vectors.vectors, vectors.attributes),
         scaling=trained["scaling_kind"],
         text_embedding=vectors.text_embedding,

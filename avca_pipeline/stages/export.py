@@ -18,20 +18,14 @@ logger = logging.getLogger(__name__)
 
 def run(
     request: ExportRequest,
-    rows: Path,
-    video: Path,
-    audio: Path,
-    vectors: Path,
+    inputs: dict[str, Path],
     out: Path,
 ) -> None:
     """Writes the folder.
 
     Args:
         request: name of the benchmark, and whether these are its main or cls lists.
-        rows: the split.
-        video: features.
-        audio: features.
-        vectors: the text embeddings.
+        inputs: files under ``split``, ``labels`` and each modality that there is.
         out: the folder.
 
     Raises:
@@ -40,9 +34,9 @@ def run(
     value = export.Export(
         request.benchmark,
         request.lists,
-        split.read(rows),
-        {"audio": features.read(audio), "video": features.read(video)},
-        labels.read(vectors),
+        split.read(inputs["split"]),
+        {name: features.read(inputs[name]) for name in ("audio", "video") if name in inputs},
+        labels.read(inputs["labels"]),
     )
     num_clips = export.write(out, value)
-    logger.info(f"export: {num_clips} of {len(value.rows)} clips have both features; {out}")
+    logger.info(f"export: {num_clips} of {len(value.rows)} clips have all features; {out}")

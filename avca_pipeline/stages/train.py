@@ -16,6 +16,7 @@ from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
 from avca_pipeline.config import validated
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.evaluation.labelled_clips import (
+    MODALITIES,
     LabelledClips,
     Scaling,
     join_clips,
@@ -44,7 +45,7 @@ def run_stage1(
 
     Args:
         request: plugin, scaling, seed, and the one candidate.
-        inputs: files under ``split``, ``video``, ``audio`` and ``labels``.
+        inputs: files under ``split``, ``labels`` and each modality that the feature set has.
         out: checkpoint of the best epoch.
         history: what every epoch reached.
         resume: where the state between epochs is kept, with the device's kind in its name.
@@ -115,7 +116,7 @@ def _fit(
     candidate = request.candidates[name]
     plugin = registry.load("models", request.plugin)
     typed = validated(plugin.Settings, candidate, f"models ({request.plugin})")
-    labelled = _labelled_clips(inputs)
+    labelled = _labelled_clips(inputs).using(typed.modalities)
     scaling = learn_scaling(request.scaling, labelled, stage)
     remove_stale_temporaries(resume.parent)  # A short training never writes there.
     with Progress(f"train stage {stage}, seed {request.seed}", epochs, "epochs") as progress:
@@ -147,8 +148,7 @@ def _epoch(row: dict[str, Any]) -> Epoch:
 def _labelled_clips(inputs: dict[str, Path]) -> LabelledClips:
     return join_clips(
         split.read(inputs["split"]),
-        features.read(inputs["video"]),
-        features.read(inputs["audio"]),
+        {name: features.read(inputs[name]) for name in MODALITIES if name in inputs},
         labels.read(inputs["labels"]),
     )
 

@@ -30,7 +30,8 @@ def table(clips: str, sign: float) -> Features:
 
 def test_clips_and_classes_are_joined_by_name() -> None:
     """Features of no clip of the split, and vectors of no class of it, are left out."""
-    found = join_clips(SPLIT, table("865431209", 1.0), table("123456790", -1.0), VECTORS)
+    both = {"video": table("865431209", 1.0), "audio": table("123456790", -1.0)}
+    found = join_clips(SPLIT, both, VECTORS)
     assert found.clip_ids == ["c1", "c2", "c3", "c4", "c5", "c6"]
     assert found.video[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
     assert found.audio[:, 0].tolist() == [-1, -2, -3, -4, -5, -6]
@@ -51,17 +52,39 @@ def test_clips_and_classes_are_joined_by_name() -> None:
     [("13", "train"), ("2", "val_seen"), ("4", "val_unseen"), ("58", "test_seen"),
      ("67", "test_unseen")],
 )  # fmt: skip
-@pytest.mark.parametrize("modality", [0, 1])
+@pytest.mark.parametrize("modality", ["video", "audio"])
 def test_a_partition_that_lost_all_its_clips_is_named(
-    without: str, partition: str, modality: int
+    without: str, partition: str, modality: str
 ) -> None:
     whole = "12345678"
     kept = "".join(digit for digit in whole if digit not in without)
-    pair = [table(whole, 1.0), table(whole, -1.0)]
-    join_clips(SPLIT, *pair, VECTORS)
+    pair = {"video": table(whole, 1.0), "audio": table(whole, -1.0)}
+    join_clips(SPLIT, pair, VECTORS)
     pair[modality] = table(kept, 1.0)
     with pytest.raises(PipelineError, match=rf"partition {partition}: none of its clips has both"):
-        join_clips(SPLIT, *pair, VECTORS)
+        join_clips(SPLIT, pair, VECTORS)
+    with pytest.raises(PipelineError, match=rf"partition {partition}: none of its clips has a fea"):
+        join_clips(SPLIT, {modality: pair[modality]}, VECTORS)
+
+
+def test_without_a_modality_every_clip_that_has_the_other_counts() -> None:
+    found = join_clips(SPLIT, {"audio": table("12345678", -1.0)}, VECTORS)
+    assert found.clip_ids == [f"c{digit}" for digit in range(1, 9)]
+    assert found.video.shape == (8, 0)
+    assert found.audio[:, 0].tolist() == [-1, -2, -3, -4, -5, -6, -7, -8]
+    assert found.num_missing == {}
+    with pytest.raises(PipelineError, match="--video: is missing, and the model uses video"):
+        found.using("both")
+
+
+def test_one_modality_alone_is_used_of_the_clips_that_have_both() -> None:
+    both = {"video": table("123456", 1.0), "audio": table("12345678", -1.0)}
+    whole = join_clips(SPLIT, both, VECTORS)
+    found = whole.using("audio")
+    assert found.clip_ids == whole.clip_ids == [f"c{digit}" for digit in range(1, 7)]
+    assert found.video.shape == (6, 0)
+    assert found.audio.tolist() == whole.audio.tolist()
+    assert learn_scaling("standard", found, 2).video(found.video).shape == (6, 0)
 
 
 def many(num_clips: int) -> LabelledClips:

@@ -47,25 +47,24 @@ def ours(tmp_path: Path) -> dict[str, Any]:
     labels.write(tmp_path / "labels.h5", vectors)
     split.write(tmp_path / "split.csv", built.build(built.Settings(), CLIPS).clips)
     return {
-        "rows": tmp_path / "split.csv",
+        "split": tmp_path / "split.csv",
         "video": tmp_path / "our-video.h5",
         "audio": tmp_path / "our-audio.h5",
-        "vectors": tmp_path / "labels.h5",
-        "out": tmp_path / "official",
+        "labels": tmp_path / "labels.h5",
     }
 
 
 @pytest.mark.parametrize("which", ["main", "cls"])
 def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
-    export.run(ExportRequest(**{"benchmark": "Mine", "lists": which}), **ours)
-    out = ours["out"]
+    out = tmp_path / "official"
+    export.run(ExportRequest(**{"benchmark": "Mine", "lists": which}), ours, out)
 
     chosen = official_dataset.Settings(path=out, benchmark="Mine")
     clips = sorted(official_dataset.clips(chosen), key=lambda clip: clip.clip_id)
     manifest.write(tmp_path / "manifest.csv", clips)
     as_published = official.Settings(path=out, benchmark="Mine", lists=which)  # type: ignore[arg-type]
     again = official.build(as_published, clips)
-    assert again.clips == split.read(ours["rows"])
+    assert again.clips == split.read(ours["split"])
     assert not again.excluded
     assert not again.listed_but_missing
 
@@ -94,16 +93,19 @@ def test_round_trip(ours: dict[str, Any], which: str, tmp_path: Path) -> None:
         tmp_path / "again.h5",
         cache=tmp_path,
     )
-    before, after = labels.read(ours["vectors"]), labels.read(tmp_path / "again.h5")
+    before, after = labels.read(ours["labels"]), labels.read(tmp_path / "again.h5")
     np.testing.assert_array_equal(after.rows(CLASSES), before.rows(CLASSES))
 
 
-def test_the_published_loader_pairs_each_class_with_its_own_vector(ours: dict[str, Any]) -> None:
+def test_the_published_loader_pairs_each_class_with_its_own_vector(
+    ours: dict[str, Any], tmp_path: Path
+) -> None:
     """It orders vectors by the sorted second names and numbers classes by the sorted first ones."""
     import csv
 
-    export.run(ExportRequest(**{"benchmark": "UCF", "lists": "main"}), **ours)
-    folder = ours["out"] / "avgzsl_benchmark_datasets/UCF"
+    out = tmp_path / "official"
+    export.run(ExportRequest(**{"benchmark": "UCF", "lists": "main"}), ours, out)
+    folder = out / "avgzsl_benchmark_datasets/UCF"
     table = np.load(
         folder / "features/main_features/text/word_embeddings_ucf_normed.npy", allow_pickle=True
     ).item()
@@ -111,7 +113,7 @@ def test_the_published_loader_pairs_each_class_with_its_own_vector(ours: dict[st
         manual = [row["manual"] for row in csv.DictReader(file)]
     ordered = [table[name] for name in sorted(manual)]
     numbered = sorted((folder / "class-split/all_class.txt").read_text().splitlines())
-    expected = labels.read(ours["vectors"]).rows(numbered)
+    expected = labels.read(ours["labels"]).rows(numbered)
     np.testing.assert_array_equal(np.stack(ordered), expected)
     with open(folder / "class-split/main_split/stage_1_train.csv", newline="") as file:
         for row in csv.DictReader(file):
@@ -123,15 +125,16 @@ def test_the_published_loader_pairs_each_class_with_its_own_vector(ours: dict[st
     [("a/b", "cannot be the name of a file"), ("ARCHERY!", "'ARCHERY!' and 'archery' are one")],
 )
 def test_class_names_that_the_layout_cannot_hold(
-    ours: dict[str, Any], name: str, message: str
+    ours: dict[str, Any], name: str, message: str, tmp_path: Path
 ) -> None:
-    rows = split.read(ours["rows"])
+    out = tmp_path / "official"
+    rows = split.read(ours["split"])
     renamed = [
         type(r)(r.clip_id, name, r.source_id, r.partition) if r.class_name == "Zumba" else r
         for r in rows
     ]
-    split.write(ours["rows"], renamed)
+    split.write(ours["split"], renamed)
     with pytest.raises(PipelineError, match=message):
-        export.run(ExportRequest(**{"benchmark": "Mine", "lists": "main"}), **ours)
-    assert not ours["out"].exists()
-    assert not list(ours["out"].parent.glob(".*"))
+        export.run(ExportRequest(**{"benchmark": "Mine", "lists": "main"}), ours, out)
+    assert not out.exists()
+    assert not list(tmp_path.glob(".*"))

@@ -106,8 +106,7 @@ def hm_and_zsl(
 def test_no_epoch_does_better(folder: Path) -> None:
     labelled = join_clips(
         split.read(folder / "split"),
-        features.read(folder / "video"),
-        features.read(folder / "audio"),
+        {name: features.read(folder / name) for name in ("video", "audio")},
         labels.read(folder / "labels"),
     )
     scaling = learn_scaling("none", labelled, 2)

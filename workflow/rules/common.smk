@@ -210,11 +210,11 @@ def features_of(dataset, backbone):
 
 
 def features_in_set(modality):
-    """Returns a function of the wildcards: the features of one modality of the feature set."""
+    """Returns a function of the wildcards: the features of one modality of the feature set, if any."""
 
     def path(wildcards):
         backbone = getattr(CONFIG.feature_sets[wildcards.feature_set], modality)
-        return features_of(wildcards.dataset, backbone)
+        return features_of(wildcards.dataset, backbone) if backbone else []
 
     return path
 

@@ -4,7 +4,7 @@ rule select:
             "select",
             histories=lambda wildcards: expand(
                 f"{RUN}/stage1/{{candidate}}/history.json",
-                candidate=CONFIG.models[wildcards.model].candidates,
+                candidate=JOBS.request.select(*values_of(wildcards)).candidates,
                 **wildcards,
             ),
         ),
