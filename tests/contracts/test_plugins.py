@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import checkpoint
@@ -263,6 +264,39 @@ def test_model_learns_eight_clips(model: tuple[ModuleType, Any]) -> None:
     descend(model, network, 100)
     num_right = (nearest(model, network, batch()) == np.arange(NUM_CLIPS)).sum()
     assert num_right >= 6  # one would be chance
+
+
+@pytest.mark.parametrize("modality", ["video", "audio"])
+def test_model_works_on_one_modality_or_says_that_it_cannot(
+    model: tuple[ModuleType, Any], modality: Any
+) -> None:
+    module, settings = model
+    if not settings.works_on_one_modality:
+        with pytest.raises(ValidationError, match="the method needs both video and audio"):
+            settings.using(modality)
+        return
+    settings = settings.using(modality)
+    model, whole = (module, settings), batch()
+    unused = {
+        name: getattr(whole, name)[:, :0]
+        for name in ("video", "audio", "negative_video", "negative_audio")
+        if not name.endswith(modality)
+    }
+    torch.manual_seed(0)
+    dims = replace(DIMS, **dict.fromkeys({"video", "audio"} - {modality}, 0))
+    network = module.build(settings, dims)
+    assert all(value.numel() for value in network.state_dict().values())
+    losses = []
+    optimiser = Adam(module.trainable(settings, network), 0.003, beta1=settings.beta1)
+    for _ in range(30 if is_trained(model) else 0):
+        for terms in module.steps(settings, network.train(), replace(whole, **unused)):
+            optimiser.zero_grad()
+            terms["total"].backward()
+            optimiser.step()
+        losses.append(terms["total"].item())
+    assert np.isfinite(losses).all()
+    assert losses[-1:] < losses[:1] or not losses
+    nearest(model, network, replace(whole, **unused))
 
 
 def test_model_embeds_a_clip_without_a_look_at_the_others(model: tuple[ModuleType, Any]) -> None:

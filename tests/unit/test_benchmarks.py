@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,8 +27,12 @@ from tests.builders import scores_of
 from tests.conftest import REPOSITORY, shared_folder
 
 PUBLISHED_METHODS = {"ale", "apn", "avca", "avgzslnet", "cjme", "devise", "fvaegan", "sje"}
-BENCHMARKS = sorted((REPOSITORY / "workflow" / "benchmarks").glob("*.yaml"))
-DIMS = {"selavi-video": 512, "selavi-audio": 512, "c3d": 4096, "vggish": 128}
+BENCHMARKS = sorted((REPOSITORY / "workflow" / "benchmarks").glob("*-gzsl.yaml"))
+CLIPCLAP = sorted((REPOSITORY / "workflow" / "benchmarks").glob("clipclap-*.yaml"))
+DIMS = {
+    "selavi-video": 512, "selavi-audio": 512, "c3d": 4096, "vggish": 128,
+    "released-clip": 512, "released-wavcaps": 1024,
+}  # fmt: skip
 """Dimensions of the published features, by their names in the ready benchmarks."""
 AVCA_PAPER = "https://arxiv.org/abs/2203.03598"
 CLIPCLAP_PAPER = "https://arxiv.org/abs/2404.06309"
@@ -70,7 +75,7 @@ class Results:
         """Returns what ``evaluate`` writes about the inputs of a run."""
         feature_set = self.config.feature_sets[run.feature_set]
         model = self.config.models[run.model]
-        (settings,) = model.candidates.values()
+        (settings,) = self.config.candidates(run).values()
         return replace(
             scores_of(run).provenance,
             video=self._features(feature_set.video),
@@ -283,52 +288,69 @@ def test_features_made_with_the_published_weights_are_the_published_ones(
         assert other.published(run) is None
 
 
-def clipclap_config(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Returns a config of ClipClap on the features that its authors have released."""
-    root = shared_folder("official")
-    (dataset,) = raw["datasets"]
-    benchmark = raw["datasets"][dataset]["benchmark"]
-    names = sorted(class_names(root, benchmark).values())
-    parts = []
-    for prefix, dim in (("", 512), ("wavcaps_", 1024)):
-        path = folder / f"{prefix}word_embeddings_{benchmark.lower()}_normed.npy"
-        np.save(path, np.array({name: np.ones(dim, np.float32) for name in names}))
-        parts.append({"plugin": "precomputed", "settings": {"path": str(path)}})
-    path = f"data/{benchmark}/features/cls_features_non_averaged"
-    settings = {} if benchmark == "UCF" else {"epochs": 15, "learning_rate": 1e-4}
-    return {
-        "results": "results/clipclap",
-        "datasets": raw["datasets"],
-        "imported": {
-            "clip": {"modality": "video", "path": path},
-            "wavcaps": {"modality": "audio", "path": path},
-        },
-        "feature_sets": {"both": {"video": "clip", "audio": "wavcaps"}},
-        "text_embeddings": {"towers": {"plugin": "concatenated", "parts": parts}},
-        "splits": {"cls": {**raw["splits"]["main"], "lists": "cls"}},
-        "models": {"clipclap": settings},
-        "experiment": {
-            "datasets": [dataset], "feature_sets": ["both"], "text_embeddings": ["towers"],
-            "splits": ["cls"], "models": ["clipclap"], "seeds": [42],
-        },
-    }  # fmt: skip
+@pytest.fixture(params=CLIPCLAP, ids=lambda path: path.stem)
+def clipclap_raw(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """A ready benchmark of ClipClap, with made-up vectors under the names that its authors use."""
+    text = request.param.read_text().replace("data/clipclap", str(tmp_path / "clipclap"))
+    raw: dict[str, Any] = yaml.safe_load(
+        text.replace("data/official", str(shared_folder("official")))
+    )
+    for part, dim in zip(raw["text_embeddings"]["clip-wavcaps"]["parts"], (512, 1024), strict=True):
+        source = part["settings"]
+        (benchmark,) = {split["benchmark"] for split in raw["splits"].values()}
+        names = class_names(shared_folder("official"), benchmark).values()
+        if "names" in source:
+            with open(source["names"], newline="") as file:
+                names = [row["manual"] for row in csv.DictReader(file)]
+        Path(source["path"]).parent.mkdir(parents=True, exist_ok=True)
+        np.save(source["path"], np.array({name: np.ones(dim, np.float32) for name in names}))
+    return raw
 
 
-def test_clipclap_has_its_published_number(raw: dict[str, Any], tmp_path: Path) -> None:
-    own = clipclap_config(raw, tmp_path)
-    config = avca_config.parse(own)
-    (run,) = config.runs()
+def released_run(raw: dict[str, Any]) -> tuple[avca_config.Config, avca_config.Run]:
+    """Returns a config of ClipClap, and its run on the released features."""
+    config = avca_config.parse(raw)
+    (run, *_) = (run for run in config.runs() if run.feature_set == "clip-wavcaps")
+    return config, run
+
+
+def test_clipclap_has_its_published_number(clipclap_raw: dict[str, Any], tmp_path: Path) -> None:
+    config, run = released_run(clipclap_raw)
     results = Results(config, tmp_path)
-    results.dims = {"clip": 512, "wavcaps": 1024}
     row = results.published(run)
     assert row is not None
     assert (row.model, row.source) == ("clipclap", CLIPCLAP_PAPER)
-    results.dims = {"clip": 512, "wavcaps": 512}  # the free stand-in for the audio encoder
+    results.dims["released-wavcaps"] = 512  # the free stand-in for the audio encoder
     assert results.published(run) is None
-    own["models"]["clipclap"] = {**own["models"]["clipclap"], "raw_weight": 1.0}
-    other = Results(avca_config.parse(own), tmp_path)
-    other.dims = {"clip": 512, "wavcaps": 1024}
-    assert other.published(run) is None
+    clipclap_raw["models"]["clipclap"]["raw_weight"] = 1.0
+    other, run = released_run(clipclap_raw)
+    assert Results(other, tmp_path).published(run) is None
+
+
+def test_one_modality_of_the_released_features_has_no_published_number(
+    clipclap_raw: dict[str, Any], tmp_path: Path
+) -> None:
+    clipclap_raw["experiment"][0]["modalities"] = ["video", "audio"]
+    config, _ = released_run(clipclap_raw)
+    results = Results(config, tmp_path)
+    alone = [run for run in config.runs() if run.feature_set == "clip-wavcaps"]
+    assert {run.modalities for run in alone} == {"video", "audio"}
+    assert all(results.published(run) is None for run in alone)
+
+
+def test_clipclap_runs_on_released_features_and_on_our_own(clipclap_raw: dict[str, Any]) -> None:
+    config = avca_config.parse(clipclap_raw)
+    runs = {
+        (run.feature_set, run.text_embedding, run.model, run.modalities) for run in config.runs()
+    }
+    own = {
+        ("clip-clap", "clip-clap", model, modalities)
+        for model in ("clipclap", "zero_shot")
+        for modalities in ("both", "video", "audio")
+    }
+    assert runs == own | {("clip-wavcaps", "clip-wavcaps", "clipclap", "both")}
+    assert len({run.seed for run in config.runs() if run.model == "clipclap"}) == 5
+    assert config.feature_sets["clip-clap"].scaling == "none"
 
 
 def test_published_numbers_are_consistent() -> None:
