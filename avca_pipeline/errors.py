@@ -39,7 +39,7 @@ class FormatError(PipelineError):
 
 
 class TransientError(PipelineError):
-    """Trouble that passes by itself: a server, a network or a disk that is away for now.
+    """An error that may pass by itself: a server, a network or a disk does not answer for now.
 
     It says nothing about a clip, and the next run tries again.
     """
@@ -103,7 +103,7 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-# What the machine lacks or has lost for now, whatever file was being read or written.
+# Errors of the machine, not of the file that was being read or written.
 _MACHINE = frozenset(
     {
         errno.ENOSPC,
@@ -119,14 +119,14 @@ _MACHINE = frozenset(
 )
 
 
-# Of one file, and perhaps of its disk: the next run looks again.
+# Errors of one file, and perhaps of its disk: the next run tries again.
 MAY_PASS = frozenset(
     (errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EACCES, errno.EPERM, errno.EBUSY)
 )
 
 
 def machine_trouble(error: BaseException | None) -> str:
-    """Returns what is wrong with the machine if that is behind an error, else an empty text."""
+    """Returns what the machine lacks if that caused an error, else an empty text."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

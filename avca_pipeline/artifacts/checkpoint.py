@@ -61,8 +61,8 @@ def _assert_readable(value: Any, name: str) -> None:
 def check_size(path: Path) -> None:
     """Raises `FormatError` if a file of torch's would need more memory than its own size.
 
-    Its members are never compressed; of one who has compressed them, a megabyte may be a
-    gigabyte.
+    torch never compresses the members of its files. A megabyte of compressed members may become a
+    gigabyte in memory.
     """
     if not zipfile.is_zipfile(path):
         return

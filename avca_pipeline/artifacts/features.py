@@ -122,7 +122,8 @@ def read(path: Path) -> Features:
 def read_all(paths: Sequence[Path]) -> Features:
     """Reads all shards of one backbone as one table, in the order of the clip ids.
 
-    The shards are let go one by one as the table fills: both together need little more than one.
+    Each shard is freed as soon as it is copied, so that shards and table together need little more
+    memory than the table.
 
     Raises:
         FormatError: as `read`; or the shards do not belong together (another dimension, weights

@@ -14,17 +14,18 @@ from avca_pipeline.errors import FormatError, PipelineError
 
 OK, REJECTED = "ok", "rejected"
 PASSING = ("download failed", "cannot be read")
-"""What reasons of rejected clips begin with that may have passed by the next run."""
+"""Beginnings of the reasons that may no longer hold at the next run."""
 TRIES_SUFFIX = ".tries"
-"""Of the file beside a table that counts the runs in which such trouble kept clips away."""
+"""Suffix of the file beside a table that counts the runs in which clips were rejected for such a
+reason."""
 
 
 @dataclass(frozen=True)
 class FetchedClip:
     """What became of one clip: its media on this machine, or the reason why there is none.
 
-    ``path``, ``sha256``, ``size`` and ``modified_ns`` are of the file that was looked at, also
-    where the clip is rejected. Another date alone does not make a row another one.
+    ``path``, ``sha256``, ``size`` and ``modified_ns`` describe the file that was examined, even if
+    the clip is rejected. Rows that differ in the date alone are equal.
     """
 
     clip_id: str
@@ -44,7 +45,7 @@ class FetchedClip:
 
     @property
     def name(self) -> str:
-        """What its media is called in an archive, on whatever machine that is unpacked."""
+        """Name of its media in an archive, the same on every machine that unpacks the archive."""
         return self.sha256 + PurePosixPath(self.path).suffix[:10]
 
 
@@ -57,7 +58,7 @@ def write(path: Path, rows: Iterable[FetchedClip]) -> None:
 
 
 def tries(path: Path, of_clips: str = "") -> int:
-    """Returns the runs that a file counts; none if they are of other clips than those given."""
+    """Returns the number of runs that a file counts; 0 if it is about another list of clips."""
     try:
         count, _, counted_for = path.read_text(encoding="utf-8").strip().partition(" ")
         return int(count) if of_clips in ("", counted_for) else 0

@@ -74,7 +74,7 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
             yield file
     except FormatError:
         raise
-    except Exception as error:  # Whatever h5py makes of a structure that is none.
+    except Exception as error:  # h5py raises errors of any type for a damaged structure.
         raise FormatError(
             f"{path}: damaged ({error}); delete the file and run again to rebuild it"
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 
 MAX_RATIO = 32
 MAX_SMALL_BYTES = 16 << 20
-"""Compressed numbers of more than so many bytes may not be so many times as large as the file."""
+"""Compressed numbers of more bytes than this are at most `MAX_RATIO` times as large as the file."""
 
 
 def member(group: Any, name: str) -> Any:
@@ -59,7 +59,7 @@ def strings(group: Any, name: str) -> list[str]:
 
 
 def read_everything(path: Path) -> None:
-    """Reads all that a file holds; whoever does so afterwards will come to an end.
+    """Reads everything in a file, so that later reading is known to end.
 
     Raises:
         ValueError: something in it is stored elsewhere, or is not there.

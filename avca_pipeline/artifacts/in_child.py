@@ -1,4 +1,4 @@
-"""Reads a file of a stranger in a child process, which may crash, hang or run out of memory.
+"""Reads an untrusted file in a child process, which may crash, hang or run out of memory.
 
 The HDF5 library loops for ever on some damaged files. Nothing but the end of its process ends that.
 """
@@ -21,7 +21,7 @@ CPU_S = 10
 BYTES_PER_CPU_S = 10 << 20
 MEMORY_BYTES = 1 << 30
 MEMORY_PER_BYTE = 128
-"""What reading may cost: so much, and in addition so much for each byte of the file."""
+"""Limits of reading: a fixed part, and a part for each byte of the file."""
 
 Value = TypeVar("Value")
 

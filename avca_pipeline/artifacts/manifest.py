@@ -34,7 +34,7 @@ class Clip:
         path_or_url: where its media is; what that means is up to the dataset.
         start_s: where it begins in the media; ``None`` for the beginning.
         end_s: where it ends; ``None`` for the end.
-        reason: why it is known from the beginning to have no usable media.
+        reason: why the annotations alone show that it has no usable media.
     """
 
     clip_id: str
@@ -121,7 +121,7 @@ def storable(clip: Clip) -> Clip:
 
 
 def _escaped(name: str) -> str:
-    """Returns a name of its own: no file is called so, and no other name is written alike."""
+    """Returns the name with escapes: unlike any file's name, and another for each name."""
     if not UNSTORABLE.search(name):
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]

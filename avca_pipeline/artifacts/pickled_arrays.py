@@ -151,8 +151,8 @@ for _package in ("numpy.core", "numpy._core"):
 class _Descriptions(pickle._Unpickler):
     """Reads the few instructions that dicts of arrays need, and refuses all others.
 
-    It is the reader that is written in Python: the other one takes as much memory as a number in
-    the file says.
+    It is the reader that is written in Python: the reader in C reserves as much memory as a number
+    in the file asks for.
     """
 
     # What the annotations of the library leave out.
@@ -216,5 +216,5 @@ def _vector(value: Any) -> np.ndarray:
         array = value.numbers()
     else:
         raise TypeError("has a vector that is no array of numbers")
-    with np.errstate(over="ignore"):  # What is too large is infinite, and told by the caller.
+    with np.errstate(over="ignore"):  # The caller reports what becomes infinite.
         return np.asarray(array, np.float32).reshape(-1)

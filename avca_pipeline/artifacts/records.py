@@ -118,7 +118,7 @@ class Expected:
             write(self.results, path, Record(self.recipe, inputs, digest, request or {}))
 
     def keep(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> bool:
-        """Puts results back that were made from the same; false if there are none.
+        """Puts kept results back if they were made from the same inputs; returns whether it did.
 
         Args:
             outputs: what the job makes.

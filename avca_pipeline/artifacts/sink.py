@@ -1,8 +1,8 @@
 """A file for libraries that cannot bear a write that fails.
 
 HDF5 cannot close a file on a full disk: it dies of a segmentation fault at the end of the process.
-torch raises an error of its own without a reason. So they write to a `Sink`, where every write
-succeeds; the first one that did not is raised after they have closed the file.
+torch raises an error of its own without a reason. So they write to a `Sink`, which reports every
+write as a success. The error of the first failed write is raised after they have closed the file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Sink(io.RawIOBase):
         self.remembered: dict[int, bytes] = {}
 
     def write(self, data: ReadableBuffer) -> int:
-        """Writes at the position; returns the number of bytes, whatever becomes of them."""
+        """Writes at the position; returns the number of bytes, written or not."""
         view = memoryview(data).cast("B")
         start, self.position = self.position, self.position + len(view)
         self.end = max(self.end, self.position)

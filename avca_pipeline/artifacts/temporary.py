@@ -23,8 +23,8 @@ from pathlib import Path
 
 from avca_pipeline.runtime import locks
 
-# A file or folder that has not changed for this time has no owner any more. Folders get longer: a
-# stage may read for days what it has unpacked into one.
+# A file or folder that has not changed for this time has no owner any more. Folders get more time:
+# a stage may read for days the files that it has unpacked.
 STALE_FILE_S, STALE_FOLDER_S = 24 * 3600.0, 30 * 24 * 3600.0
 # Bytes of the target's name in a temporary name, which must not become too long for a file system.
 NAME_BYTES = 60

@@ -1,7 +1,4 @@
-"""What most backbones of one's own have in common; a backbone takes from here what fits.
-
-It is no plugin.
-"""
+"""Functions that most backbones share; a backbone imports what fits. It is no plugin."""
 
 from __future__ import annotations
 

@@ -110,9 +110,10 @@ def published(settings: Settings) -> PublishedWeights:
 
 
 def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
-    """Returns what the user says: the labels of the YouTube videos it was trained on are no list.
+    """Returns the classes that the user names.
 
-    They are some 3,000 of the machine-generated labels of an early YouTube-8M.
+    There is no list of the labels that VGGish was trained on: some 3,000 machine-generated labels
+    of an early YouTube-8M.
     """
     return settings.stated_classes()
 

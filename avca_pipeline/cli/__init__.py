@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 1 for what a user can put right."""
+    """Runs one command and returns its exit code: 1 for an error that a user can correct."""
     options = parser(COMMANDS).parse_args(arguments)
     _need_no_home()
     logs.show_on_screen()

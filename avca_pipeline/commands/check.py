@@ -1,4 +1,4 @@
-"""Command ``check``: what can be known to fail before the first hour of work.
+"""Command ``check``: finds errors before the first hour of work that would stop a run later.
 
 It writes nothing. The workflow runs it before its first job.
 """

@@ -18,7 +18,7 @@ COLUMNS = ("name", "modality", "dimension", "licence of the published weights", 
 
 @dataclass(frozen=True)
 class Row:
-    """What is said of a plugin.
+    """A row of the table: one plugin.
 
     Attributes:
         name: of the plugin.
@@ -40,7 +40,7 @@ def run(kind: Kind, *, lists_choices: bool = False) -> None:
 
     Args:
         kind: ``backbones``, ``text_embeddings``, ``datasets``, ``splits`` or ``models``.
-        lists_choices: whether the models that a plugin of another library's models takes follow.
+        lists_choices: whether the table is followed by the models that each plugin accepts by name.
 
     Raises:
         PipelineError: an installed package registers a plugin that cannot be used.

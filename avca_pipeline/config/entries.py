@@ -74,7 +74,7 @@ class Entry(Generic[PluginT, SettingsT]):
 
 @dataclass(frozen=True)
 class DatasetEntry(Entry[AnyDataset, PluginSettings]):
-    """A dataset, in how many shards it is, and which share of its clips may be missing."""
+    """A dataset, its number of shards, and the share of its clips that may be missing."""
 
     num_shards: int
     max_missing: float
@@ -217,7 +217,7 @@ def _joined(keys: type[EntryKeys], settings: type[PluginSettings]) -> type[Entry
         settings.__name__,
         __base__=bases,
         __doc__=settings.__doc__,
-        # Looking for docstrings takes longer than all else; the bases have theirs already.
+        # Reading docstrings from source takes longest; the base classes have theirs already.
         __cls_kwargs__={"use_attribute_docstrings": False},
     )
     return cast("type[EntryKeys]", joined)
@@ -226,7 +226,7 @@ def _joined(keys: type[EntryKeys], settings: type[PluginSettings]) -> type[Entry
 def _read_settings(
     kind: Kind, settings: type[PluginSettings], value: dict[Any, Any]
 ) -> tuple[EntryKeys, PluginSettings]:
-    """Returns an entry's own keys, with which are those of the plugin, and the plugin's alone."""
+    """Returns an entry with all its keys, and the settings of its plugin alone."""
     errors = []
     try:
         whole = entry_model(kind, settings).model_validate(value)

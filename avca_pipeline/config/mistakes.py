@@ -109,7 +109,7 @@ def _hint(kind: str, expected: str, value: Any) -> str:
 
 
 def _shown(message: str, value: Any) -> str:
-    """Returns a value as the message of a check shows it: of settings, the keys that it names."""
+    """Returns a value as a message shows it; of settings only the keys that the message names."""
     if not isinstance(value, dict):
         return abbreviated(value)
     words = set(re.findall(r"\w+", message))

@@ -1,4 +1,4 @@
-"""Whether each name in a config that stands for an entry of another section stands for one.
+"""Checks that each name which refers to an entry of another section has such an entry.
 
 This looks at what the user wrote, not at the typed config, so that a wrong name is reported
 together with the mistakes that keep a config from being typed.

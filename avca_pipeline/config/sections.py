@@ -35,7 +35,7 @@ Count = Annotated[
 Share = Annotated[
     float, Field(ge=0, le=1, json_schema_extra={"type": "number"}), BeforeValidator(_share)
 ]
-"""A part of a whole."""
+"""A share, from 0 to 1."""
 
 
 class LimitsSettings(PluginSettings):

@@ -139,7 +139,7 @@ def join_clips(
 
 @dataclass(frozen=True)
 class Scaling:
-    """Shift and factor of each feature dimension, learned from training clips only."""
+    """Shift and factor of each feature dimension, computed from training clips only."""
 
     video_mean: np.ndarray
     video_factor: np.ndarray

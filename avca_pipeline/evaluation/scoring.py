@@ -99,8 +99,9 @@ def _best_adapted(
 ) -> tuple[Predictions, GzslScores]:
     """Returns the best of the networks that adapting to the classes yields.
 
-    As published, HM and ZSL have each a best network of their own: of equal HMs the last network
-    wins, of equal ZSLs the first. The predictions are those of the best HM.
+    As published, HM and ZSL are each taken from the network that is best for them: of equal HMs the
+    last network wins, of equal ZSLs the first. The predictions are those of the network with the
+    best HM.
     """
     best: tuple[Predictions, GzslScores] | None = None
     best_zsl: GzslScores | None = None

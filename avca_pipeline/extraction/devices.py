@@ -1,4 +1,4 @@
-"""Where batches are encoded: a CPU, which is done at once, or a GPU, which is not waited for.
+"""Where batches are encoded: a CPU, which encodes at once, or a GPU, which works in the background.
 
 On a GPU three things happen at the same time: the host fills the next batch, the upload stream
 copies a batch that is full, and the compute stream runs the network on the batch before. Inputs

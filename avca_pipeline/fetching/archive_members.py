@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".rar")
 MAX_BYTES = 16 << 30
-"""Of one member; an hour of video at 38 Mbit/s."""
+"""Largest size of one member: an hour of video at 38 Mbit/s."""
 
 CHUNK_BYTES = 1 << 20
 IS_ENCRYPTED = 1  # a flag of a ZIP's member

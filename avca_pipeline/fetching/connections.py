@@ -16,7 +16,7 @@ MIN_BYTES_PER_S = 1024
 
 
 def min_bytes_per_s(rate_bytes_per_s: float | None) -> float:
-    """Returns the lowest speed that a connection may have, given the highest one that it may have.
+    """Returns the lowest speed that a connection may have, from its highest.
 
     A connection that is slowed down on purpose must not count as slow.
     """

@@ -1,4 +1,4 @@
-"""The part of a file that a broken download has left, and the version of the file that it is of."""
+"""What a broken download has left: the first part of a file, and the version of that file."""
 
 from __future__ import annotations
 

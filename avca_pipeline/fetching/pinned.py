@@ -1,8 +1,8 @@
 """Files from elsewhere that never change: downloaded once, verified, and pinned at first use.
 
 Pretrained weights and a benchmark's published lists both come this way. Where the SHA-256 of a
-file is known, the file must have it. Where it is not, the first download is trusted, and what it
-hashed to is written down beside it, in ``<file>.sha256``: from then on the file must have that.
+file is known, the file must have it. Where it is not, the first download is trusted, and its
+SHA-256 is written beside it, in ``<file>.sha256``: from then on the file must have that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Addresses of files on the web: what is sent of them, and which never lead to a file."""
+"""Addresses of files on the web: which part is sent to the server, and which are refused."""
 
 from __future__ import annotations
 

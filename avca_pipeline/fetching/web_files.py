@@ -68,7 +68,7 @@ class DownloadLimits:
 
 
 class _AttemptError(Exception):
-    """One attempt that failed; another may not."""
+    """An attempt failed; another attempt may succeed."""
 
     def __init__(self, problem: str, retry_after_s: float = 0.0) -> None:
         super().__init__(problem)
@@ -209,7 +209,7 @@ def _refusal(name: str, error: urllib.error.HTTPError) -> Exception:
 def _start_or_resume(
     response: Any, partial: PartialFile, note: dict[str, Any], num_here: int
 ) -> int:
-    """Returns the bytes that what the server sends comes after, 0 if it sends the whole file.
+    """Returns the position in the file at which the server's data begin, 0 for the whole file.
 
     Args:
         response: to the request.

@@ -134,7 +134,7 @@ def obtain_weights(
 
     Args:
         weights: ``published``, a local file, or an address.
-        sha256: what the file must hash to, if that is known.
+        sha256: SHA-256 that the file must have, if that is known.
         cache: where downloads are kept.
         published: what ``published`` stands for.
 

@@ -1,7 +1,8 @@
 """Downloads one stretch of a video from any host that yt-dlp reads, and remembers what is lost.
 
 A failure lasts (the video is private, removed or blocked) or may pass (the host is busy, the
-connection broke off). A failure that lasts is written down beside the clips and not tried again. A
+connection broke off). A failure that lasts is recorded beside the clips, and the download is not
+tried again. A
 failure that may pass is tried again: after a pause that doubles or that the host asks for, and by
 the next run.
 """

@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class SplitData:
-    """A split and what came of its clips.
+    """A split, with the files and features of its clips.
 
     Attributes:
         rows: the split.
@@ -52,7 +52,7 @@ class SplitData:
     max_missing: float
 
     def missing(self, *, with_imports: bool = True) -> dict[str, str]:
-        """Returns why each clip that is not usable is not: id to the first reason.
+        """Returns the first reason of each clip that is not usable, by id.
 
         Args:
             with_imports: count clips too that imported features leave out.
@@ -180,7 +180,7 @@ def features_differ(subject: SplitData) -> list[str]:
         if num_clips < 2:
             continue
         rows = np.stack(list(digest.fingerprints.values())).astype(np.float64)
-        # If most rows are the same, this is what they are.
+        # If most rows are equal, the median is that row.
         middle = np.median(rows, axis=0)
         is_alike = np.abs(rows - middle).max(axis=1) <= ROUNDING * np.abs(middle).max()
         num_alike = int(is_alike.sum())

@@ -1,4 +1,4 @@
-"""How long a file says that it is, and how long it is."""
+"""The duration that a file announces, and the duration of what is in it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ANNOUNCING = frozenset(
 )
 # In these a stream is said to be as long as the file.
 SAY_IT_OF_THE_FILE = frozenset({"asf", "asf_o", "wtv"})
-RIFF_SLACK_BYTES = 200  # the end of an AVI file may lack as much: an index, or padding
-# What begins the tag of MP3 files that counts their frames.
+RIFF_SLACK_BYTES = 200  # an AVI file may lack so many bytes at its end: an index, or padding
+# Beginnings of the tag of MP3 files that counts their frames.
 MP3_COUNTS = (b"Xing", b"Info", b"VBRI")
 
 
 def announced_end_s(path: Path, container: Any, stream: Any) -> tuple[float | None, bool]:
-    """Returns where on the line a file is to end, and whether that is said of this stream.
+    """Returns the announced end of a file on the line of time, and whether it is this stream's.
 
     ``None`` where nothing is said in advance: FFmpeg then looks at what there is, or guesses. What
     RIFF files announce is a number of bytes, see `has_all_riff_bytes` and `wav_sound_bytes`.

@@ -31,7 +31,7 @@ def cut(whole: Path, path: Path, start_s: float, end_s: float) -> None:
         with opened(whole) as source:
             begin_s = (source.start_time or 0) / av.time_base + start_s
             back_s = _back_to_keyframe_s(source, begin_s)
-        # What has sought in vain may not find back to its first packet.
+        # After a seek that failed, a container may not return to its first packet.
         with opened(whole) as source, av.open(f"file:{path}", "w", format="mp4") as target:
             if back_s is not None:
                 source.seek(round((begin_s - back_s) * av.time_base), backward=True)

@@ -1,4 +1,4 @@
-"""What a decode worker does: it decodes clips into shared memory until nobody wants more.
+"""What a decode worker does: it decodes clips into shared memory until its pipe is closed.
 
 The other side, which starts workers and reads what they send, is `workers`.
 """
@@ -45,7 +45,7 @@ def work(
 
     Args:
         connection: this worker's end of the pipe.
-        connections_of_others: what the fork has copied and is not this worker's, to be closed.
+        connections_of_others: copies that the fork made of the other workers' ends, to be closed.
         windows: decodes one clip.
         clips: what ``windows`` takes; a job is an index into them.
         buffer: memory that this worker shares with the main process.
@@ -118,7 +118,7 @@ class _Pipe:
 
 
 class _Abandoned(BaseException):
-    """The main process has closed its end of the pipe: nobody wants what a worker makes."""
+    """The main process has closed its end of the pipe, so the worker ends."""
 
 
 def keep_memory() -> None:

@@ -21,7 +21,7 @@ def may_jump(container: Any) -> bool:
 
 
 def measured_s(container: Any, streams: list[Any], start_s: float) -> float | None:
-    """Returns how long a file is without the time of its jumps, from reading all of it."""
+    """Reads all of a file and returns its duration without its jumps."""
     import av
 
     clock = Clock(forward=True)

@@ -31,7 +31,7 @@ class Notes:
     tilt_deg: float = 0.0
 
     def restore(self, before: Notes) -> None:
-        """Takes back the values of an earlier copy: notes of a failed attempt do not count."""
+        """Restores the values of an earlier copy: notes of a failed attempt do not count."""
         for column in fields(self):
             setattr(self, column.name, getattr(before, column.name))
 

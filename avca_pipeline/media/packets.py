@@ -1,4 +1,4 @@
-"""Packets of a container: which ones a decoder is given."""
+"""Packets of a container, and which of them a decoder gets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from avca_pipeline.media import notes
 
-# Of packets that wait for one that the clip needs; only a stream without keyframes has as many.
+# Of packets that are held back until a keyframe comes; only a stream without keyframes has more.
 MAX_HELD_BYTES = 64_000_000
 
 

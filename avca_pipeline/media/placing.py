@@ -1,4 +1,4 @@
-"""Where frames belong whose file does not say it exactly enough."""
+"""Places frames for which the file states no exact time."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def persistent_place(
     rate_hz: int,
     jitter: int,
 ) -> int:
-    """Returns where a frame of sound belongs that is not stated where the one before has ended.
+    """Returns the place of a frame whose stated beginning is not the end of the frame before.
 
     That the time stamps go on deviating says that something is missing, or that something
     overlaps; one that the next ones contradict is inaccurate.

@@ -1,8 +1,8 @@
 """Looks at media files in a process of its own, which a damaged file may crash or hold up.
 
 The process is asked for one file after the other, in lines of JSON. If it dies, the file is tried
-again in a new one, and then it is the file's fault. What a file may cost is counted in time of
-the processor: a disk that is slow, and a process that is stopped for a while, use none.
+again in a new one, and then it is the file's fault. The limit for a file counts CPU time, which
+neither a slow disk nor a stopped process uses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SILENCE_S = 600.0
 TICK_S = 1.0
 
 COMMAND = (sys.executable, "-m", "avca_pipeline.media.probing")
-# Those by which others end a process, most of all where memory is short.
+# Signals by which the system or a user ends a process, most of all for lack of memory.
 FROM_OUTSIDE = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP))
 
 

@@ -49,7 +49,7 @@ CLOCK_S = 1e-3  # the coarsest clock of a format
 # Writers of AVI leave so many frames empty behind the first one when their encoder begins late. The
 # second picture follows the first; later empty frames are pictures that were dropped.
 MAX_LEAD = 4
-# Of these the demuxers cannot go to a time exactly, or would not notice a jump on the way.
+# Formats in which a seek is inexact, or would miss a jump on the way.
 READ_FROM_THE_START = frozenset({"dv", "mxf"})
 
 
@@ -98,7 +98,7 @@ class Track:
                 yield first
                 yield from frames
                 return
-            # It went too far, or does not know where it went: begin at the beginning.
+            # The seek went too far, or to an unknown place: begin at the beginning.
             frames.close()
             notes.current().restore(before)
             self._num_sent = self._num_damaged = 0
@@ -240,7 +240,7 @@ class Track:
             )
 
     def _has_no_time_stamps(self) -> bool:
-        """Returns whether the times at which pictures are shown are FFmpeg's inventions."""
+        """Returns whether FFmpeg has invented the times at which pictures are shown."""
         return bool(self.container.format.name == "avi" and self.kind == "video")
 
     def _frame_grid(self) -> Grid | None:

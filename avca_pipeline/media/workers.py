@@ -48,7 +48,7 @@ class DecodedWindow:
 
 @dataclass(frozen=True)
 class RestartedClip:
-    """A clip whose worker died: its windows so far do not count, they will come again."""
+    """A clip whose worker died: its windows so far do not count, because it is decoded again."""
 
     job: int
 
@@ -185,7 +185,7 @@ class DecodePool:
         self._assign_jobs(worker)
 
     def _assign_jobs(self, worker: _Worker) -> None:
-        # Towards the end none may hold what another could begin.
+        # Towards the end, no worker may hold a clip that another could begin.
         waiting = self.waiting
         while waiting and len(worker.jobs) < min(JOBS_AHEAD, 1 + len(waiting) // self.num_workers):
             job = waiting.popleft()

@@ -57,7 +57,7 @@ __all__ = [
 ]  # fmt: skip
 
 SYNTHESIS_SEED = 0
-"""Made-up features are drawn alike each time, so that epochs are compared on the same draws."""
+"""Seed of made-up features: each epoch is judged on the same random numbers."""
 
 
 class Settings(ModelSettings):

@@ -15,8 +15,8 @@ LEVELS = 2**16
 class Dropout(torch.nn.Module):
     """Zeroes entries at random and scales the others, in training mode.
 
-    Each decision gets 16 bits of random numbers that are drawn in bulk. The share is met to within
-    2**-17, and the scale fits the share that is met, so that the mean is exact.
+    Each decision gets 16 bits of random numbers that are drawn in bulk. The rate is exact to within
+    2**-17, and the scale is that of the actual rate, so that the mean is exact.
     """
 
     def __init__(self, share: float) -> None:

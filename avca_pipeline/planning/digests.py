@@ -30,7 +30,7 @@ class Digests:
             self._known = {path: (state, digest) for path, (state, digest) in content.items()}
 
     def of(self, path: Path) -> str:
-        """Returns the digest of what a file says.
+        """Returns the digest of a file's content, as `records.digest_of` defines it.
 
         Raises:
             OSError: the file cannot be read.

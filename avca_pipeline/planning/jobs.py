@@ -78,7 +78,7 @@ class Jobs:
         return canonical_json(self.request(rule, *names).model_dump(mode="json"))
 
     def expected(self, job: Job) -> Expected:
-        """Returns what a job is told of its own result and of the results that it reads."""
+        """Returns the recipes of a job's result and inputs, which the job checks."""
         return Expected(Path(self.config.results), job.files[0].recipe, job.reads)
 
     def _shards(self, dataset: str) -> list[str]:

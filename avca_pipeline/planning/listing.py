@@ -1,4 +1,4 @@
-"""What the table of clips of a dataset says now: known before the stage ``manifest`` writes it."""
+"""The clips of a dataset as they are now, read before the stage ``manifest`` writes them."""
 
 from __future__ import annotations
 

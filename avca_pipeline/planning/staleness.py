@@ -1,4 +1,4 @@
-"""Which results that are there have to be made anew."""
+"""Finds the results that have to be made anew."""
 
 from __future__ import annotations
 
@@ -215,9 +215,9 @@ def _media(table: Path, entry: DatasetEntry, jobs: Jobs) -> str:
 
 
 def _is_elsewhere(row: FetchedClip, clip: Clip, entry: DatasetEntry, raw: Path) -> bool:
-    """Returns whether a clip that is looked for by its name is found in another place now.
+    """Returns whether a clip that is found by its name is in another place now.
 
-    One that is not found any more changes nothing.
+    A clip that is not found any more changes nothing.
     """
     try:
         path = entry.module.find(entry.settings, clip, raw)
@@ -246,7 +246,7 @@ def _is_there(path: Path) -> bool:
 def _is_same(row: FetchedClip, jobs: Jobs) -> bool:
     """Returns whether a file is as it was when it was fetched.
 
-    One that has gone changes nothing: its features are there, or extraction asks for it.
+    A file that is gone changes nothing: its features exist, or extraction asks for it.
     """
     try:
         if row.size is not None:

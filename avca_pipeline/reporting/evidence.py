@@ -1,4 +1,4 @@
-"""How much stands behind a score: with few classes or clips, one of them more or less moves it."""
+"""How many classes and clips a score rests on: with few of them, a single one changes it."""
 
 from __future__ import annotations
 

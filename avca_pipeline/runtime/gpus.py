@@ -35,11 +35,11 @@ LISTED = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 POLL_S = 1.0
 ASK_S = 120.0
 RISK = "several jobs may choose the same GPU"
-# What choosing a GPU without keeping others from it is better than: there is no room for a lock.
+# Errors of disks on which no lock can be written. A GPU without a lock is better than no GPU.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
 
 CUDA_VARIABLES = ("CUDA_VISIBLE_DEVICES",)
-# torch wants them alike where both are set.
+# torch demands equal values where both are set.
 HIP_VARIABLES = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 CHOOSING = (*HIP_VARIABLES, "CUDA_DEVICE_ORDER")
 HIP = "HIP-"
@@ -82,7 +82,7 @@ def visible(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def visible_or_why(environment: Mapping[str, str] = os.environ) -> tuple[list[str], str]:
-    """Returns what `visible` does, and why that is nothing."""
+    """Returns the same ids, and the reason if there are none."""
     built = _torch_built_for()
     if built.get("hip"):
         return _of_hip(environment), "this torch is built for AMD's GPUs, and HIP shows none"

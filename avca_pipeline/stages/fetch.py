@@ -1,4 +1,4 @@
-"""Stage ``fetch``: has every clip's media on this machine, or says why not.
+"""Stage ``fetch``: brings every clip's media to this machine, or records why it cannot.
 
 There are three kinds of trouble:
 

@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 def run(request: SelectRequest, histories: Sequence[Path], out: Path) -> None:
     """Writes which candidate, epoch and bias had the best validation HM.
 
-    Of equal ones the first candidate and its first epoch win. Histories hold validation scores
-    only, so that nothing about test clips can reach this choice.
+    Of equal scores, those of the first candidate and of its first epoch win. Histories hold
+    validation scores only, so that nothing about test clips can reach this choice.
 
     Args:
         request: names of the candidates.
@@ -36,7 +36,7 @@ def run(request: SelectRequest, histories: Sequence[Path], out: Path) -> None:
                 f"{path}: is the history of candidate {history.candidate!r}, not of {candidate!r}"
             )
         read.append(history)
-    best = max(read, key=lambda history: history.best.hm)  # of equal ones the first
+    best = max(read, key=lambda history: history.best.hm)  # of equal scores the first
     selection = Selection(
         candidate=best.candidate,
         epoch=best.best_epoch,

@@ -74,8 +74,8 @@ def run_stage2(
 ) -> None:
     """Fits the selected candidate from scratch on ``train`` and both validation partitions.
 
-    It stops after the epoch that was selected: later ones could not be evaluated anyway. (With
-    `ModelSettings.chosen_on_test` they can, and it does not.)
+    Training stops after the selected epoch, because later epochs would not be used. With
+    `ModelSettings.chosen_on_test` it runs for all epochs.
 
     Args:
         request: plugin, scaling, seed, and all candidates.

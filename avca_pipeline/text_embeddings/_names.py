@@ -1,4 +1,4 @@
-"""Class names as a sentence would have them."""
+"""Class names as words for a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a class: its name in templates, or sentences from a file, and their mean."""
+"""Sentences about a class: its name in templates, or lines of a file; and their mean vector."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 BATCH_TEXTS = 64
 POSITIONS = "max_position_embeddings"
 MOST_TOKENS = 1_000_000
-"""A longer text is none: the library says 1e30 where there is no limit."""
+"""A larger limit counts as none: the library states 1e30 where there is no limit."""
 
 
 class Settings(Wording, NamedModel):

@@ -185,7 +185,7 @@ def _missing(model: str, source: Repository, error: Exception) -> PipelineError:
 
 
 def _parsed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns of a hub's answer what is used of it."""
+    """Returns the parts of a hub's answer that are used here."""
     try:
         files = {
             str(entry["rfilename"]): {

@@ -17,7 +17,7 @@ from avca_pipeline.transformer_models.loading import processor
 from avca_pipeline.transformer_models.stated_numbers import whole_number
 
 LEAST_RATE_HZ = 1000
-"""A hundredth of a second, which filter banks move by, has samples in it."""
+"""Least rate: filter banks move by a hundredth of a second, which must hold samples."""
 
 
 class Sound(ABC):
