@@ -222,7 +222,7 @@ def nearest(name: object, choices: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     rest = ", …" if len(names) > MAX_NAMES else ""
-    return f"known: {', '.join(names[:MAX_NAMES]) or 'none'}{rest}"
+    return f"there are: {', '.join(names[:MAX_NAMES]) or 'none'}{rest}"
 
 
 def _first_sentence(settings: type[BaseModel], key: str) -> str:

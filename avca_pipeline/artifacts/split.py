@@ -68,7 +68,7 @@ def read(path: Path) -> list[SplitClip]:
         if row.partition not in PARTITIONS:
             raise FormatError(
                 f"{path}: clip {row.clip_id!r} is in partition {row.partition!r}; "
-                f"known: {', '.join(PARTITIONS)}"
+                f"there are: {', '.join(PARTITIONS)}"
             )
         if row.clip_id in clip_ids:
             raise FormatError(f"{path}: clip_id {row.clip_id!r} occurs twice")

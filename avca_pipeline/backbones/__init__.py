@@ -135,4 +135,4 @@ class Backbone(Protocol[SettingsT, NetworkT]):
 
 
 AnyBackbone: TypeAlias = "Backbone[WeightsSettings, torch.nn.Module]"
-"""A backbone whose settings and network are known to itself alone."""
+"""A backbone with settings and a network of any type, which only it looks into."""

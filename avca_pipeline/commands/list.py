@@ -1,4 +1,4 @@
-"""Command ``list``: the plugins of a kind, and what is to be known before one is chosen.
+"""Command ``list``: the plugins of a kind, with what helps to choose among them.
 
 It asks no network and builds no model, so that of a plugin which takes any model of a library the
 dimension and the licence are those of the model that is named.

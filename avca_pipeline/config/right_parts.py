@@ -13,7 +13,7 @@ from avca_pipeline.config.sections import Experiment
 from avca_pipeline.config.typed import Config
 
 SECTIONS = ("datasets", "backbones", "imported", "feature_sets", "text_embeddings", "splits")
-"""The sections in which a file can be named, and the one that chooses among the backbones."""
+"""The sections that can name files, and ``feature_sets``, which says what backbones are used."""
 
 
 def right_parts(written: Any) -> Config:

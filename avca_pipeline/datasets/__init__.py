@@ -103,4 +103,4 @@ class Dataset(Protocol[SettingsT]):
 
 
 AnyDataset: TypeAlias = Dataset[PluginSettings]
-"""A dataset whose settings are known to itself alone."""
+"""A dataset with settings of any type, which only the dataset itself looks into."""

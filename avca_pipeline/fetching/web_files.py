@@ -230,7 +230,7 @@ def _start_or_resume(
         raise _AttemptError("the server sent a part and was asked for the whole")
     asked = re.match(rf"bytes {num_here}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if asked is None:
-        raise _AttemptError("the server sent another part than the one asked for")
+        raise _AttemptError("the server sent another part than was requested")
     total = http_headers.number_in(asked[1])
     is_same = version in ("", note["version"]) and (total or note["length"]) == note["length"]
     if not is_same:

@@ -145,7 +145,7 @@ def obtain_weights(
     if weights == PUBLISHED:
         if published is None:
             raise PipelineError(
-                f"weights: {PUBLISHED}: none are known for this backbone; give a file or an address"
+                f"weights: {PUBLISHED}: this backbone has none; give a file or an address"
             )
         weights, prefix = published.url, published.sha256_prefix
     if not is_remote(weights):

@@ -171,8 +171,8 @@ def _probe_in(answer: dict[str, Any]) -> Probe:
 
 
 def main(cpu_limit_s: int) -> None:
-    """Answers until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks decides when to stop
+    """Answers requests until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks decides when to stop
     # What libraries print goes to the log.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -26,7 +26,7 @@ from avca_pipeline.runtime.sealing import sealed
 NO_FILE = ("missing file", "not a media file")
 """Reasons of clips of which no file was read."""
 OTHER_RECIPE = "made with other settings or from other files"
-OTHER_FILES = "the clips, or the files that the config names, are other ones"
+OTHER_FILES = "the clips, or the files that the config names, have changed"
 READS_STALE = "reads results that are made anew"
 MAX_LINES = 20
 
@@ -49,7 +49,7 @@ class Staleness:
 
     @functools.cached_property
     def paths(self) -> set[str]:
-        """All of these, within the results; for use once all are known, since it is kept."""
+        """Paths of all these results, computed once: for use after the last change."""
         return {*self.because_of, *self.perhaps}
 
     def summary(self) -> list[str]:
@@ -149,7 +149,7 @@ def _reason(
             return f"{path} was changed"
         for source, digest in record.inputs.items():
             if digest_of.get(source, digest) != digest:
-                return f"{source} is another one"
+                return f"{source} has changed"
     return ""
 
 
@@ -174,7 +174,7 @@ def _reason_of_known_content(
 
 
 def _what_differs(job: Job, record_of: dict[str, Record | None], *, reads_stale: bool) -> str:
-    """Returns why the recipe of a job is another one than that of the results that are there."""
+    """Returns why the recipe of a job differs from that of its existing results."""
     now, _ = sealed(json.loads(job.settings))
     for record in record_of.values():
         if record is not None and record.recipe != job.recipe:

@@ -118,8 +118,8 @@ def has_published_text_embedding(
         return False
     if text_embedding == WORD2VEC:
         checksums = known_checksums()[benchmark]
-        known = {sha for path, sha in checksums.items() if _is_of_word2vec(path)}
-        return plugin == "precomputed" and {sha for _, sha in files} == known
+        published = {sha for path, sha in checksums.items() if _is_of_word2vec(path)}
+        return plugin == "precomputed" and {sha for _, sha in files} == published
     names = {name for name, _ in files if name.endswith(".npy")}
     vectors = f"word_embeddings_{benchmark.lower()}_normed.npy"
     return (

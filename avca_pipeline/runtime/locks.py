@@ -140,7 +140,7 @@ def one_at_a_time(path: Path, risk: str) -> Iterator[bool]:
 
 
 def is_same_file(path: Path, descriptor: int) -> bool:
-    """Returns whether an open file or folder is still the one that a path leads to."""
+    """Returns whether a path still leads to this open file or folder."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

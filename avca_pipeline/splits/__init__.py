@@ -84,4 +84,4 @@ class Split(Protocol[SettingsT]):
 
 
 AnySplit: TypeAlias = Split[SplitSettings]
-"""A split whose settings are known to itself alone."""
+"""A split with settings of any type, which only the split itself looks into."""

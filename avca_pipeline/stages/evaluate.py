@@ -135,7 +135,7 @@ def _chance(is_unseen: np.ndarray) -> Accuracies:
 
 
 def _choice(chosen: Selection, epoch: int, *, is_on_test: bool) -> Choice:
-    """Returns what was chosen; the epoch is another one than selected if chosen on test clips."""
+    """Returns what was chosen, with the epoch that was scored."""
     return Choice(
         candidate=chosen.candidate,
         epoch=epoch,

@@ -195,7 +195,7 @@ def fingerprint(
     epochs: int,
     device: str,
 ) -> str:
-    """Returns a digest of all that the fit depends on; a resume file of another one is not used.
+    """Returns a digest of all that the fit depends on, by which a resume file is accepted or not.
 
     That includes the version of this stage, which is in the request, and the kind of device: a CPU
     and a GPU round differently.

@@ -51,4 +51,4 @@ class TextEmbedding(Protocol[SettingsT]):
 
 
 AnyTextEmbedding: TypeAlias = TextEmbedding[PluginSettings]
-"""A text embedding whose settings are known to itself alone."""
+"""A text embedding with settings of any type, which only it looks into."""

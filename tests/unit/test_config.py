@@ -60,7 +60,7 @@ PARTS = [
 LOSSES = ("reconstruction", "decoded_triplets", "text_triplets", "cross_triplets", "regression")
 OFFICIAL_PAIRING = {"plugin": "precomputed", "path": "x", "pairing": "official"}
 AVCA = avca.Settings.model_fields
-NO_DEMO = "experiment.datasets: 'demo' is not under datasets; known: mine"
+NO_DEMO = "experiment.datasets: 'demo' is not under datasets; there are: mine"
 WRONG = {
     "top level": (put("model", value={}), "config: unknown key 'model'; did you mean 'models'?"),
     "plugin": (
@@ -128,8 +128,8 @@ WRONG = {
     ),
     "split plugin": (
         put("splits", value={"mine": {"seed": 1}}),
-        "splits.mine: no plugin 'mine'; known: built, official, official_grouped",
-        "experiment.splits: 'built' is not under splits; known: mine",
+        "splits.mine: no plugin 'mine'; there are: built, official, official_grouped",
+        "experiment.splits: 'built' is not under splits; there are: mine",
     ),
     "audit": (
         put("splits", "built", "audit", value={"sources_in_one_partition": "eror"}),

@@ -128,7 +128,7 @@ def test_what_is_published_is_told_with_its_licence(
     wrong = PublishedWeights(server + "/whole", "not for sale", "0" * 8)
     with pytest.raises(PipelineError, match=f"expected {'0' * 8}"):
         weights.obtain_weights("published", None, tmp_path, wrong)
-    with pytest.raises(PipelineError, match="none are known"):
+    with pytest.raises(PipelineError, match="this backbone has none"):
         weights.obtain_weights("published", None, tmp_path)
 
 

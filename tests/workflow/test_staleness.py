@@ -301,7 +301,7 @@ def test_the_plan_says_which_file_has_changed(folder: Path) -> None:
     lines = [line for line in done.stderr.splitlines() if "to be made anew" in line]
     assert sorted(lines) == [
         "avca: embed: 1 result to be made anew: the clips, or the files that the config names, "
-        "are other ones",
+        "have changed",
         f"avca: fetch: 1 result to be made anew: {CLIP} has changed",
     ]
 
