@@ -1,8 +1,8 @@
 """The command line: one command for each stage, and a few that are no stages.
 
-`commands` declares them with their options, `options` makes the parser from that, and this module
-runs one of them. What a stage is asked for stands in ``--settings`` as JSON. The workflow fills it
-in, so that a line pasted from a log runs by itself.
+`commands` and `stage_commands` declare them with their options, `options` makes the parser from
+that, and this module runs one of them. What a stage is asked for stands in ``--settings`` as JSON.
+The workflow fills it in, so that a line pasted from a log runs by itself.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from avca_pipeline.evaluation.labelled_clips import (
 )
 from avca_pipeline.evaluation.scoring import Predictions, choose_epoch_on_test, predict
 from avca_pipeline.inference import trained_network
+from avca_pipeline.inference.trained_network import TrainedNetwork
 from avca_pipeline.models import Dims
 from avca_pipeline.requests import EvaluateRequest
 from avca_pipeline.runtime.lazy import torch
@@ -66,14 +67,7 @@ def run(
         PipelineError: the inputs do not fit together.
     """
     chosen, content = training.read_selection(selection), checkpoint.read(trained)
-    rebuilt = trained_network.rebuilt(
-        content["model"],
-        json.loads(content["settings"]),
-        Dims(*content["dims"]),
-        content["state"],
-        device,
-        str(trained),
-    )
+    rebuilt = _rebuilt(content, device, str(trained))
     plugin, settings, network = rebuilt.plugin, rebuilt.settings, rebuilt.network
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
     read = {name: features.read(inputs[name]) for name in MODALITIES if name in inputs}
@@ -106,6 +100,17 @@ def run(
     logger.info(
         f"evaluate: S {100 * reached.seen:.1f}  U {100 * reached.unseen:.1f}  "
         f"HM {100 * reached.hm:.1f}  ZSL {100 * reached.zsl:.1f} %"
+    )
+
+
+def _rebuilt(trained: Mapping[str, Any], device: str, where: str) -> TrainedNetwork:
+    return trained_network.rebuilt(
+        trained["model"],
+        json.loads(trained["settings"]),
+        Dims(*trained["dims"]),
+        trained["state"],
+        device,
+        where,
     )
 
 
