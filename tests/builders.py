@@ -85,6 +85,7 @@ class World:
     """Clips of five classes, of which ``e`` is seen by no stage, with features and vectors."""
 
     dim = 6  # of a feature
+    audio_dim = 6  # of which so much of an audio feature is written
 
     def __init__(self) -> None:
         generator = np.random.default_rng(0)
@@ -113,9 +114,9 @@ class World:
         names = sorted(self.vectors, reverse=True)
         vectors = np.array([self.vectors[name] for name in names])
         labels.write(folder / "labels", Labels(names, vectors, "drawn"))
-        for index, name in enumerate(("video", "audio")):
+        for index, (name, dim) in enumerate((("video", self.dim), ("audio", self.audio_dim))):
             ids = sorted(set(self.features) - self.missing[name], reverse=name == "audio")
-            table = np.array([self.features[clip][index] for clip in ids])
+            table = np.array([self.features[clip][index][:dim] for clip in ids])
             ones = np.ones(len(ids), int)
             features.write(folder / name, Features(ids, table, ones, ones > 1))
         return paths

@@ -55,7 +55,9 @@ class Unequal(World):
 
     def table(self, clips: list[SplitClip]) -> np.ndarray:
         """Returns ``(clips, video dim + audio dim)``, as the files hold them."""
-        return np.array([self.features[c.clip_id].ravel() for c in clips]).astype(np.float64)
+        both = (self.features[clip.clip_id] for clip in clips)
+        rows = [np.concatenate([video, audio[: self.audio_dim]]) for video, audio in both]
+        return np.array(rows).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -259,12 +259,21 @@ def test_an_epoch_chosen_on_the_test_is_the_best_there(world: Unequal, tmp_path:
 
 
 def test_features_as_they_are(tmp_path: Path) -> None:
-    """Scaling ``none``, the published one, of small features: they are not touched."""
+    """Scaling ``none``, the published one, of small features: they are not touched.
+
+    Those of audio have fewer dimensions, so that none is taken for one of video.
+    """
     world = Unequal()
+    world.audio_dim = 5
     world.features = {clip: value / 10 for clip, value in world.features.items()}
     found = run(world, tmp_path, {"mid": CANDIDATES["mid"]}, scaling="none", seed=SEED)
     clips = world.table(world.usable(*TEST[0])) @ matrix(found.stage2).astype(np.float64).T
     np.testing.assert_allclose(found.embeddings.clips, clips, rtol=1e-4, atol=1e-5)
+    assert found.stage2["dims"] == [6, 5, 4]
+    inputs = [found.scores["provenance"][name] for name in ("video", "audio", "text")]
+    assert [(of["name"], of["dim"]) for of in inputs] == [
+        ("video", "6"), ("audio", "5"), (RUN.text_embedding, "4"),
+    ]  # fmt: skip
 
 
 def test_the_seed_decides_and_nothing_else_does(done: Protocol, tmp_path: Path) -> None:

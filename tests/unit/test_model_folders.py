@@ -94,6 +94,13 @@ def test_the_checksum_is_that_of_the_weights_that_are_loaded(folder: Path, tmp_p
     network, of_shards = transformers_images.build(settings, tmp_path)
     assert of_shards != weights
     assert network.state_dict()[name].equal(of_whole + 1)
+    # Of several files, what sha256sum prints about them.
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.glob("model-*.safetensors"))
+    ]
+    assert len(lines) == 2
+    assert of_shards == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def test_an_index_that_changes_makes_features_anew(folder: Path, tmp_path: Path) -> None:

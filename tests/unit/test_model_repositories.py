@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from avca_pipeline.backbones import transformers_audio, transformers_images
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.text_embeddings import transformers_text
+from avca_pipeline.text_embeddings import concatenated, transformers_text
 from avca_pipeline.transformer_models import model_files, repositories
 from tests.serving import Request, serving
 from tests.transformer_models import saved
@@ -31,6 +31,7 @@ class Hub:
         files: its files by name.
         asked: paths that have been asked for.
         commit: at the end of its branch ``main``.
+        listed: the commit that the list of files says it is of, if that is another.
         wrong: what is answered in the place of a file.
         has_checksums: whether the list of files says what each of them hashes to.
     """
@@ -40,6 +41,7 @@ class Hub:
         self.asked: list[str] = []
         self.wrong: dict[str, bytes] = {}
         self.has_checksums = True
+        self.listed = ""
 
     def answer(self, request: Request) -> None:
         path = request.path.partition("?")[0]
@@ -72,7 +74,11 @@ class Hub:
             if not self.has_checksums:
                 entry = {"rfilename": name}
             siblings.append(entry)
-        return {"sha": self.commit, "siblings": siblings, "cardData": {"license": "apache-2.0"}}
+        return {
+            "sha": self.listed or self.commit,
+            "siblings": siblings,
+            "cardData": {"license": "apache-2.0"},
+        }
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +147,68 @@ def test_what_is_downloaded_stays_when_the_repository_moves_on(hub: Hub, tmp_pat
     assert (named / "config.json").read_bytes() == hub.files["config.json"]
 
 
+def test_a_list_of_another_commit_than_the_one_asked_for_is_not_kept(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.listed = "e" * 40
+    with pytest.raises(PipelineError, match=f"lists another commit than {COMMIT}"):
+        repositories.obtain(hub.address, COMMIT, tmp_path)
+    hub.listed = ""
+    folder = repositories.obtain(hub.address, COMMIT, tmp_path)
+    assert (folder / "config.json").read_bytes() == hub.files["config.json"]
+
+
+def test_the_space_of_a_model_is_its_commit_however_that_is_named(hub: Hub, tmp_path: Path) -> None:
+    for revision in (None, "main", COMMIT):
+        for module in (transformers_images, transformers_text):
+            settings = module.Settings(model=hub.address, revision=revision)
+            assert settings.shared_spaces(tmp_path) == (f"{hub.address}@{COMMIT}",)
+    hub.commit = "f" * 40
+    settings = transformers_images.Settings(model=hub.address, revision="f" * 40)
+    assert settings.shared_spaces(tmp_path) == (f"{hub.address}@{'f' * 40}",)
+
+
+def test_each_host_repository_and_revision_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    named = [
+        (model, revision)
+        for model in (
+            "owner/name", "owner/other", "https://one.example/owner/name",
+            "https://two.example/owner/name", "https://two.example:8443/owner/name",
+        )
+        for revision in (None, "v1", COMMIT)
+    ]  # fmt: skip
+    made = [repositories.repository(*name, tmp_path) for name in named]
+    assert len({source.folder for source in made}) == len(named)
+    assert {source.folder.parent for source in made} == {tmp_path / "models"}
+    assert made[0].address == "https://huggingface.co/owner/name"
+    assert made[0].revision == "main"
+    assert made[6].address == "https://one.example/owner/name"
+
+
+def test_a_model_is_downloaded_for_a_part_of_the_vectors_too(
+    hub: Hub, model: Path, tmp_path: Path
+) -> None:
+    parts = [
+        {"plugin": "hashed", "settings": {"dim": 3}},
+        {"plugin": "transformers_text", "settings": {"model": hub.address, "templates": "so {}"}},
+    ]
+    ready = concatenated.Settings(parts=parts).with_files(tmp_path)
+    local = transformers_text.Settings(model=str(model), templates="so {}")
+    found = concatenated.vectors(ready, ["surfing", "yo yo"])
+    expected = transformers_text.vectors(local, ["surfing", "yo yo"])
+    np.testing.assert_array_equal(found[:, 3:], expected)
+
+
+def test_a_cache_may_be_named_by_a_relative_path(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ready = transformers_images.Settings(model=hub.address).with_files(Path("cache"))
+    assert ready.folder.is_absolute()
+    assert ready.folder.is_relative_to(tmp_path / "cache")
+    assert ready.revision is None
+
+
 def test_looking_up_downloads_hardly_anything(hub: Hub, tmp_path: Path) -> None:
     transformers_images.Settings(model=hub.address).look_up(tmp_path)
     assert len(hub.asked) == 2
@@ -160,6 +228,24 @@ def test_another_file_than_the_listed_one_is_not_kept(name: str, hub: Hub, tmp_p
     (folder / name).write_bytes(b"{}")
     with pytest.raises(PipelineError, match=f"{name}: is not the file that its repository lists"):
         repositories.obtain(hub.address, None, tmp_path)
+
+
+BESIDE_THE_WEIGHTS = (
+    "added_tokens.json", "config.json", "merges.txt", "preprocessor_config.json",
+    "processor_config.json", "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model",
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "video_preprocessor_config.json",
+    "vocab.json", "vocab.txt",
+)  # fmt: skip
+"""The files of processors and tokenizers that the library reads, whatever the model."""
+
+
+def test_all_files_that_the_library_reads_are_taken(hub: Hub, tmp_path: Path) -> None:
+    hub.files |= {name: b"{}" for name in BESIDE_THE_WEIGHTS if name not in hub.files}
+    folder = repositories.obtain(hub.address, None, tmp_path)
+    kept = {path.name for path in folder.iterdir() if path.suffix not in (".lock", ".sha256")}
+    assert kept == {*BESIDE_THE_WEIGHTS, "model.safetensors", "repository.json"}
+    local = transformers_images.Settings(model=str(folder)).local_files().values()
+    assert {path.name for path in local} == {*BESIDE_THE_WEIGHTS, "model.safetensors"}
 
 
 def test_an_unknown_repository_or_revision_is_one_line(hub: Hub, tmp_path: Path) -> None:

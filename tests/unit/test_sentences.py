@@ -139,6 +139,20 @@ def test_parts_stand_side_by_side(tmp_path: Path) -> None:
     assert concatenated.describe(settings).count(" | ") == 1
 
 
+def test_each_part_is_looked_up_and_has_its_inputs(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one.npy", "two.npy", "names.csv")]
+    first, second, names = map(str, paths)
+    parts = [
+        {"plugin": "precomputed", "settings": {"path": first}},
+        {"plugin": "precomputed", "settings": {"path": second, "names": names}},
+    ]
+    assert concatenated.inputs(concatenated.Settings(parts=parts)) == paths
+    absent = {"plugin": "transformers_text", "settings": {"model": str(tmp_path / "absent")}}
+    for order in ([absent, parts[0]], [parts[0], absent]):
+        with pytest.raises(PipelineError, match="absent"):
+            concatenated.Settings(parts=order).look_up(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [

@@ -103,16 +103,21 @@ def test_a_backbone_encodes_the_chosen_frames(plugin: str, clip: Path, tmp_path:
     if plugin == "transformers_images":
         named = {"model": str(saved("clip", tmp_path))}
 
-    def windows(**settings: Any) -> list[np.ndarray]:
-        made = module.windows(module.Settings(**named, **settings), MediaSegment(clip), LIMITS)
+    def windows(*segment: float, **settings: Any) -> list[np.ndarray]:
+        of_clip = MediaSegment(clip, *segment)
+        made = module.windows(module.Settings(**named, **settings), of_clip, LIMITS)
         return [window.data for window in made]
 
     assert len(windows()) == 4
+    assert len(windows(rate_hz=10)) == 20
+    assert len(windows(0.5, 1.5, rate_hz=10)) == 10
     every = windows(frames=50)
     assert len(every) == 50
     for settings, numbers in ({"frames": "middle"}, [25]), ({"frames": 2}, [12, 37]):
         chosen = windows(**settings)
         np.testing.assert_array_equal(chosen, [every[number] for number in numbers])
+    part = windows(0.4, 1.0, frames=3)
+    np.testing.assert_array_equal(part, [every[number] for number in (12, 17, 22)])
     (bgr,) = windows(frames=1, colour="bgr")
     np.testing.assert_array_equal(bgr, every[25][..., ::-1])
 

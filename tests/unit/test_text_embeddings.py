@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,3 +194,36 @@ def test_no_password_of_an_address_is_written_with_the_vectors(
     assert "hunter2" not in caplog.text
     tower = transformers_text.describe(transformers_text.Settings(model=SECRET))
     assert tower.startswith("text tower of https://host.example/o/n, ")
+
+
+def test_a_tower_says_its_model_revision_head_and_wording() -> None:
+    described = {
+        "text tower of o/n, 'so {}'": {"model": "o/n"},
+        "text tower of o/n at v1, head for audio, 'so {}'": {
+            "model": "o/n", "revision": "v1", "head": "audio",
+        },
+        "text tower of tiny, 'so {}'": {"model": "/models/tiny"},
+    }  # fmt: skip
+    for words, settings in described.items():
+        chosen = transformers_text.Settings(templates="so {}", **settings)
+        assert transformers_text.describe(chosen) == words
+
+
+def test_vectors_stand_with_the_settings_and_the_files_they_were_made_from(tmp_path: Path) -> None:
+    path, names = tmp_path / "vectors.npy", tmp_path / "names.csv"
+    np.save(path, np.array({"a fox": np.ones(3), "an owl": np.zeros(3)}, dtype=object))
+    names.write_text("original,manual\nFox,a fox\nOwl,an owl\n")
+    rows = [("v1", "Owl"), ("v2", "Fox"), ("v3", "Owl")]
+    clips = [manifest.Clip(clip, clip, name, "x.mp4") for clip, name in rows]
+    manifest.write(tmp_path / "clips.csv", clips)
+    settings = {"path": str(path), "names": str(names)}
+    request = EmbedRequest(plugin="precomputed", settings=settings)
+    embed.run(request, tmp_path / "clips.csv", tmp_path / "v.h5", cache=tmp_path)
+    found = labels.read(tmp_path / "v.h5")
+    assert list(found.class_names) == ["Fox", "Owl"]
+    np.testing.assert_array_equal(found.vectors, [[1, 1, 1], [0, 0, 0]])
+    assert found.attributes["plugin"] == "precomputed"
+    assert json.loads(found.attributes["settings"]) == settings | {"pairing": "by-name"}
+    assert json.loads(found.attributes["files"]) == [
+        [file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in (names, path)
+    ]

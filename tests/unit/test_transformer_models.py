@@ -17,11 +17,12 @@ from avca_pipeline import registry
 from avca_pipeline.backbones import MediaSegment
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.media import Limits
+from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.video import frames
 from avca_pipeline.text_embeddings import transformers_text
 from avca_pipeline.transformer_models import families, loading, pictures, sound
 from avca_pipeline.transformer_models.model_files import read_json
+from tests.media import synthetic
 from tests.transformer_models import saved
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
@@ -162,6 +163,33 @@ def test_image_towers_give_what_the_library_gives(
     assert ours.std(dim=0).max() > 1e-4
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rescale_factor": 1 / 127.5},
+        {"do_rescale": False},
+        {"do_normalize": False},
+        {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.6, 0.7]},
+        {"do_center_crop": False, "size": {"height": 20, "width": 24}},
+    ],
+    ids=lambda changes: next(iter(changes), "default"),
+)
+def test_pictures_are_what_the_settings_of_the_processor_make_of_them(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 28, "width": 28}}
+    processor = transformers.CLIPImageProcessor(**(sizes | changes))
+    processor.save_pretrained(tmp_path)
+    frame = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    theirs = processor(images=[frame], return_tensors="pt")["pixel_values"]
+    prepare = pictures.Pictures(tmp_path, "CLIPImageProcessor")
+    ours = prepare.normalised(torch.from_numpy(prepare.prepared(frame))[None])
+    assert ours.shape[2:] == (prepare.height, prepare.width)
+    assert prepare.short_side == (24 if "size" in changes else 32)  # of what is cropped
+    torch.testing.assert_close(ours, theirs.float(), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", VIDEO)
 def test_video_towers_give_what_the_library_gives(
     family: str, models: Callable[[str], Path], clip: MediaSegment
@@ -208,6 +236,65 @@ def test_a_clip_shorter_than_a_window_holds_its_last_frame(
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
+def test_windows_are_of_the_segment_at_the_rate_asked_for(
+    models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    module = registry.load("backbones", "transformers_video")
+    settings = module.Settings(model=str(models("videomae")), rate_hz=12)
+    windows = list(module.windows(settings, MediaSegment(clip.path, 0.5, 1.0), LIMITS))
+    arrays = list(frames(clip.path, 12, 0.5, 1.0, LIMITS))
+    assert len(arrays) == 6
+    prepare = pictures.Pictures(models("videomae"), "VideoMAEVideoProcessor")
+    pixels = np.stack([prepare.prepared(frame) for frame in arrays])
+    assert [window.num_valid for window in windows] == [4, 4]
+    for window, expected in zip(windows, (pixels[:4], pixels[2:]), strict=True):
+        np.testing.assert_array_equal(window.data, expected)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "family"), [("transformers_images", "clip"), ("transformers_video", "videomae")]
+)
+def test_a_thin_picture_is_not_blown_up(
+    plugin: str, family: str, models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Its short side of 4 pixels would become 32, and its long one 1600."""
+    path = tmp_path / "thin.mov"
+    synthetic.ffmpeg("-f", "lavfi", "-i", "color=red:size=200x4:rate=8:duration=1", path)
+    module = registry.load("backbones", plugin)
+    settings = module.Settings(model=str(models(family)))
+    segment = MediaSegment(path)
+    assert list(module.windows(settings, segment, Limits(1600 * 32, 60.0)))
+    with pytest.raises(MediaError, match="too large: 200x4 pixels, resized 1600x32"):
+        list(module.windows(settings, segment, Limits(1600 * 32 - 1, 60.0)))
+
+
+def test_sound_is_that_of_the_segment(models: Callable[[str], Path], tmp_path: Path) -> None:
+    module = registry.load("backbones", "transformers_audio")
+    settings = module.Settings(model=str(models("pe_audio")), window_s=0.4)
+    samples = write_sound(tmp_path / "clip.wav", 2.0)
+    segment = MediaSegment(tmp_path / "clip.wav", 0.4, 1.2)
+    windows = list(module.windows(settings, segment, LIMITS))
+    starts = (19_200, 38_400)
+    for window, start in zip(windows, starts, strict=True):
+        np.testing.assert_allclose(window.data, samples[start : start + 19_200], atol=1e-6)
+
+
+def test_frames_that_fill_up_a_window_are_not_looked_at(
+    models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    """By PE-AV, which takes a mask: two frames with others behind them are two frames alone."""
+    module = registry.load("backbones", "transformers_video")
+    settings = module.Settings(model=str(models("pe_video")))
+    windows, ours = encoded(module, settings, MediaSegment(clip.path, 0.0, 0.25))
+    assert [window.num_valid for window in windows] == [2]
+    arrays = list(frames(clip.path, settings.rate_hz, 0.0, 0.25, LIMITS))
+    processor = loading.processor(models("pe_video"), "PeVideoVideoProcessor")
+    inputs = processor(videos=[np.stack(arrays)], do_sample_frames=False, return_tensors="pt")
+    with torch.inference_mode():
+        theirs = VIDEO["pe_video"](models("pe_video"), inputs["pixel_values_videos"])
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", AUDIO)
 def test_audio_towers_give_what_the_library_gives(
     family: str, models: Callable[[str], Path], tmp_path: Path
@@ -239,6 +326,50 @@ def test_audio_towers_give_what_the_library_gives(
         theirs = AUDIO[family](models(family), inputs)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     assert ours.std(dim=0).max() > 1e-4
+
+
+def test_silence_that_fills_up_a_window_is_not_looked_at(
+    models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The library makes a mask of its own where sounds of two lengths are one batch."""
+    folder = models("pe_audio")
+    module = registry.load("backbones", "transformers_audio")
+    settings = module.Settings(model=str(folder), window_s=0.4)
+    samples = write_sound(tmp_path / "clip.wav", 0.12)
+    windows, ours = encoded(module, settings, MediaSegment(tmp_path / "clip.wav"))
+    assert [window.num_valid for window in windows] == [3 * 1920]
+    extractor = loading.processor(folder, "PeAudioFeatureExtractor")
+    inputs = extractor(
+        [np.ones(10 * 1920), samples], sampling_rate=RATE_HZ, padding=True, return_tensors="pt"
+    )
+    assert inputs["padding_mask"].sum(dim=1).tolist() == [10 * 1920, 3 * 1920]
+    with torch.inference_mode():
+        theirs = AUDIO["pe_audio"](folder, dict(inputs))
+    torch.testing.assert_close(ours, theirs[1:], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "settings", "whole", "part", "num_valid"),
+    [
+        ("ClapFeatureExtractor", {}, 480_000, 9_600, 7),
+        ("ClapFeatureExtractor", {"max_length_s": 5, "hop_length": 500}, 240_000, 9_600, 6),
+        # Frames of 25 ms that begin every 10 ms.
+        ("ASTFeatureExtractor", {"num_mel_bins": 32}, 1023 * 160 + 400, 3_200, 4),
+        ("ASTFeatureExtractor", {"max_length": 64}, 63 * 160 + 400, 3_200, 4),
+        ("PeAudioFeatureExtractor", {}, 480_000, 5 * 1920, 2 * 1920),
+    ],
+)
+def test_a_window_is_as_long_as_the_model_takes_or_the_user_says(
+    extractor: str, settings: dict[str, Any], whole: int, part: int, num_valid: int, tmp_path: Path
+) -> None:
+    """Of 62.5 ms in 0.2 s, so much of what the processor gives is real."""
+    getattr(transformers, extractor)(**settings).save_pretrained(tmp_path)
+    assert sound.sound(tmp_path, extractor, None).num_samples == whole
+    short = sound.sound(tmp_path, extractor, 0.2)
+    assert short.num_samples == part
+    samples = np.random.default_rng(0).uniform(-1, 1, round(0.0625 * short.rate_hz))
+    data, real = short.prepared(samples)
+    assert (data.shape, real) == (short.shape, num_valid)
 
 
 @pytest.mark.parametrize("family", ["clap", "clap_without_fusion"])
@@ -416,6 +547,24 @@ def test_random_weights_depend_on_their_seed_alone(
     )
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_precision_of_the_settings_is_that_of_the_network(
+    models: Callable[[str], Path], clip: MediaSegment
+) -> None:
+    """Features are float32 in any case; those of bf16 differ by about 1 %."""
+    module = registry.load("backbones", "transformers_images")
+    found = {}
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        settings = module.Settings(model=str(models("clip")), precision=precision)
+        network, _ = module.build(settings, Path())
+        assert {parameter.dtype for parameter in network.parameters()} == {dtype}
+        windows = list(module.windows(settings, clip, LIMITS))
+        data = torch.from_numpy(np.stack([window.data for window in windows]))
+        found[precision] = module.encode(settings, network, data, torch.ones(len(data)))
+        assert found[precision].dtype == torch.float32
+    difference = (found["bf16"] - found["fp32"]).norm(dim=1)
+    assert 0 < difference.max() < 0.05
 
 
 def test_a_network_keeps_the_tower_alone(models: Callable[[str], Path]) -> None:

@@ -70,6 +70,7 @@ def test_the_spelling_of_a_dataset_does_not_matter() -> None:
         ("!?", "!?"),
         ("_", "_"),
         ("grün", "grün"),
+        ("gru\u0308n", "gr\u00fcn"),
     ],
 )
 def test_tidy_names(class_name: str, expected: str) -> None:
