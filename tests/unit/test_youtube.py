@@ -67,6 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     content: bytes
     requests: Counter[str]
     ranges: list[str]
+    over: threading.Event  # until then, who sends nothing more holds the connection
 
     def do_GET(self) -> None:
         name = self.path.rpartition("/")[2].removesuffix(".mp4")
@@ -121,7 +122,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if name in ("stalls", "slow") and not start:
                 self.wfile.write(body[:half])
                 self.wfile.flush()
-                time.sleep(10 if name == "stalls" else 60)
+                Handler.over.wait()
             else:
                 self.wfile.write(body)
         except OSError:
@@ -138,11 +139,12 @@ def _video(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    Handler.requests, Handler.ranges = Counter(), []
+    Handler.requests, Handler.ranges, Handler.over = Counter(), [], threading.Event()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.daemon_threads = True
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
+        Handler.over.set()
         running.shutdown()
 
 
