@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.calibration import calibrate
@@ -160,3 +161,26 @@ def test_each_modality_has_its_part_of_the_text(
 def test_features_without_a_space_in_common_are_refused(dims: Dims) -> None:
     with pytest.raises(PipelineError, match=r"zero_shot: \w+ features have \d+ values and text"):
         zero_shot.build(zero_shot.Settings(), dims)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "spaces", "expected"),
+    [
+        ("both", ("v", "a"), {("v", "a")}),
+        ("both", ("one", "one"), {("one", "one"), ("one",)}),
+        ("both", (None, "a"), {(None, "a")}),
+        ("video", ("v", "a"), {("v", "a"), ("v",)}),
+        ("audio", ("v", "a"), {("v", "a"), ("a",)}),
+    ],
+)
+def test_text_embeddings_are_in_the_spaces_of_the_features_in_their_order(
+    modalities: Any, spaces: tuple[str | None, str | None], expected: set[tuple[str | None, ...]]
+) -> None:
+    found = zero_shot.Settings(modalities=modalities).text_spaces(*spaces)
+    assert set(found) == expected
+
+
+@pytest.mark.parametrize("weight", [-0.01, 1.01])
+def test_a_share_of_more_than_all_is_refused(weight: float) -> None:
+    with pytest.raises(ValidationError, match="audio_weight"):
+        zero_shot.Settings(audio_weight=weight)

@@ -191,6 +191,11 @@ def own_folder(raw: dict[str, Any]) -> None:
         raw["imported"][name]["path"] = "data/mine/features/main_features"
 
 
+def folder_of_another_benchmark(raw: dict[str, Any]) -> None:
+    for name in ("selavi-video", "selavi-audio"):
+        raw["imported"][name]["path"] = "data/Kinetics/features/main_features"
+
+
 def scaled(raw: dict[str, Any]) -> None:
     raw["feature_sets"]["selavi"]["scaling"] = "standard"
 
@@ -224,8 +229,8 @@ def chosen_on_test(raw: dict[str, Any]) -> None:
 
 
 CHANGES = (
-    random_mobilenet, cls_folder, own_folder, scaled, hashed_words, fewer_epochs, ablation,
-    other_method, other_lists, built_split, chosen_on_test,
+    random_mobilenet, cls_folder, own_folder, folder_of_another_benchmark, scaled, hashed_words,
+    fewer_epochs, ablation, other_method, other_lists, built_split, chosen_on_test,
 )  # fmt: skip
 
 
@@ -257,11 +262,54 @@ def test_other_dimensions_or_vectors_have_no_published_number(
         ]
         text = {**provenance.text, "files": json.dumps(changed)}
         assert published(split, [replace(provenance, text=text)]) is None
+        fewer = {**provenance.text, "files": json.dumps(files[:position] + files[position + 1 :])}
+        assert published(split, [replace(provenance, text=fewer)]) is None
     text = {**provenance.text, "plugin": "concatenated"}
     assert published(split, [replace(provenance, text=text)]) is None
     assert published(split, [provenance, replace(provenance, text={})]) is None
     assert published(split, [provenance] * 2)
     assert published(None, [provenance]) is None
+
+
+def test_features_of_the_other_modality_have_no_published_number(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    """Those of SeLaVi have as many dimensions for audio as for video."""
+    results, run = runs_of(raw, tmp_path)
+    provenance = results.provenance(run)
+    entry = results.config.splits["main"]
+    split = SplitMethod(entry.plugin, entry.settings.model_dump(mode="json"))
+    assert published(split, [provenance])
+    swapped = replace(provenance, video=provenance.audio, audio=provenance.video)
+    assert published(split, [swapped]) is None
+
+
+def test_c3d_has_its_published_script_for_each_benchmark(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    (dataset,) = raw["datasets"]
+    own = "official-script"
+    if raw["datasets"][dataset]["benchmark"] == "ActivityNet":
+        own = "official-script-activitynet"
+    raw["backbones"] = {
+        "c3d": {"weights": "published"},
+        "vggish": {"weights": "published", "postprocess": "pca-quantised"},
+    }
+    raw["imported"] = {
+        name: entry for name, entry in raw["imported"].items() if name not in raw["backbones"]
+    }
+    has_number = {}
+    for script in ("official-script", "official-script-activitynet"):
+        raw["backbones"]["c3d"]["preprocessing"] = script
+        config = avca_config.parse(raw)
+        (run, *_) = (
+            run
+            for run in config.runs()
+            if run.split == "cls" and config.models[run.model].plugin == "avca"
+        )
+        results = Results(config, tmp_path)
+        has_number[script] = results.published(run) is not None
+    assert has_number == {script: script == own for script in has_number}
 
 
 MADE_FEATURES = {
