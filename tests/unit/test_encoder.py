@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -168,6 +168,18 @@ def test_windows_stay_in_order() -> None:
 def test_batch_size_changes_no_feature(batch_size: int) -> None:
     clips = encode(encoder_on(CpuDevice(), batch_size=batch_size), WINDOWS_PER_CLIP)
     assert [clip.feature_sum.tolist() for clip in clips] == expected_sums(WINDOWS_PER_CLIP)
+
+
+def test_features_of_a_network_in_bf16_are_float32() -> None:
+    class Rounded(SumsAndCounts):
+        def encode(self, *arguments: Any) -> torch.Tensor:
+            return super().encode(*arguments).to(torch.bfloat16)
+
+    encoder = encoder_on(CpuDevice(), keep_windows=True)
+    encoder.backbone = Rounded()
+    (clip,) = encode(encoder, [45])
+    assert {row.dtype.name for row in clip.windows} == {"float32"}
+    assert [clip.windows[number][0] for number in (1, 40, 44)] == [6.0, 240.0, 264.0]
 
 
 @pytest.mark.parametrize(
