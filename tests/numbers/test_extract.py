@@ -110,6 +110,7 @@ def test_features_are_the_means_of_a_clip_s_own_windows(tmp_path: Path, workers:
     ]
     assert found.rejected == REJECTED_ONES
     assert found.windows is None
+    assert list(found.media) == [hashlib.sha256(CLIPS[k].encode()).hexdigest() for k in kept]
 
 
 def test_windows_are_kept_where_asked_for(tmp_path: Path) -> None:

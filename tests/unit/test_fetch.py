@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,6 +250,26 @@ def test_stretches_of_one_address_are_downloaded_once(film: bytes, tmp_path: Pat
     assert asked == ["/long.mp4"]
     assert {row.status for row in fetched.read(tmp_path / "f.csv")} == {OK}
     assert len(list((tmp_path / "raw").iterdir())) == 1
+
+
+def test_what_was_downloaded_and_is_usable_is_packed(film: bytes, tmp_path: Path) -> None:
+    """Files of the user are read where they are, by whatever machine."""
+    (tmp_path / "mine.mp4").write_bytes(film + b"\0")
+    table, packed = tmp_path / "clips.csv", tmp_path / "media.tar"
+    with serving(
+        lambda request: request.answer(film if "good" in request.path else b"no film")
+    ) as base:
+        places = ("mine.mp4", f"{base}/good.mp4", f"{base}/bad.mp4")
+        clips = [Clip(place.rpartition("/")[2], place, "k", place) for place in places]
+        manifest.write(table, clips)
+        fetch.run(
+            fetch_request("table", {"path": str(table)}), table, tmp_path / "raw",
+            tmp_path / "fetched.csv", NETWORK, packed,
+        )  # fmt: skip
+    found = {row.clip_id: row.status for row in fetched.read(tmp_path / "fetched.csv")}
+    assert found == {"bad.mp4": REJECTED, "good.mp4": OK, "mine.mp4": OK}
+    with tarfile.open(packed) as archive:
+        assert archive.getnames() == [f"{hashlib.sha256(film).hexdigest()}.mp4"]
 
 
 def test_a_folder_that_cannot_be_written_ends_the_job(film: bytes, tmp_path: Path) -> None:
