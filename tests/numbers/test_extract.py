@@ -142,6 +142,14 @@ def test_features_say_how_they_were_made(tmp_path: Path) -> None:
     assert json.loads(found.attributes["preprocessing"]) == settings
 
 
+def test_no_password_of_an_address_stands_with_the_features(tmp_path: Path) -> None:
+    weights = "https://me:hunter2@host.example/w.pth"
+    found = run(tmp_path, {"one": "2"}, settings={"weights": weights})
+    stated = json.loads(found.attributes["preprocessing"])
+    assert stated == {"weights": "https://host.example/w.pth"}
+    assert b"hunter2" not in (tmp_path / "out.h5").read_bytes()
+
+
 def test_a_shard_of_which_nothing_is_left(tmp_path: Path) -> None:
     found = run(tmp_path, {"one": "reject damaged: at 0 s"})
     assert (list(found.clip_ids), found.rejected) == ([], {"one": "damaged: at 0 s"})

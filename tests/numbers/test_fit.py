@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation import scoring
 from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
@@ -178,6 +180,17 @@ def test_steps_are_adam_s_with_decay_and_momentum(
         weight -= 0.1 * ratio
     result = fitted(data, Scripted(["0"]), weight_decay=decay, beta1=beta1)
     assert weights(result.last_state) == pytest.approx(weight, abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", [float("inf"), float("nan")])
+def test_a_training_that_diverges_ends_in_one_line(data: LabelledClips, loss: float) -> None:
+    class Diverging(Scripted):
+        def steps(self, *arguments: Any) -> Iterator[dict[str, torch.Tensor]]:
+            for terms in super().steps(*arguments):
+                yield terms | {"total": terms["total"] + (loss if len(self.batches) > 3 else 0)}
+
+    with pytest.raises(PipelineError, match=r"stage 2, epoch 1: the loss is (inf|nan); lower"):
+        fitted(data, Diverging(["0", "0", "0"]), 2)
 
 
 def test_losses_are_means_over_batches_of_sums_over_steps(data: LabelledClips) -> None:

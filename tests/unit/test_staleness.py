@@ -74,7 +74,14 @@ class World:
         table = self.results / TABLE
         raw = self.results / "mine/raw"
         fetch.run(
-            fetch_request(entry.plugin, entry.settings.model_dump(mode="json")), listed, raw, table
+            fetch_request(
+                entry.plugin,
+                entry.settings.model_dump(mode="json"),
+                max_bytes=self.config.limits.max_bytes,
+            ),
+            listed,
+            raw,
+            table,
         )
         expected = jobs.expected(jobs("fetch", "mine", SHARD))
         expected.write([table], expected.check({"clips": [listed]}))
@@ -138,6 +145,9 @@ def test_a_pipe_that_becomes_a_file(media: Path) -> None:
 def test_a_file_that_was_too_large(media: Path) -> None:
     limits = {"max_bytes": 5}
     world = World(media.parent, {"plugin": "folder", "path": str(media)}, limits=limits)
+    assert "too large" in (world.results / TABLE).read_text()
+    assert not world.reason()
+    (media / "a/1.mp4").write_text("still too large")
     assert not world.reason()
     (media / "a/1.mp4").write_text("film")
     assert world.reason()
@@ -220,6 +230,17 @@ def test_what_is_behind_a_lost_result_is_out_of_date(media: Path, lost: str) -> 
     readers |= {f"{run}/{name}" for name in ("selection.json", "stage2.pt", "scores.json")}
     assert readers <= stale
     assert "mine/features/vggish.h5" not in stale
+
+
+def test_a_file_that_was_away_during_extraction_is_back(media: Path) -> None:
+    """Its shard is extracted again, and no other."""
+    world = Made(media.parent, {"plugin": "folder", "path": str(media)})
+    shard = f"mine/features/c3d/{SHARD}.h5"
+    away = (world.results / shard).with_suffix(".away")
+    away.write_text(f"/not mounted/1.mp4\n{media / 'b.mp4'}\n")
+    assert not staleness(world.jobs()).paths
+    (media / "b.mp4").write_text("no film")
+    assert staleness(world.jobs()).because_of == {shard: f"{media / 'b.mp4'} is back"}
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe,no,text\n", b"a" * 200_000 + b"\n"])
