@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic_core import PydanticCustomError
 
-from avca_pipeline.artifacts import manifest, records
+from avca_pipeline.artifacts import fetched, manifest, records
+from avca_pipeline.artifacts.fetched import REJECTED
 from avca_pipeline.artifacts.records import CONTENT, Expected, Record
 from avca_pipeline.config import parse
 from avca_pipeline.config.names import check_name
@@ -151,6 +153,28 @@ def test_a_file_that_was_too_large(media: Path) -> None:
     assert not world.reason()
     (media / "a/1.mp4").write_text("film")
     assert world.reason()
+
+
+@pytest.mark.parametrize(
+    ("reason", "retried"), [("download failed: HTTP 503", {1, 2}), ("removed: HTTP 404", set())]
+)
+def test_what_may_pass_is_tried_again_in_as_many_runs_as_the_config_says(
+    media: Path, reason: str, retried: set[int]
+) -> None:
+    dataset = {"plugin": "folder", "path": str(media)}
+    world = World(media.parent, dataset, download={"runs": 2})
+    table, listed = world.results / TABLE, world.results / f"mine/shards/{SHARD}.csv"
+    first, *others = fetched.read(table)
+    fetched.write(table, [replace(first, status=REJECTED, reason=reason), *others])
+    jobs = world.jobs()
+    expected = jobs.expected(jobs("fetch", "mine", SHARD))
+    expected.write([table], expected.check({"clips": [listed]}))
+    found = {}
+    for count in range(5):
+        table.with_suffix(".tries").write_text(f"{count} of these clips\n")
+        found[count] = world.reason()
+    words = f"{first.clip_id} is tried again"
+    assert found == {count: words if count in retried else "" for count in range(5)}
 
 
 NAMES = ("v_Archery_g01_c01", "v_Archery_g02_c01")
