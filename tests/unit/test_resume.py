@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ import torch
 from avca_pipeline import cli, registry
 from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.artifacts.split import TRAIN
+from avca_pipeline.errors import FormatError
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.models import Dims
 from avca_pipeline.requests import TrainRequest
@@ -168,6 +170,19 @@ def test_what_a_checkpoint_could_not_be_read_with_is_not_written(tmp_path: Path)
         with pytest.raises(AssertionError, match="file"):
             checkpoint.write(tmp_path / "file.pt", {"value": value})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_larger_than_its_file_is_refused(tmp_path: Path) -> None:
+    """A megabyte of compressed members may be a gigabyte of memory."""
+    plain, packed = tmp_path / "plain.pt", tmp_path / "packed.pt"
+    checkpoint.write(plain, {"zeros": torch.zeros(100_000)})
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert packed.stat().st_size < plain.stat().st_size / 10
+    assert checkpoint.read(plain)["zeros"].shape == (100_000,)
+    with pytest.raises(FormatError, match=r"packed\.pt: "):
+        checkpoint.read(packed)
 
 
 def test_a_training_on_the_cpu_asks_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

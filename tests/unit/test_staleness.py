@@ -256,6 +256,19 @@ def test_what_is_behind_a_lost_result_is_out_of_date(media: Path, lost: str) -> 
     assert "mine/features/vggish.h5" not in stale
 
 
+def test_behind_a_lost_result_that_reads_a_stale_one_nothing_is_up_to_date(media: Path) -> None:
+    world = Made(media.parent, {"plugin": "folder", "path": str(media)})
+    shard = world.results / f"mine/features/c3d/{SHARD}.h5"
+    records.path_of(world.results, shard).unlink()
+    (world.results / "mine/features/c3d.h5").unlink()
+    stale = staleness(world.jobs())
+    assert set(stale.because_of) == {f"mine/features/c3d/{SHARD}.h5"}
+    readers = {"mine/features/c3d.h5", "mine/audits/built.json", "report.html"}
+    readers.add("mine/runs/built/both/hashed/avca/seed0/scores.json")
+    assert readers <= stale.paths
+    assert "mine/features/vggish.h5" not in stale.paths
+
+
 def test_a_file_that_was_away_during_extraction_is_back(media: Path) -> None:
     """Its shard is extracted again, and no other."""
     world = Made(media.parent, {"plugin": "folder", "path": str(media)})
