@@ -303,12 +303,14 @@ def test_the_stage_starts_again_with_another_input(
     assert epochs.num_begun == EPOCHS
 
 
-def test_a_gpu_does_not_continue_what_a_cpu_began(interrupted: dict[str, Path]) -> None:
+def test_another_device_stage_or_number_of_epochs_is_another_training(
+    interrupted: dict[str, Path],
+) -> None:
     request = TrainRequest(plugin="avca", scaling="none", seed=0, candidates={"default": {}})
-    one, other = (
-        train.fingerprint(request, {}, interrupted, 1, EPOCHS, device) for device in ("cpu", "cuda")
-    )
-    assert one != other
+    asked = [(1, EPOCHS, "cpu"), (1, EPOCHS, "cuda"), (1, EPOCHS + 1, "cpu"), (2, EPOCHS, "cpu")]
+    found = [train.fingerprint(request, {}, interrupted, *of) for of in asked]
+    assert len(set(found)) == len(asked)
+    assert train.fingerprint(request, {}, interrupted, *asked[0]) == found[0]
 
 
 def test_what_a_gpu_computed_stays_until_training_ends(tmp_path: Path, epochs: Epochs) -> None:

@@ -280,6 +280,30 @@ def test_a_file_that_was_away_during_extraction_is_back(media: Path) -> None:
     assert staleness(world.jobs()).because_of == {shard: f"{media / 'b.mp4'} is back"}
 
 
+def test_names_that_cannot_be_written_down_make_nothing_anew(media: Path) -> None:
+    """The list that planning expects is the one that the stage writes."""
+    for name in (b"two\nlines.mp4", b"no utf-8 \xff.mp4"):
+        Path(os.fsdecode(os.path.join(os.fsencode(media), b"a", name))).write_text("no film")
+    world = World(media.parent, {"plugin": "folder", "path": str(media)})
+    assert not staleness(world.jobs()).because_of
+
+
+def test_a_folder_is_its_files_and_their_names(tmp_path: Path) -> None:
+    digests = Digests(tmp_path / "digests.json")
+    folder = tmp_path / "one"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a").write_text("a")
+    (folder / "deep/b").write_text("b")
+    before = digests.of_all([folder])
+    moved = folder.rename(tmp_path / "two")
+    assert digests.of_all([moved]) == before
+    (moved / "a").rename(moved / "c")
+    renamed = digests.of_all([moved])
+    assert renamed != before
+    (moved / "deep/b").write_text("another")
+    assert digests.of_all([moved]) not in (before, renamed)
+
+
 @pytest.mark.parametrize("damage", [b"\xff\xfe,no,text\n", b"a" * 200_000 + b"\n"])
 def test_a_damaged_table_is_made_anew(media: Path, damage: bytes) -> None:
     world = World(media.parent, {"plugin": "folder", "path": str(media)})
