@@ -159,6 +159,23 @@ def test_how_much_alike_is_alike() -> None:
     }
 
 
+@pytest.mark.parametrize("num_backbones", [1, 2, 3])
+def test_clips_that_are_just_alike_are_found_in_any_number_of_backbones(num_backbones: int) -> None:
+    """Also where all that is between them is in the numbers that the search looks at first."""
+    near = prints()["train 0"].copy()
+    near[:8] += 1.0
+    found = prints(test_seen__0=near)
+    rows = np.array([found[clip] for clip in CLIPS], float)
+    rows -= rows.mean(axis=0)
+    first, second = rows[CLIPS.index("train 0")], rows[CLIPS.index("test_seen 0")]
+    cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+    digests = {str(number): FeatureDigest(found) for number in range(num_backbones)}
+    assert failed(data(digests=digests, like_features=cosine + 1e-4)) == {}
+    assert failed(data(digests=digests, like_features=cosine - 1e-4)) == {
+        "features_not_trained_on": ["test_seen 0 (like train 0)"]
+    }
+
+
 def test_every_clip_has_a_feature_or_a_reason() -> None:
     name = "features_accounted_for"
     without = FeatureDigest(prints(train__0=None))

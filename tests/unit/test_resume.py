@@ -16,7 +16,7 @@ import torch
 from avca_pipeline import cli, registry
 from avca_pipeline.artifacts import checkpoint
 from avca_pipeline.artifacts.split import TRAIN
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
 from avca_pipeline.models import Dims
 from avca_pipeline.requests import TrainRequest
@@ -311,6 +311,13 @@ def test_another_device_stage_or_number_of_epochs_is_another_training(
     found = [train.fingerprint(request, {}, interrupted, *of) for of in asked]
     assert len(set(found)) == len(asked)
     assert train.fingerprint(request, {}, interrupted, *asked[0]) == found[0]
+
+
+def test_stage_1_trains_one_candidate(tmp_path: Path) -> None:
+    request = TrainRequest(plugin="avca", scaling="none", seed=0, candidates={"a": {}, "b": {}})
+    places = (tmp_path / "checkpoint.pt", tmp_path / "history.json")
+    with pytest.raises(PipelineError, match="candidates: stage 1 trains one, found 2"):
+        train.run_stage1(request, {}, *places, resume=tmp_path / "resume.pt", device="cpu")
 
 
 def test_what_a_gpu_computed_stays_until_training_ends(tmp_path: Path, epochs: Epochs) -> None:

@@ -283,7 +283,7 @@ def test_a_file_that_was_away_during_extraction_is_back(media: Path) -> None:
 def test_names_that_cannot_be_written_down_make_nothing_anew(media: Path) -> None:
     """The list that planning expects is the one that the stage writes."""
     for name in (b"two\nlines.mp4", b"no utf-8 \xff.mp4"):
-        Path(os.fsdecode(os.path.join(os.fsencode(media), b"a", name))).write_text("no film")
+        (media / "a" / os.fsdecode(name)).write_text("no film")
     world = World(media.parent, {"plugin": "folder", "path": str(media)})
     assert not staleness(world.jobs()).because_of
 
