@@ -28,11 +28,14 @@ from avca_pipeline.config import ImportedFeatures, LimitsSettings
 from avca_pipeline.evaluation.labelled_clips import LabelledClips
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.requests import (
+    EvaluateRequest,
     ExtractRequest,
     FetchRequest,
     ImportRequest,
     ManifestRequest,
+    SelectRequest,
     SplitRequest,
+    TrainRequest,
 )
 
 if TYPE_CHECKING:
@@ -203,6 +206,36 @@ def scores_of(run: Run = RUN, **changes: Any) -> Scores:
         provenance=provenance,
     )
     return replace(value, **changes)
+
+
+def trained_and_scored(
+    folder: Path, inputs: dict[str, Path], plugin: str, settings: dict[str, Any], run: Run = RUN
+) -> dict[str, Any]:
+    """Takes a method through all stages from training on, and returns ``scores.json``.
+
+    Args:
+        folder: receives the results.
+        inputs: from `World.write`.
+        plugin: name of the method.
+        settings: of the method.
+        run: names of the run.
+    """
+    # They import torch, which not every test needs.
+    from avca_pipeline.stages import evaluate, select, train
+
+    request = TrainRequest(
+        plugin=plugin, scaling="standard", seed=run.seed, candidates={"default": settings}
+    )
+    more: dict[str, Any] = {"resume": folder / "resume.pt", "device": "cpu"}
+    chosen, stage2 = folder / "selection.json", folder / "stage2.pt"
+    train.run_stage1(request, inputs, folder / "stage1.pt", folder / "1.json", **more)
+    select.run(SelectRequest(candidates=("default",)), [folder / "1.json"], chosen)
+    train.run_stage2(request, inputs, chosen, stage2, folder / "2.json", **more)
+    evaluate.run(
+        EvaluateRequest(run=run, video="video", audio="audio"), stage2, chosen, inputs,
+        folder / "scores.json", folder / "embeddings.h5", device="cpu",
+    )  # fmt: skip
+    return content_of(folder / "scores.json")
 
 
 def report_files(**paths: list[Path]) -> ReportFiles:
