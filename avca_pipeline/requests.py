@@ -86,6 +86,8 @@ class ExtractRequest(Request):
     """Name of the shard, such as 00000-of-00002."""
     limits: Limits
     """What a clip may cost; one that costs more is rejected."""
+    keep_windows: bool = False
+    """Whether the features of each window are kept beside their mean."""
 
 
 class ImportRequest(Request):

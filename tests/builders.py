@@ -148,12 +148,13 @@ def fetch_request(plugin: str, settings: Any, **limits: int) -> FetchRequest:
     )
 
 
-def extract_request(plugin: str, settings: Any) -> ExtractRequest:
+def extract_request(plugin: str, settings: Any, *, keep_windows: bool = False) -> ExtractRequest:
     """Returns the request for a backbone's features of the only shard of a dataset."""
     limits = LimitsSettings().limits()
     return ExtractRequest(
-        backbone=plugin, plugin=plugin, settings=settings, shard=SHARD, limits=limits
-    )
+        backbone=plugin, plugin=plugin, settings=settings, shard=SHARD, limits=limits,
+        keep_windows=keep_windows,
+    )  # fmt: skip
 
 
 def import_request(modality: str, path: Path | str) -> ImportRequest:

@@ -5,12 +5,15 @@ All shards together are ``features/<backbone>.h5``, in the same format.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from avca_pipeline.artifacts import feature_windows
+from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.hdf5 import (
     atomic_write_hdf5,
     reading_hdf5,
@@ -19,8 +22,9 @@ from avca_pipeline.artifacts.hdf5 import (
 from avca_pipeline.artifacts.hdf5_members import member, numbers, strings
 from avca_pipeline.errors import FormatError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KIND = "features"
+TIMES = ("window_s", "hop_s")
 NOTES = ("gap_s", "num_jumps", "num_damaged", "tilt_deg")
 AWAY_SUFFIX = ".away"
 """Ends the name of the list of files that were away when a shard was extracted."""
@@ -44,9 +48,13 @@ class Features:
             that is missing stands for zeros.
         rejected: clip id to reason, for clips that have none.
         attributes: backbone, weights (SHA-256 or ``random:<seed>``), preprocessing, versions.
-        windows: ``(all windows, dim)`` in the order of the clips, where they were kept.
         media: SHA-256 of the file that each clip's features were made from; empty where features
             were imported.
+        window_s: length of a window in seconds; NaN where that is not known, or differs from clip
+            to clip.
+        hop_s: seconds from the beginning of a window to that of the next; NaN likewise.
+        has_windows: whether the windows are kept beside their means.
+        windows: those of all clips, in the order of the clips, where they were kept and asked for.
     """
 
     clip_ids: Sequence[str]
@@ -56,15 +64,26 @@ class Features:
     notes: Mapping[str, np.ndarray] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
-    windows: np.ndarray | None = None
     media: Sequence[str] = ()
+    window_s: float = math.nan
+    hop_s: float = math.nan
+    has_windows: bool = False
+    windows: FeatureWindows | None = None
 
 
-def write(path: Path, value: Features) -> None:
-    """Writes a shard or all of them; `read` gives back the same."""
+def write(path: Path, value: Features, shards: Sequence[Path] = ()) -> None:
+    """Writes a shard or all of them; `read` gives back the same.
+
+    Args:
+        path: of the file.
+        value: what to write.
+        shards: files to copy the windows from, clip by clip, where ``value`` has none in memory.
+    """
     with atomic_write_hdf5(path, KIND, FORMAT_VERSION) as file:
         for name, text in sorted(value.attributes.items()):
             file.attrs[name] = text
+        for name in TIMES:
+            file.attrs[name] = float(getattr(value, name))
         write_strings(file, "clip_id", value.clip_ids)
         file["features"] = np.asarray(value.features, np.float32)
         file["num_windows"] = value.num_windows.astype(np.int64)
@@ -72,40 +91,52 @@ def write(path: Path, value: Features) -> None:
         notes = file.create_group("notes")
         for name in NOTES:
             notes[name] = _note(value, name)
-        if value.windows is not None:
-            file["windows"] = value.windows.astype(np.float32)
-            file["offsets"] = np.concatenate([[0], np.cumsum(value.num_windows)]).astype(np.int64)
         if value.media:
             write_strings(file, "media_sha256", value.media)
         rejected = file.create_group("rejected")
         write_strings(rejected, "clip_id", list(value.rejected))
         write_strings(rejected, "reason", list(value.rejected.values()))
+        if value.has_windows or value.windows is not None:
+            row_of = {clip_id: row for row, clip_id in enumerate(value.clip_ids)}
+            parts = (
+                feature_windows.of_shards(shards, row_of)
+                if value.windows is None
+                else [(0, value.windows)]
+            )
+            feature_windows.write(file, value.num_windows, value.features.shape[1], parts)
 
 
-def read(path: Path) -> Features:
+def read(path: Path, *, with_windows: bool = False) -> Features:
     """Reads a shard or all of them.
+
+    Args:
+        path: of the file.
+        with_windows: read also the windows, if they were kept, all into memory.
 
     Raises:
         FormatError: not a whole features file of this version, or one with NaN or infinity in it.
     """
     with reading_hdf5(path, KIND, FORMAT_VERSION) as file:
-        own = ("kind", "format_version")
+        own = ("kind", "format_version", *TIMES)
         rejected = member(file, "rejected")
-        notes = member(file, "notes") if "notes" in file else {}
+        notes = member(file, "notes")
         value = Features(
             clip_ids=strings(file, "clip_id"),
             features=numbers(file, "features"),
             num_windows=numbers(file, "num_windows"),
             is_padded=numbers(file, "is_padded"),
-            # Files of release 0.1.0 have none.
             notes={name: numbers(notes, name) for name in notes},
             rejected=dict(
                 zip(strings(rejected, "clip_id"), strings(rejected, "reason"), strict=True)
             ),
             attributes={k: str(v) for k, v in file.attrs.items() if k not in own},
-            windows=numbers(file, "windows") if "windows" in file else None,
             media=strings(file, "media_sha256") if "media_sha256" in file else (),
+            window_s=float(file.attrs["window_s"]),
+            hop_s=float(file.attrs["hop_s"]),
+            has_windows=feature_windows.WINDOWS in file,
         )
+        if value.has_windows:
+            feature_windows.check(path, file, value.num_windows)
     if value.features.ndim != 2 or len(value.features) != len(value.clip_ids):
         raise FormatError(
             f"{path}: {len(value.clip_ids)} clips but features {value.features.shape}"
@@ -116,6 +147,9 @@ def read(path: Path) -> Features:
             raise FormatError(f"{path}: {len(value.clip_ids)} clips but {name} {shape}")
     if not np.isfinite(value.features).all():
         raise FormatError(f"{path}: has features that are not finite; delete it and extract again")
+    if value.has_windows and with_windows:
+        with feature_windows.opened(path) as stored:
+            value = replace(value, windows=stored.read(range(len(value.clip_ids))))
     return value
 
 
@@ -123,7 +157,7 @@ def read_all(paths: Sequence[Path]) -> Features:
     """Reads all shards of one backbone as one table, in the order of the clip ids.
 
     Each shard is freed as soon as it is copied, so that shards and table together need little more
-    memory than the table.
+    memory than the table. Windows stay in the shards, from where `write` copies them.
 
     Raises:
         FormatError: as `read`; or the shards do not belong together (another dimension, weights
@@ -131,12 +165,11 @@ def read_all(paths: Sequence[Path]) -> Features:
     """
     shards = [read(path) for path in paths]
     for path, shard in zip(paths, shards, strict=True):
-        for name in ("backbone", "weights", "preprocessing"):
-            first = shards[0].attributes.get(name)
-            if shard.attributes.get(name) != first:
+        stated, first_stated = _stated(shard), _stated(shards[0])
+        for name, text in stated.items():
+            if text != first_stated[name]:
                 raise FormatError(
-                    f"{path}: {name} is {shard.attributes.get(name)!r} "
-                    f"but {first!r} in {paths[0]}; "
+                    f"{path}: {name} is {text!r} but {first_stated[name]!r} in {paths[0]}; "
                     "delete the older one and extract again"
                 )
     filled = [shard for shard in shards if len(shard.clip_ids)]
@@ -161,6 +194,9 @@ def read_all(paths: Sequence[Path]) -> Features:
         },
         attributes=dict(shards[0].attributes) if shards else {},
         media=[media[row] for row in order] if len(media) == len(order) else (),
+        window_s=shards[0].window_s if shards else math.nan,
+        hop_s=shards[0].hop_s if shards else math.nan,
+        has_windows=bool(shards) and shards[0].has_windows,
     )
     row_of = np.argsort(order)
     end = len(order)
@@ -175,6 +211,13 @@ def read_all(paths: Sequence[Path]) -> Features:
         for name in NOTES:
             whole.notes[name][rows] = _note(shard, name)
     return whole
+
+
+def _stated(value: Features) -> dict[str, str | None]:
+    """Returns what must be the same in all shards of a backbone."""
+    stated = {name: value.attributes.get(name) for name in ("backbone", "weights", "preprocessing")}
+    times = {name: f"{getattr(value, name):g}" for name in TIMES}
+    return {**stated, **times, "has_windows": str(value.has_windows)}
 
 
 def _note(value: Features, name: str) -> np.ndarray:

@@ -53,6 +53,35 @@ def read_npy(path: Path) -> dict[str, np.ndarray]:
         raise FormatError(f"{path}: cannot be read as a dict of vectors ({error})") from error
 
 
+def read_pickle(path: Path, name: str, texts: str) -> tuple[list[np.ndarray], list[str]]:
+    """Returns a list of arrays of numbers, and a list of texts, out of a dict that was pickled.
+
+    Args:
+        path: of the file.
+        name: key of the arrays: a list of them, or one array of arrays.
+        texts: key of the texts.
+
+    Raises:
+        FormatError: the file cannot be read, or holds anything else below these keys.
+    """
+    try:
+        with open(path, "rb") as file:
+            value = _Descriptions(io.BytesIO(file.read())).load()
+        if not isinstance(value, dict) or not {name, texts} <= value.keys():
+            raise FormatError(f"{path}: holds no dict with {name!r} and {texts!r}")
+        arrays, words = _items(value[name]), _items(value[texts])
+        if not all(isinstance(word, str) for word in words):
+            raise FormatError(f"{path}: {texts!r} holds something else than texts")
+        return [
+            item.numbers() if isinstance(item, PickledArray) else np.asarray(item, np.float64)
+            for item in arrays
+        ], words
+    except FormatError:
+        raise
+    except Exception as error:  # A hostile pickle can raise anything.
+        raise FormatError(f"{path}: cannot be read as a dict of arrays ({error})") from error
+
+
 @dataclass
 class PickledType:
     """What stands for ``numpy.dtype``: one plain type of numbers, or objects."""
@@ -206,6 +235,16 @@ _Descriptions.dispatch = {
     pickle.SETITEMS[0]: _Descriptions.load_setitems,
     pickle.BYTEARRAY8[0]: _Descriptions.load_bytearray8,
 }
+
+
+def _items(value: Any) -> list[Any]:
+    """Returns what stands in a list, in an array of objects, or along the first axis of numbers."""
+    if isinstance(value, PickledArray):
+        is_of_objects = isinstance(value.type, PickledType) and value.type.code == "O8"
+        value = value.content if is_of_objects else list(value.numbers())
+    if not isinstance(value, list):
+        raise TypeError("has no list where one is needed")
+    return value
 
 
 def _vector(value: Any) -> np.ndarray:

@@ -31,6 +31,27 @@ class MediaSegment:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """Where the windows of a backbone are in the time of a clip.
+
+    Attributes:
+        window_s: length of a window in seconds; NaN where that differs from clip to clip.
+        hop_s: seconds from the beginning of a window to that of the next one; NaN likewise. The
+            last window may begin earlier, so as to end with its clip.
+        rate_hz: how many of what `Window.start` counts are in a second.
+    """
+
+    window_s: float
+    hop_s: float
+    rate_hz: float
+
+    @classmethod
+    def side_by_side(cls, length: int, rate_hz: float) -> Timing:
+        """Returns that of windows of so many frames or samples that do not overlap."""
+        return cls(length / rate_hz, length / rate_hz, rate_hz)
+
+
+@dataclass(frozen=True)
 class Spec:
     """What a backbone's network takes.
 
@@ -38,11 +59,13 @@ class Spec:
         window_shape: of one window, time first.
         window_dtype: NumPy's name for the type of its elements.
         dim: length of the features; ``None`` where only the built network tells.
+        timing: of the windows; without it, windows cannot be kept.
     """
 
     window_shape: tuple[int, ...]
     window_dtype: str
     dim: int | None = None
+    timing: Timing | None = None
 
 
 SettingsT = TypeVar("SettingsT", bound="WeightsSettings")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from avca_pipeline.backbones import MediaSegment
+from avca_pipeline.backbones import MediaSegment, Timing
 from avca_pipeline.errors import abbreviated
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import frames, spread_frames
+from avca_pipeline.media.video import frames, resizable, spread_frames
+from avca_pipeline.media.windows import Window
 from avca_pipeline.settings import PluginSettings, refusal
 
 ALL: Final = "all"
@@ -55,18 +57,48 @@ class SingleFrames(PluginSettings):
     ``bgr-negative``, in which a value v is (256 - v) mod 256, those of UCF101.
     """
 
-    def picked(self, clip: MediaSegment, limits: Limits) -> Iterator[np.ndarray]:
-        """Yields the frames, ``(height, width, 3)`` uint8, in the chosen colours.
+    @property
+    def timing(self) -> Timing:
+        """Returns where frames are in time: each stands for the time until the next one."""
+        if self.frames == ALL:
+            return Timing.side_by_side(1, self.rate_hz)
+        return Timing(math.nan, math.nan, rate_hz=1)
+
+    def picked(self, clip: MediaSegment, limits: Limits) -> Iterator[tuple[np.ndarray, float]]:
+        """Yields the frames, ``(height, width, 3)`` uint8, in the chosen colours, and their starts.
 
         Raises:
             MediaError: why the clip has no frames.
         """
         if self.frames == ALL:
-            chosen = frames(clip.path, self.rate_hz, clip.start_s, clip.end_s, limits)
+            steady = frames(clip.path, self.rate_hz, clip.start_s, clip.end_s, limits)
+            yield from ((self._coloured(frame), number) for number, frame in enumerate(steady))
         else:
             count = 1 if self.frames == MIDDLE else int(self.frames)
-            chosen = spread_frames(clip.path, count, clip.start_s, clip.end_s, limits)
-        return map(self._coloured, chosen)
+            spread = spread_frames(clip.path, count, clip.start_s, clip.end_s, limits)
+            yield from ((self._coloured(frame), begin_s) for frame, begin_s in spread)
+
+    def frame_windows(
+        self,
+        clip: MediaSegment,
+        limits: Limits,
+        short_side: int,
+        prepared: Callable[[np.ndarray], np.ndarray],
+    ) -> Iterator[Window]:
+        """Yields a window for each frame, ``(1, height, width, 3)``.
+
+        Args:
+            clip: the file, and the stretch of it.
+            limits: what a clip may cost.
+            short_side: of the frames before anything is cut off.
+            prepared: resizes and cuts a frame.
+
+        Raises:
+            MediaError: why the clip has no frames.
+        """
+        for frame, start in self.picked(clip, limits):
+            for bounded in resizable([frame], short_side, limits):
+                yield Window(prepared(bounded)[None], 1, start)
 
     def _coloured(self, frame: np.ndarray) -> np.ndarray:
         if self.colour == RGB:

@@ -27,7 +27,7 @@ from typing import Literal
 
 import numpy as np
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
@@ -73,7 +73,8 @@ class Settings(WeightsSettings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "uint8", dim=4096)
+    timing = Timing.side_by_side(WINDOW_FRAMES, RATE_HZ)
+    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "uint8", dim=4096, timing=timing)
 
 
 def published(settings: Settings) -> PublishedWeights:

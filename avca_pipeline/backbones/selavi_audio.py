@@ -16,14 +16,16 @@ Weights: one file for both networks, CC BY-NC 4.0; see `_selavi`.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec, _selavi
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing, _selavi
 from avca_pipeline.backbones._mel import hz_to_mel, mel_to_hz
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
@@ -50,7 +52,9 @@ class Settings(_selavi.Settings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    return Spec((WINDOW_SAMPLES,), "float64", dim=512)
+    hop_s = WINDOW_SAMPLES / RATE_HZ if settings.windows == "covering" else math.nan
+    timing = Timing(WINDOW_SAMPLES / RATE_HZ, hop_s, RATE_HZ)
+    return Spec((WINDOW_SAMPLES,), "float64", dim=512, timing=timing)
 
 
 published = _selavi.published
@@ -78,13 +82,16 @@ def official_windows(blocks: Iterable[np.ndarray], starts: Iterable[int]) -> Ite
         held = np.concatenate([held, block])
         while todo and todo[0] + WINDOW_SAMPLES <= first + len(held):
             begin = todo.popleft() - first
-            yield Window(held[begin : begin + WINDOW_SAMPLES].copy(), WINDOW_SAMPLES)
+            samples = held[begin : begin + WINDOW_SAMPLES].copy()
+            yield Window(samples, WINDOW_SAMPLES, first + begin)
         if not todo:
             return
         surplus = max(0, min(todo[0] - first, len(held) - WINDOW_SAMPLES))
         held, first = held[surplus:], first + surplus
     for _ in todo:
-        yield from covering_windows([held[-WINDOW_SAMPLES:]], WINDOW_SAMPLES)
+        start = first + max(0, len(held) - WINDOW_SAMPLES)
+        for window in covering_windows([held[-WINDOW_SAMPLES:]], WINDOW_SAMPLES):
+            yield dataclasses.replace(window, start=start)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

@@ -18,13 +18,14 @@ Weights: one file for both networks, CC BY-NC 4.0; see `_selavi`.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec, _selavi
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing, _selavi
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frame_count, frames, native_frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, frame_windows, stacked_blocks
@@ -45,7 +46,10 @@ class Settings(_selavi.Settings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes; single precision, see `cropped`."""
-    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32", dim=512)
+    timing = Timing.side_by_side(WINDOW_FRAMES, RATE_HZ)
+    if settings.windows == "official-script":  # of frames at the file's own rate
+        timing = Timing(1.0, math.nan, rate_hz=1)
+    return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32", dim=512, timing=timing)
 
 
 published = _selavi.published
@@ -129,7 +133,8 @@ def _official(clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     for number, frame in enumerate(resizable(native, CROP, limits)):
         held[number] = cropped(frame)
         while todo and todo[0][-1] <= number:
-            yield Window(np.stack([held[pick] for pick in todo.popleft()]), WINDOW_FRAMES)
+            picks = todo.popleft()
+            yield Window(np.stack([held[pick] for pick in picks]), WINDOW_FRAMES, picks[0] / fps)
             has_yielded = True
         first = todo[0][0] if todo else number + 1
         held = {pick: value for pick, value in held.items() if pick >= first}

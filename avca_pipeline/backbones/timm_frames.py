@@ -32,8 +32,7 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import resizable
-from avca_pipeline.media.windows import Window, frame_windows
+from avca_pipeline.media.windows import Window
 from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.settings import nearest
@@ -64,7 +63,7 @@ class Settings(SingleFrames, WeightsSettings):
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
     _, height, width = _data_config(settings.model)["input_size"]
-    return Spec((1, height, width, 3), "uint8")
+    return Spec((1, height, width, 3), "uint8", timing=settings.timing)
 
 
 def published(settings: Settings) -> None:
@@ -93,8 +92,7 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
     """Yields single frames, ``(1, height, width, 3)`` uint8, resized and cropped."""
     config = _data_config(settings.model)
     short_side = math.ceil(max(config["input_size"][1:]) / config["crop_pct"])
-    bounded = resizable(settings.picked(clip, limits), short_side, limits)
-    return frame_windows((_cropped(frame, config) for frame in bounded), 1)
+    return settings.frame_windows(clip, limits, short_side, lambda frame: _cropped(frame, config))
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

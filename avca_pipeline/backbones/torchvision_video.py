@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PUBLISHED, PublishedWeights, WeightsSettings
@@ -66,7 +66,8 @@ class Settings(WeightsSettings):
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
     crop = _preset(settings).crop_size
-    return Spec((settings.window_frames, crop[0], crop[-1], 3), "uint8")
+    timing = Timing.side_by_side(settings.window_frames, settings.rate_hz)
+    return Spec((settings.window_frames, crop[0], crop[-1], 3), "uint8", timing=timing)
 
 
 def published(settings: Settings) -> PublishedWeights:

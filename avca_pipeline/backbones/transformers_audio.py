@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec, defaults
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing, defaults
 from avca_pipeline.media import Limits
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.windows import Window, covering_windows
@@ -41,7 +41,9 @@ class Settings(EncoderSettings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
-    return Spec(_sound(settings).shape, "float32")
+    prepare = _sound(settings)
+    timing = Timing.side_by_side(prepare.num_samples, prepare.rate_hz)
+    return Spec(prepare.shape, "float32", timing=timing)
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
@@ -49,7 +51,7 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
     prepare = _sound(settings)
     blocks = mono_blocks(clip.path, prepare.rate_hz, clip.start_s, clip.end_s, limits)
     for window in covering_windows(blocks, prepare.num_samples):
-        yield Window(*prepare.prepared(window.data[: window.num_valid]))
+        yield Window(*prepare.prepared(window.data[: window.num_valid]), window.start)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

@@ -13,8 +13,7 @@ from typing import ClassVar
 from avca_pipeline.backbones import MediaSegment, Modality, Spec, defaults
 from avca_pipeline.backbones._single_frames import SingleFrames
 from avca_pipeline.media import Limits
-from avca_pipeline.media.video import resizable
-from avca_pipeline.media.windows import Window, frame_windows
+from avca_pipeline.media.windows import Window
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.families import Task
 from avca_pipeline.transformer_models.loading import build as build_tower
@@ -36,14 +35,14 @@ class Settings(SingleFrames, EncoderSettings):
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
     pictures = _pictures(settings)
-    return Spec((1, pictures.height, pictures.width, 3), "uint8")
+    shape = (1, pictures.height, pictures.width, 3)
+    return Spec(shape, "uint8", timing=settings.timing)
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields single frames, ``(1, height, width, 3)`` uint8, as the library prepares them."""
     pictures = _pictures(settings)
-    bounded = resizable(settings.picked(clip, limits), pictures.short_side, limits)
-    return frame_windows((pictures.prepared(frame) for frame in bounded), 1)
+    return settings.frame_windows(clip, limits, pictures.short_side, pictures.prepared)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:

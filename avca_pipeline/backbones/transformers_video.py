@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from avca_pipeline.backbones import MediaSegment, Modality, Spec, defaults
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing, defaults
 from avca_pipeline.media import Limits
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
@@ -41,8 +41,9 @@ class Settings(EncoderSettings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""
-    pictures = _pictures(settings)
-    return Spec((_length(settings), pictures.height, pictures.width, 3), "uint8")
+    pictures, length = _pictures(settings), _length(settings)
+    timing = Timing.side_by_side(length, settings.rate_hz)
+    return Spec((length, pictures.height, pictures.width, 3), "uint8", timing=timing)
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:

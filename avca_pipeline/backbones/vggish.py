@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from avca_pipeline.artifacts.npz_arrays import read_npz
-from avca_pipeline.backbones import MediaSegment, Modality, Spec
+from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing
 from avca_pipeline.backbones._mel import hz_to_mel
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.network_weights import load_weights, read_state_dict
@@ -99,7 +99,9 @@ class Settings(WeightsSettings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    return Spec((EXAMPLE_SAMPLES,), "float64", dim=128)
+    hop_s = EXAMPLE_FRAMES * HOP_SAMPLES / RATE_HZ
+    timing = Timing(EXAMPLE_SAMPLES / RATE_HZ, hop_s, RATE_HZ)
+    return Spec((EXAMPLE_SAMPLES,), "float64", dim=128, timing=timing)
 
 
 def published(settings: Settings) -> PublishedWeights:

@@ -70,7 +70,6 @@ def extract(o: argparse.Namespace) -> None:
         device=_device(o),
         workers=max(1, (o.threads or os.cpu_count() or 1) - 1),
         media=o.media,
-        keep_windows=o.keep_windows,
     )
 
 

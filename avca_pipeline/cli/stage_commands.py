@@ -87,11 +87,6 @@ STAGE_COMMANDS = (
                 "archive that 'avca fetch --pack' wrote on another machine",
                 settings={"type": Path},
             ),
-            Option(
-                "keep-windows",
-                "keep the features of every window, not only their mean",
-                settings={"action": "store_true"},
-            ),
         ),
         request=ExtractRequest,
         uses_device=True,

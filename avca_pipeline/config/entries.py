@@ -47,6 +47,16 @@ class DatasetKeys(EntryKeys):
     """Share of the clips, from 0 to 1, that may be lost in fetching and extracting."""
 
 
+class BackboneKeys(EntryKeys):
+    """The keys of a backbone beside the settings of its plugin."""
+
+    keep_windows: bool = False
+    """Whether the features of each window are kept beside their mean, with its start in seconds.
+    Methods that look at clips over time need them; they take as many times the disk as a clip has
+    windows.
+    """
+
+
 class ModelKeys(EntryKeys):
     """The keys of a model beside the settings of its plugin."""
 
@@ -59,7 +69,11 @@ class ModelKeys(EntryKeys):
     """
 
 
-KEYS: dict[Kind, type[EntryKeys]] = {"datasets": DatasetKeys, "models": ModelKeys}
+KEYS: dict[Kind, type[EntryKeys]] = {
+    "datasets": DatasetKeys,
+    "backbones": BackboneKeys,
+    "models": ModelKeys,
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,9 @@ class ModelEntry(Entry[AnyModel, ModelSettings]):
 
 @dataclass(frozen=True)
 class BackboneEntry(Entry[AnyBackbone, WeightsSettings]):
-    """A backbone."""
+    """A backbone, and whether its windows are kept."""
+
+    keep_windows: bool
 
 
 @dataclass(frozen=True)
@@ -200,6 +216,8 @@ def read_entry(kind: Kind, name: str, value: Any) -> Entry[Any, Any]:
     details: dict[str, Any] = {}
     if isinstance(keys, DatasetKeys):
         details = {"num_shards": keys.num_shards, "max_missing": keys.max_missing}
+    if isinstance(keys, BackboneKeys):
+        details = {"keep_windows": keys.keep_windows}
     if isinstance(keys, ModelKeys):
         details = {"candidates": candidates(settings, keys.search)}
     return ENTRIES[kind](name, plugin, settings, module, **details)

@@ -46,6 +46,7 @@ def parse(written: Any) -> Config:
     lines += references.mistakes(written)
     if not lines:
         lines = references.unknown_backbones_of_splits(config) + modalities.mistakes(config)
+        lines += references.means_where_windows_are_needed(config)
     if lines:
         lines += missing_inputs(right_parts(written))
         raise PipelineError(*mistakes.shortened(lines))

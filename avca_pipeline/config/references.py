@@ -46,6 +46,22 @@ def unknown_backbones_of_splits(config: Config) -> list[str]:
     ]
 
 
+def means_where_windows_are_needed(config: Config) -> list[str]:
+    """Returns one line for each method over time and features of which only means are kept."""
+    lines = []
+    for run in config.runs():
+        over_time = config.models[run.model].module.Settings.over_time
+        feature_set = config.feature_sets[run.feature_set]
+        for name in (feature_set.video, feature_set.audio) if over_time else ():
+            section = "imported" if name in config.imported else "backbones"
+            if not getattr(config, section)[name].keep_windows:
+                lines.append(
+                    f"models.{run.model}: looks at clips over time, but of {section}.{name} only "
+                    f"means are kept; set {section}.{name}.keep_windows: true"
+                )
+    return list(dict.fromkeys(lines))
+
+
 def _missing_features(config: Mapping[str, Any]) -> Iterator[str]:
     if config.get("backbones") in (None, {}) and config.get("imported") in (None, {}):
         yield "backbones: is missing; name a video and an audio backbone, or features in imported"

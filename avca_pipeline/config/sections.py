@@ -62,11 +62,28 @@ class ImportedFeatures(PluginSettings):
     """The folder that ``video/`` and ``audio/`` are in, with ``<modality>/<stage>/<class>.h5`` in
     it.
     """
+    keep_windows: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether the features are over time and are kept so, beside their mean. The files are then
+    ``<modality>/<stage>/<class>.pkl``, with ``features``, an array of windows for each clip, and
+    ``video_names``.
+    """
+    window_s: float | None = Field(default=None, gt=0, exclude_if=lambda value: value is None)
+    """Length of a window of these features, in seconds."""
+    hop_s: float | None = Field(default=None, gt=0, exclude_if=lambda value: value is None)
+    """Seconds from the beginning of a window to that of the next one; the first window begins with
+    its clip.
+    """
     space: str | None = Field(default=None, exclude=True)
     """Name of the space that the features share with text embeddings: any name, which ``spaces`` of
     ``precomputed`` vectors says too, or the model as ``https://host/owner/name@commit``. It matters
     to methods that compare features with text embeddings as they are, and changes no feature.
     """
+
+    @model_validator(mode="after")
+    def _times_of_windows_are_known(self) -> ImportedFeatures:
+        if self.keep_windows and (self.window_s is None or self.hop_s is None):
+            raise ValueError("keep_windows is true but window_s or hop_s is missing; give both")
+        return self
 
 
 class FeatureSet(PluginSettings):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from avca_pipeline.artifacts.split import (
     VAL_UNSEEN,
 )
 from avca_pipeline.evaluation.class_numbers import numbers_within
+from avca_pipeline.evaluation.clip_windows import ClipWindows
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
-from avca_pipeline.models import ClassKnowledge
+from avca_pipeline.models import Batch, BatchOverTime, ClassKnowledge, Windows
 from avca_pipeline.runtime.lazy import torch
 
 EVALUATED_PARTITIONS = {1: (VAL_SEEN, VAL_UNSEEN), 2: (TEST_SEEN, TEST_UNSEEN)}
@@ -37,6 +39,7 @@ class TrainingClips:
         class_text: ``(classes, text dim)``, text embeddings of the classes that are trained on.
         text_row: ``(clips,)``, row of each clip's class in ``class_text``.
         class_row: ``(clips,)``, row of each clip's class among all classes.
+        windows: modality to the clips over time, scaled, for methods that look at them so.
     """
 
     stage: int
@@ -46,6 +49,25 @@ class TrainingClips:
     class_text: torch.Tensor
     text_row: torch.Tensor
     class_row: np.ndarray
+    windows: Mapping[str, ClipWindows] = field(default_factory=dict)
+
+    def batch(self, positive: torch.Tensor, negative: torch.Tensor) -> Any:
+        """Returns a `Batch`, or, for methods that look at clips over time, a `BatchOverTime`.
+
+        Args:
+            positive: ``(batch,)``, rows of clips; on the CPU for a `BatchOverTime`.
+            negative: ``(batch,)``, for each a clip of another class.
+        """
+        if self.windows:
+            return BatchOverTime(
+                self.windows["video"].read(positive), self.windows["audio"].read(positive),
+                self.text[positive], self.class_text, self.text_row[positive],
+            )  # fmt: skip
+        return Batch(
+            self.video[positive], self.audio[positive], self.text[positive],
+            self.video[negative], self.audio[negative], self.text[negative],
+            self.class_text, self.text_row[positive],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,6 +81,7 @@ class EvaluationSet:
         column: ``(clips,)``, column of each clip's own class.
         class_row: ``(classes,)``, row of each column's class among all classes.
         knowledge: what a model may know of the classes. None of the clips above is in it.
+        windows: modality to the clips over time, scaled, for methods that look at them so.
     """
 
     clip_ids: Sequence[str]
@@ -67,6 +90,12 @@ class EvaluationSet:
     column: np.ndarray
     class_row: np.ndarray
     knowledge: ClassKnowledge
+    windows: Mapping[str, ClipWindows] = field(default_factory=dict)
+
+    def blocks_over_time(self, num_clips: int) -> Iterator[tuple[Windows, Windows]]:
+        """Yields video and audio of so many clips at a time, for methods over time."""
+        for clips in torch.arange(len(self.clip_ids)).split(num_clips):
+            yield self.windows["video"].read(clips), self.windows["audio"].read(clips)
 
     @property
     def is_unseen(self) -> np.ndarray:
@@ -93,6 +122,7 @@ def training_clips(
         class_text=tensor(labelled.text[classes]),
         text_row=tensor(numbers_within(classes, class_row)),
         class_row=class_row,
+        windows=_windows(labelled, scaling, rows, device),
     )
 
 
@@ -124,4 +154,16 @@ def evaluation_set(
             audio=training.audio,
             column=torch.from_numpy(training_column).to(device),
         ),
+        windows=_windows(labelled, scaling, rows, str(device)),
     )
+
+
+def _windows(
+    labelled: LabelledClips, scaling: Scaling, rows: np.ndarray, device: str
+) -> dict[str, ClipWindows]:
+    """Returns modality to the windows of these clips, none for methods that look at means."""
+    scales = {"video": scaling.video, "audio": scaling.audio}
+    return {
+        name: replace(windows.only(rows), scale=scales[name], device=device)
+        for name, windows in labelled.windows.items()
+    }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from avca_pipeline.artifacts.feature_windows import StoredWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.run import BOTH, Modalities
@@ -20,6 +21,7 @@ from avca_pipeline.artifacts.split import (
     SplitClip,
 )
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.evaluation.clip_windows import ClipWindows
 
 MODALITIES = ("video", "audio")
 
@@ -44,6 +46,7 @@ class LabelledClips:
             which stage on a class is seen.
         text: ``(classes, text dim)`` float32, the text embedding of each class.
         num_missing: for each partition the number of its clips that lack a feature.
+        windows: modality to the clips over time, for methods that look at them so.
     """
 
     clip_ids: Sequence[str]
@@ -55,6 +58,7 @@ class LabelledClips:
     class_group: np.ndarray
     text: np.ndarray
     num_missing: dict[str, int]
+    windows: Mapping[str, ClipWindows] = field(default_factory=dict)
 
     def rows(self, *partitions: str) -> np.ndarray:
         """Returns the rows of the clips in these partitions."""
@@ -70,6 +74,7 @@ class LabelledClips:
             audio=self.audio[rows],
             class_row=self.class_row[rows],
             partition=self.partition[rows],
+            windows={name: of_clips.only(rows) for name, of_clips in self.windows.items()},
         )
 
     def using(self, modalities: Modalities) -> LabelledClips:
@@ -91,7 +96,10 @@ class LabelledClips:
 
 
 def join_clips(
-    split: Sequence[SplitClip], features: Mapping[str, Features], labels: Labels
+    split: Sequence[SplitClip],
+    features: Mapping[str, Features],
+    labels: Labels,
+    windows: Mapping[str, StoredWindows] | None = None,
 ) -> LabelledClips:
     """Joins a split with features and the text embeddings, by clip and by class.
 
@@ -99,6 +107,7 @@ def join_clips(
         split: the split.
         features: modality to its features, of both or of one of them.
         labels: the text embeddings.
+        windows: modality to the windows in its file, for methods that look at clips over time.
 
     Raises:
         PipelineError: a partition has no usable clip, or a class has no text embedding.
@@ -120,9 +129,12 @@ def join_clips(
     class_row = {name: row for row, name in enumerate(class_names)}
     groups = _class_groups(ordered)
     arrays = {name: np.zeros((len(usable), 0), np.float32) for name in MODALITIES}
+    over_time = {}
     for name, of_modality in features.items():
-        rows = [row_of_clip[name][row.clip_id] for row in usable]
+        rows = np.array([row_of_clip[name][row.clip_id] for row in usable])
         arrays[name] = of_modality.features[rows]
+        if windows:
+            over_time[name] = ClipWindows(windows[name], rows)
     return LabelledClips(
         clip_ids=[row.clip_id for row in usable],
         **arrays,
@@ -134,6 +146,7 @@ def join_clips(
         num_missing=dict(
             Counter(row.partition for row in ordered) - Counter(row.partition for row in usable)
         ),
+        windows=over_time,
     )
 
 

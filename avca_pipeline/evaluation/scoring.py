@@ -129,13 +129,22 @@ def _predict(
 ) -> Predictions:
     """Returns the predictions of a network that is adapted to the classes."""
     adapted.eval()
-
-    def embed_clips(video: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-        return plugin.embed_clips(settings, adapted, video, audio)
-
     with torch.inference_mode():
-        rows = evaluated.video, evaluated.audio
-        clips = in_blocks(embed_clips, *rows, size=EMBED_CLIPS_AT_ONCE).cpu().numpy()
+        clips = _embedded(plugin, settings, adapted, evaluated).cpu().numpy()
         text = evaluated.knowledge.text
         classes = plugin.embed_classes(settings, adapted, text).cpu().numpy()
         return Predictions(clips, classes, plugin.distances(settings, adapted, clips, classes))
+
+
+def _embedded(
+    plugin: AnyModel, settings: ModelSettings, adapted: torch.nn.Module, evaluated: EvaluationSet
+) -> torch.Tensor:
+    """Returns the embeddings of all clips, on the device."""
+
+    def embed_clips(video: Any, audio: Any) -> torch.Tensor:
+        return plugin.embed_clips(settings, adapted, video, audio)
+
+    if settings.over_time:
+        blocks = evaluated.blocks_over_time(settings.batch_size)
+        return torch.cat([embed_clips(video, audio) for video, audio in blocks])
+    return in_blocks(embed_clips, evaluated.video, evaluated.audio, size=EMBED_CLIPS_AT_ONCE)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.features import Features
-from avca_pipeline.backbones import MediaSegment
+from avca_pipeline.backbones import MediaSegment, Timing
 from avca_pipeline.media.notes import Notes
 
 NOT_FINITE = "damaged: its features are not finite"
@@ -31,6 +33,7 @@ class EncodedClip:
         attempt: how many times decoding has begun anew.
         feature_sum: ``(dim,)`` float64, the sum of the features of all windows so far.
         windows: ``(dim,)`` float32 features of each window, where they are kept.
+        starts: of the windows that have been decoded, see `Window`, where windows are kept.
         num_decoded: windows that have been decoded.
         num_encoded: windows whose features are part of the sum.
         is_padded: whether the clip is shorter than one window.
@@ -44,6 +47,7 @@ class EncodedClip:
     attempt: int = 0
     feature_sum: np.ndarray | None = None
     windows: list[np.ndarray] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
     num_decoded: int = 0
     num_encoded: int = 0
     is_padded: bool = False
@@ -55,6 +59,7 @@ class EncodedClip:
         self.attempt += 1
         self.feature_sum, self.num_decoded, self.num_encoded = None, 0, 0
         self.windows.clear()
+        self.starts.clear()
 
     def add_features(self, attempt: int, row: np.ndarray, *, keep_window: bool) -> None:
         """Adds the features of one window.
@@ -80,15 +85,25 @@ class EncodedClip:
 
 
 def as_features(
-    clips: Sequence[EncodedClip], attributes: Mapping[str, str], *, keep_windows: bool
+    clips: Sequence[EncodedClip],
+    attributes: Mapping[str, str],
+    timing: Timing | None,
+    *,
+    keep_windows: bool,
 ) -> Features:
-    """Returns the features of a shard: the mean over each clip's windows, or why there is none."""
+    """Returns the features of a shard: the mean over each clip's windows, or why there is none.
+
+    Args:
+        clips: all clips of the shard.
+        attributes: of the features file.
+        timing: of the backbone's windows; windows are kept only where there is one.
+        keep_windows: keep the windows as well.
+    """
     for clip in clips:
         if not clip.reason and clip.feature_sum is None:
             clip.reason = NOTHING_DECODED
     usable = [clip for clip in clips if not clip.reason]
     means = [clip.feature_sum / clip.num_encoded for clip in usable if clip.feature_sum is not None]
-    windows = [window for clip in usable for window in clip.windows]
     return Features(
         clip_ids=[clip.clip_id for clip in usable],
         features=np.array(means, np.float32).reshape(len(means), -1)
@@ -102,6 +117,20 @@ def as_features(
         },
         rejected={clip.clip_id: clip.reason for clip in clips if clip.reason},
         attributes=attributes,
-        windows=np.array(windows) if keep_windows and usable else None,
+        windows=_windows(usable, timing) if timing and keep_windows else None,
+        window_s=timing.window_s if timing else math.nan,
+        hop_s=timing.hop_s if timing else math.nan,
         media=[clip.sha256 for clip in usable],
+    )
+
+
+def _windows(clips: Sequence[EncodedClip], timing: Timing) -> FeatureWindows:
+    """Returns the windows of clips, one clip after the other."""
+    values = [row for clip in clips for row in clip.windows]
+    starts_s = [
+        clip.notes.late_s + start / timing.rate_hz for clip in clips for start in clip.starts
+    ]
+    width = len(values[0]) if values else 0
+    return FeatureWindows(
+        np.array(values, np.float32).reshape(len(values), width), np.array(starts_s, np.float64)
     )

@@ -130,7 +130,7 @@ def encode_clips(
     for event in events:
         clip = clips[event.job]
         if isinstance(event, DecodedWindow):
-            encoder.add_window(clip, event.data, event.num_valid)
+            encoder.add_window(clip, event.data, event.num_valid, event.start)
         elif isinstance(event, RestartedClip):
             clip.restart()
         else:
@@ -191,13 +191,16 @@ class Encoder:
         # The first one is being filled. The others are on the device, the oldest one next to it.
         self.batches = deque(self._new_batch() for _ in range(BATCHES_ON_DEVICE + 1))
 
-    def add_window(self, clip: EncodedClip, window: np.ndarray, num_valid: int) -> None:
+    def add_window(
+        self, clip: EncodedClip, window: np.ndarray, num_valid: int, start: float = 0.0
+    ) -> None:
         """Copies a window into the batch that is being filled, and starts the batch if it is full.
 
         Args:
             clip: to which the window belongs.
             window: in the backbone's shape and type.
             num_valid: how much of it is no padding.
+            start: of the window, see `Window`.
         """
         batch = self.batches[0]
         row = len(batch.owners)
@@ -208,6 +211,8 @@ class Encoder:
         if not clip.num_decoded:
             clip.is_padded = num_valid < len(window)
         clip.num_decoded += 1
+        if self.keep_windows:
+            clip.starts.append(start)
         batch.owners.append((clip, clip.attempt))
         if len(batch.owners) == self.batch_size:
             self._start_batch()

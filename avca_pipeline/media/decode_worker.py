@@ -40,8 +40,8 @@ def work(
     """Decodes clips as they come, until the other end of the pipe is closed.
 
     It receives ``("job", clip)`` and ``("free", slot)``. It sends ``(None, None, "")`` when it is
-    ready, ``(None, None, text)`` for an error that ends the stage, ``(job, slot, num_valid)`` for
-    each window, and ``(job, None, (reason, notes))`` for the end of a clip.
+    ready, ``(None, None, text)`` for an error that ends the stage, for each window
+    ``(job, slot, (num_valid, start))``, and ``(job, None, (reason, notes))`` for the end of a clip.
 
     Args:
         connection: this worker's end of the pipe.
@@ -81,7 +81,7 @@ def _decode(
         for window in windows(clip):
             slot = pipe.receive("free")
             slots[slot] = window.data
-            pipe.send(job, slot, window.num_valid)
+            pipe.send(job, slot, (window.num_valid, window.start))
     except MediaError as error:
         return str(error)
     except PipelineError as error:

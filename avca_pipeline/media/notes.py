@@ -23,12 +23,15 @@ class Notes:
         num_damaged: packets that could not be decoded and were left out.
         tilt_deg: by how many degrees the file asks its picture to be turned beyond quarter turns,
             which was not done.
+        late_s: seconds of the clip before its first picture, from which the frames of its windows
+            are counted; sound is silent before it begins, and is never late.
     """
 
     gap_s: float = 0.0
     num_jumps: int = 0
     num_damaged: int = 0
     tilt_deg: float = 0.0
+    late_s: float = 0.0
 
     def restore(self, before: Notes) -> None:
         """Restores the values of an earlier copy: notes of a failed attempt do not count."""

@@ -48,7 +48,7 @@ def frames(
     """
     with _video(path, limits) as track:
         begin_s = start or 0.0
-        timed = _timed(track, begin_s, end, limits)
+        timed = _noting_late(_timed(track, begin_s, end, limits), begin_s, rate_hz)
         last = None if end is None else _round((end - begin_s) * rate_hz)
         picked = pick(timed, rate_hz, begin_s, last, lambda: track.repeated_until_s)
         yield from _arrays(picked, rate_hz, limits)
@@ -79,26 +79,37 @@ def native_frames(
 ) -> Iterator[np.ndarray]:
     """Yields every frame of a clip once, as `frames` does, whatever the rate of the file."""
     with _video(path, limits) as track:
-        inside = _inside(track, start, end, limits)
+        rate = _rate(track.stream)
+        timed = _noting_late(_inside(track, start, end, limits), start or 0.0, rate)
+        inside = (frame for frame, _, _ in timed)
         yield from _arrays(inside, math.ceil(_rate(track.stream)), limits)
         track.check_damage()
 
 
 def spread_frames(
     path: Path, count: int, start: float | None, end: float | None, limits: Limits
-) -> Iterator[np.ndarray]:
-    """Yields ``count`` of the frames of a clip, one from the middle of each of as many equal parts.
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Yields ``count`` frames of a clip, one from the middle of each of as many equal parts.
 
-    Of ``n`` frames, the first of which is frame 0, these are the frames ``(2i + 1) n // 2 count``;
-    a single one is frame ``n // 2``. A clip of fewer frames repeats some. Frames that are not
-    yielded are decoded, which shows damage, but not converted. Other arguments and errors are those
-    of `frames`.
+    Beside each frame stands when it begins, in seconds after the beginning of the clip; a frame
+    that is on show when the clip begins does so at 0. Of ``n`` frames, the first of which is frame
+    0, these are the frames ``(2i + 1) n // 2 count``; a single one is frame ``n // 2``. A clip of
+    fewer frames repeats some. Frames that are not yielded are decoded, which shows damage, but not
+    converted. Other arguments and errors are those of `frames`.
     """
     num_frames, _ = frame_count(path, start, end, limits)
     positions = [(2 * part + 1) * num_frames // (2 * count) for part in range(count)]
+    begins_s: collections.deque[float] = collections.deque()
     with _video(path, limits) as track:
-        inside = _inside(track, start, end, limits)
-        yield from _arrays(at_positions(inside, positions), count, limits)
+
+        def chosen() -> Iterator[Any]:
+            inside = _inside(track, start, end, limits)
+            for frame, time_s, _ in at_positions(inside, positions):
+                begins_s.append(max(0.0, time_s - (start or 0.0)))
+                yield frame
+
+        for array in _arrays(chosen(), count, limits):
+            yield array, begins_s.popleft()
         track.check_damage()
 
 
@@ -239,12 +250,27 @@ def _timed(
     track.check_arrived(begin_s, end_s)
 
 
-def _inside(track: Track, start: float | None, end: float | None, limits: Limits) -> Iterator[Any]:
-    """Yields every frame of a clip once, as it is decoded."""
+def _inside(
+    track: Track, start: float | None, end: float | None, limits: Limits
+) -> Iterator[tuple[Any, float, float]]:
+    """Yields every frame of a clip once, as it is decoded, with its time and duration."""
     begin_s, half = start or 0.0, 0.5 / float(_rate(track.stream))
-    for frame, time_s, _ in _timed(track, begin_s, end, limits):
+    for timed in _timed(track, begin_s, end, limits):
+        _, time_s, _ = timed
         if (start is None or time_s > begin_s - half) and (end is None or time_s < end - half):
-            yield frame
+            yield timed
+
+
+def _noting_late(
+    timed: Iterator[tuple[Any, float, float]], begin_s: float, rate_hz: float | Fraction
+) -> Iterator[tuple[Any, float, float]]:
+    """Yields what it is given, and notes how many ticks of the clip are before the first frame."""
+    for first in timed:
+        ticks = max(0, _round(float((first[1] - begin_s) * rate_hz)))
+        notes.current().late_s = float(ticks / rate_hz)
+        yield first
+        break
+    yield from timed
 
 
 def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.ndarray]:

@@ -16,22 +16,26 @@ class Window:
     Attributes:
         data: ``(length, …)`` frames or samples, zero behind the valid ones.
         num_valid: how many of them are real.
+        start: number of frames or samples of the clip before the window; the backbone's `Timing`
+            says how many are in a second.
     """
 
     data: np.ndarray
     num_valid: int
+    start: float = 0.0
 
 
 def frame_windows(frames: Iterable[np.ndarray], length: int) -> Iterator[Window]:
     """Yields non-overlapping windows of ``length`` frames; the last one is padded with zeros."""
     held: list[np.ndarray] = []
+    start = 0
     for frame in frames:
         held.append(frame)
         if len(held) == length:
-            yield Window(np.stack(held), length)
-            held = []
+            yield Window(np.stack(held), length, start)
+            held, start = [], start + length
     if held:
-        yield _padded(np.stack(held), length)
+        yield _padded(np.stack(held), length, start)
 
 
 def sample_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
@@ -40,14 +44,14 @@ def sample_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Itera
     A signal shorter than one window is padded with zeros instead, so that no clip with sound is
     left without features.
     """
-    held, yielded = np.zeros(0), False
+    held, start = np.zeros(0), 0
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) >= length:
-            yield Window(held[:length].copy(), length)
-            held, yielded = held[hop:], True
-    if not yielded and len(held):
-        yield _padded(held, length)
+            yield Window(held[:length].copy(), length, start)
+            held, start = held[hop:], start + hop
+    if not start and len(held):
+        yield _padded(held, length, start)
 
 
 def covering_windows(blocks: Iterable[np.ndarray], length: int) -> Iterator[Window]:
@@ -61,16 +65,20 @@ def covering_windows(blocks: Iterable[np.ndarray], length: int) -> Iterator[Wind
     """
     held: np.ndarray | None = None  # of the signal so far, at least the last window's worth
     fresh = 0  # how much of it has been in no window yet
+    start = 0  # of the next window
     for block in blocks:
         held, fresh = block if held is None else np.concatenate([held, block]), fresh + len(block)
         while fresh >= length:
-            start = len(held) - fresh
-            yield Window(held[start : start + length].copy(), length)
-            fresh -= length
+            place = len(held) - fresh
+            yield Window(held[place : place + length].copy(), length, start)
+            fresh, start = fresh - length, start + length
         held = held[-length:]  # what is fresh is less than that
     if held is None or not fresh:
         return
-    yield Window(held[-length:], length) if len(held) >= length else _padded(held, length)
+    if len(held) >= length:
+        yield Window(held[-length:], length, start + fresh - length)
+    else:
+        yield _padded(held, length, start)
 
 
 def stacked_blocks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
@@ -80,6 +88,6 @@ def stacked_blocks(frames: Iterable[np.ndarray], length: int) -> Iterator[np.nda
         yield np.stack(held)
 
 
-def _padded(data: np.ndarray, length: int) -> Window:
+def _padded(data: np.ndarray, length: int, start: float) -> Window:
     missing = [(0, length - len(data))] + [(0, 0)] * (data.ndim - 1)
-    return Window(np.pad(data, missing), len(data))
+    return Window(np.pad(data, missing), len(data), start)

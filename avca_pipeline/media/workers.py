@@ -44,6 +44,7 @@ class DecodedWindow:
     job: int
     data: np.ndarray
     num_valid: int
+    start: float
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class DecodePool:
             self._assign_jobs(worker)
             yield FinishedClip(job, *value)
         else:
-            yield DecodedWindow(job, worker.slots[slot], value)
+            yield DecodedWindow(job, worker.slots[slot], *value)
             _send(worker, ("free", slot))
 
     def _start(self) -> None:

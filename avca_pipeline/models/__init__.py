@@ -45,6 +45,9 @@ class ModelSettings(PluginSettings):
     other modality then have no values.
     """
 
+    over_time: ClassVar[bool] = False
+    """Whether the method looks at clips over time, see `ModelOverTime`, or at the mean of each."""
+
     epochs: int = Field(default=50, ge=1)
     """Number of epochs of stage 1. Stage 2 stops after the epoch that stage 1 chose."""
     batches_per_epoch: int = Field(default=500, ge=1)
@@ -157,13 +160,54 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """Features of one modality over time, of clips with any number of windows each.
+
+    Attributes:
+        values: ``(windows, dim)`` float32: the windows of the first clip in order, then those of
+            the second, and so on. Scaling is learned from means and done to each window.
+        starts_s: ``(windows,)`` float64, where each begins, in seconds after the beginning of its
+            clip.
+        lengths: ``(clips,)`` int64, how many windows each clip has, at least one; on the CPU.
+        hop_s: seconds from the beginning of a window to that of the next one; NaN where that
+            differs from clip to clip.
+    """
+
+    values: torch.Tensor
+    starts_s: torch.Tensor
+    lengths: torch.Tensor
+    hop_s: float
+
+
+@dataclass(frozen=True)
+class BatchOverTime:
+    """Class-balanced clips over time.
+
+    There are no clips of other classes in it: reading their windows would take as long again.
+
+    Attributes:
+        video: of the clips.
+        audio: of the same clips.
+        text: ``(batch, text dim)``, text embedding of the clip's class.
+        class_text: ``(classes, text dim)``, text embeddings of all classes that are trained on.
+        text_row: ``(batch,)``, row of the clip's class in ``class_text``.
+    """
+
+    video: Windows
+    audio: Windows
+    text: torch.Tensor
+    class_text: torch.Tensor
+    text_row: torch.Tensor
+
+
+@dataclass(frozen=True)
 class ClassKnowledge:
     """What a method may know of the classes that it tells apart: no clip of the evaluation.
 
     Attributes:
         text: ``(classes, text dim)``, text embeddings of all classes, seen and unseen.
         is_unseen: ``(classes,)``.
-        video: ``(training clips, video dim)``, of the seen classes.
+        video: ``(training clips, video dim)``, of the seen classes; means over windows.
         audio: ``(training clips, audio dim)``.
         column: ``(training clips,)``, row of the clip's class in ``text``. The same number is the
             column of the class in the distances.
@@ -180,8 +224,8 @@ SettingsT = TypeVar("SettingsT", bound=ModelSettings)
 NetworkT = TypeVar("NetworkT", bound="torch.nn.Module")
 
 
-class Model(Protocol[SettingsT, NetworkT]):
-    """What the module of a method must have.
+class Method(Protocol[SettingsT, NetworkT]):
+    """What the module of any method must have, and `Model` or `ModelOverTime` beside.
 
     A network keeps no state between calls but its parameters and running statistics.
     """
@@ -206,22 +250,6 @@ class Model(Protocol[SettingsT, NetworkT]):
             network: from `build`.
         """
 
-    def steps(
-        self, settings: SettingsT, network: NetworkT, batch: Batch
-    ) -> Iterator[dict[str, torch.Tensor]]:
-        """Yields, for each step of the optimiser on a batch, every loss term by its name.
-
-        Most methods make one step. The term ``total`` is minimised. After each ``yield`` the
-        optimiser moves the parameters that have a gradient. So what a method computes after a
-        ``yield`` is computed with the parameters that the step has led to: the losses of the next
-        step, or what has to follow the last step.
-
-        Args:
-            settings: hyper-parameters of the method.
-            network: from `build`, in training mode.
-            batch: the triplets to learn from.
-        """
-
     def adapt_to_classes(
         self, settings: SettingsT, network: NetworkT, knowledge: ClassKnowledge
     ) -> Iterator[NetworkT]:
@@ -235,20 +263,6 @@ class Model(Protocol[SettingsT, NetworkT]):
             settings: hyper-parameters of the method.
             network: from `build`, trained, in evaluation mode.
             knowledge: what the method may use: text embeddings, and training clips only.
-        """
-
-    def embed_clips(
-        self, settings: SettingsT, network: NetworkT, video: torch.Tensor, audio: torch.Tensor
-    ) -> torch.Tensor:
-        """Returns ``(clips, dim)``: clips in the space in which classes are compared.
-
-        Each clip is embedded by itself: which others are embedded with it changes nothing.
-
-        Args:
-            settings: hyper-parameters of the method.
-            network: from `adapt_to_classes`, in evaluation mode.
-            video: ``(clips, video dim)``.
-            audio: ``(clips, audio dim)``.
         """
 
     def embed_classes(
@@ -275,6 +289,71 @@ class Model(Protocol[SettingsT, NetworkT]):
             network: from `adapt_to_classes`, in evaluation mode.
             clips: ``(clips, dim)`` from `embed_clips`.
             classes: ``(classes, dim)`` from `embed_classes`.
+        """
+
+
+class Model(Method[SettingsT, NetworkT], Protocol[SettingsT, NetworkT]):
+    """What the module of a method must have that looks at the mean features of clips."""
+
+    def steps(
+        self, settings: SettingsT, network: NetworkT, batch: Batch
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """Yields, for each step of the optimiser on a batch, every loss term by its name.
+
+        Most methods make one step. The term ``total`` is minimised. After each ``yield`` the
+        optimiser moves the parameters that have a gradient. So what a method computes after a
+        ``yield`` is computed with the parameters that the step has led to: the losses of the next
+        step, or what has to follow the last step.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `build`, in training mode.
+            batch: the triplets to learn from.
+        """
+
+    def embed_clips(
+        self, settings: SettingsT, network: NetworkT, video: torch.Tensor, audio: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns ``(clips, dim)``: clips in the space in which classes are compared.
+
+        Each clip is embedded by itself: which others are embedded with it changes nothing.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `adapt_to_classes`, in evaluation mode.
+            video: ``(clips, video dim)``.
+            audio: ``(clips, audio dim)``.
+        """
+
+
+class ModelOverTime(Method[SettingsT, NetworkT], Protocol[SettingsT, NetworkT]):
+    """What the module of a method must have that looks at clips over time.
+
+    Its settings say ``over_time``. Features are read for each batch, so that memory depends on the
+    size of a batch and not on that of the dataset.
+    """
+
+    def steps(
+        self, settings: SettingsT, network: NetworkT, batch: BatchOverTime
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """Yields the losses of each step of the optimiser, see `Model.steps`.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `build`, in training mode.
+            batch: the clips to learn from.
+        """
+
+    def embed_clips(
+        self, settings: SettingsT, network: NetworkT, video: Windows, audio: Windows
+    ) -> torch.Tensor:
+        """Returns ``(clips, dim)``, see `Model.embed_clips`.
+
+        Args:
+            settings: hyper-parameters of the method.
+            network: from `adapt_to_classes`, in evaluation mode.
+            video: of at most ``batch_size`` clips.
+            audio: of the same clips.
         """
 
 

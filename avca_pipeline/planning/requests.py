@@ -78,6 +78,7 @@ class Requests:
             backbone=backbone,
             shard=shard,
             limits=Limits(limits.max_pixels, limits.max_duration_s),
+            keep_windows=self.config.backbones[backbone].keep_windows,
             **_plugin("backbones", self.config.backbones[backbone]),
         )
 

@@ -8,9 +8,9 @@ stale.
 VERSIONS = {
     "manifest": 1,
     "fetch": 2,
-    "extract": 2,
-    "import": 1,
-    "gather": 2,
+    "extract": 3,
+    "import": 2,
+    "gather": 3,
     "embed": 3,
     "split": 4,
     "audit": 2,

@@ -24,7 +24,7 @@ from avca_pipeline.artifacts.scores import (
     Scores,
 )
 from avca_pipeline.artifacts.training import Selection
-from avca_pipeline.evaluation import accuracy
+from avca_pipeline.evaluation import accuracy, clip_windows
 from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import (
     MODALITIES,
@@ -72,15 +72,16 @@ def run(
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
     read = {name: features.read(inputs[name]) for name in MODALITIES if name in inputs}
     vectors = labels.read(inputs["labels"])
-    labelled = join_clips(split.read(inputs["split"]), read, vectors).using(settings.modalities)
-    used = {name: read[name] for name in used_modalities(settings.modalities)}
-    test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
-    if settings.chosen_on_test:
-        best = choose_epoch_on_test(plugin, settings, network, content["states"], test)
-        epoch, predictions, reached = best.epoch, best.predictions, best.scores
-    else:
-        epoch, predictions = chosen.epoch, predict(plugin, settings, network, test)
-        reached = _scores_at(chosen.bias, predictions, test)
+    rows, used = split.read(inputs["split"]), used_modalities(settings.modalities)
+    with clip_windows.opened(settings, {name: inputs[name] for name in read}) as windows:
+        labelled = join_clips(rows, read, vectors, windows).using(settings.modalities)
+        test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
+        if settings.chosen_on_test:
+            best = choose_epoch_on_test(plugin, settings, network, content["states"], test)
+            epoch, predictions, reached = best.epoch, best.predictions, best.scores
+        else:
+            epoch, predictions = chosen.epoch, predict(plugin, settings, network, test)
+            reached = _scores_at(chosen.bias, predictions, test)
 
     names = [labelled.class_names[row] for row in test.class_row]
     _write_embeddings(embeddings_out, test, names, predictions)
@@ -94,7 +95,9 @@ def run(
             selection=_choice(chosen, epoch, is_on_test=settings.chosen_on_test),
             per_class=_per_class(names, test.column, test.is_unseen, reached),
             num_missing=labelled.num_missing,
-            provenance=_provenance(request, content, used, vectors, device),
+            provenance=_provenance(
+                request, content, {name: read[name] for name in used}, vectors, device
+            ),
         ),
     )
     logger.info(

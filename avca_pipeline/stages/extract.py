@@ -19,6 +19,7 @@ from avca_pipeline.artifacts import features, fetched
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import validated
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.extraction.encoded_clip import as_features
 from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
 from avca_pipeline.extraction.shard import usable_clips, write_missing_files
@@ -44,7 +45,6 @@ def run(
     device: str,
     workers: int,
     media: Path | None = None,
-    keep_windows: bool = False,
 ) -> None:
     """Writes the features of a shard's usable clips and why the others have none.
 
@@ -57,15 +57,21 @@ def run(
         device: ``cpu`` or ``cuda``.
         workers: how many clips are decoded at a time.
         media: archive that ``fetch`` packed on a machine whose disk this one does not see.
-        keep_windows: keep the features of every window beside their mean.
 
     Raises:
-        PipelineError: the weights are missing, wrong or damaged, or a table or the archive is; or
-            a file has another content than when it was fetched, or all files are missing.
+        PipelineError: windows are to be kept but their times are not known; the weights are
+            missing, wrong or damaged, or a table or the archive is; or a file has another content
+            than when it was fetched, or all files are missing.
     """
     backbone = registry.load("backbones", request.plugin)
     typed = validated(backbone.Settings, request.settings, f"backbones ({request.plugin})")
     typed = typed.with_files(cache)
+    timing = backbone.spec(typed).timing
+    if request.keep_windows and timing is None:
+        raise PipelineError(
+            f"backbones.{request.backbone}.keep_windows: the plugin {request.plugin!r} does not "
+            "say where its windows are in time; give its Spec a timing, or leave the key out"
+        )
     title = f"extract {request.backbone} {request.shard}"
     remove_stale_temporaries(out.parent)
     with contextlib.ExitStack() as stack:
@@ -84,7 +90,7 @@ def run(
                 typed,
                 cache=cache,
                 device=device,
-                keep_windows=keep_windows,
+                keep_windows=request.keep_windows,
                 when_finished=lambda clip: progress.advance(note=clip.clip_id),
             )
         # A disk may have gone away, or a file have been replaced, while it was read.
@@ -93,7 +99,9 @@ def run(
         if clip.clip_id in missing:
             clip.reason = MISSING_FILE
     write_missing_files(out, sorted(set(missing.values())))
-    shard = as_features(listed, _attributes(request, weights), keep_windows=keep_windows)
+    shard = as_features(
+        listed, _attributes(request, weights), timing, keep_windows=request.keep_windows
+    )
     features.write(out, shard)
     logger.info(f"{title}: {len(shard.clip_ids)} clips, {len(shard.rejected)} rejected")
 

@@ -26,7 +26,7 @@ def run(
     tables: Sequence[Path] = (),
     max_missing: float = 1.0,
 ) -> None:
-    """Writes the features of all shards, without their windows, in the order of the clip ids.
+    """Writes the features of all shards, with their windows if kept, in the order of the clip ids.
 
     Args:
         request: the name of the features.
@@ -44,7 +44,7 @@ def run(
     _same_media(whole, rows, request.features)
     lost = {row.clip_id: row.reason for row in rows if row.status != OK} | dict(whole.rejected)
     _enough(len(whole.clip_ids), lost, out, max_missing)
-    features.write(out, whole)
+    features.write(out, whole, shards)
     logger.info(
         f"gather {request.features}: {len(whole.clip_ids)} clips have features, "
         f"{len(lost)} have none"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
 from avca_pipeline.config import validated
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.evaluation import clip_windows
 from avca_pipeline.evaluation.labelled_clips import (
     MODALITIES,
     LabelledClips,
@@ -22,6 +25,7 @@ from avca_pipeline.evaluation.labelled_clips import (
     join_clips,
     learn_scaling,
 )
+from avca_pipeline.models import ModelSettings
 from avca_pipeline.requests import TrainRequest
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import Progress
@@ -116,10 +120,10 @@ def _fit(
     candidate = request.candidates[name]
     plugin = registry.load("models", request.plugin)
     typed = validated(plugin.Settings, candidate, f"models ({request.plugin})")
-    labelled = _labelled_clips(inputs).using(typed.modalities)
-    scaling = learn_scaling(request.scaling, labelled, stage)
     remove_stale_temporaries(resume.parent)  # A short training never writes there.
-    with Progress(f"train stage {stage}, seed {request.seed}", epochs, "epochs") as progress:
+    title = f"train stage {stage}, seed {request.seed}"
+    with _labelled_clips(typed, inputs) as labelled, Progress(title, epochs, "epochs") as progress:
+        scaling = learn_scaling(request.scaling, labelled, stage)
         fitted = fit(
             plugin,
             typed,
@@ -135,7 +139,7 @@ def _fit(
         )
     epoch = fitted.best_epoch if stage == 1 else epochs - 1
     trained = History(name, epoch, tuple(_epoch(row) for row in fitted.history))
-    logger.info(f"train stage {stage}, seed {request.seed}: {_result(trained, stage)}")
+    logger.info(f"{title}: {_result(trained, stage)}")
     checkpoint.write(out, _content(request, candidate, labelled, scaling, fitted, stage, epoch))
     training.write_history(history, trained)
     resume_files.remove_files(resume)
@@ -145,12 +149,12 @@ def _epoch(row: dict[str, Any]) -> Epoch:
     return Epoch(**{**row, "val": ValidationScores(**row["val"])})
 
 
-def _labelled_clips(inputs: dict[str, Path]) -> LabelledClips:
-    return join_clips(
-        split.read(inputs["split"]),
-        {name: features.read(inputs[name]) for name in MODALITIES if name in inputs},
-        labels.read(inputs["labels"]),
-    )
+@contextlib.contextmanager
+def _labelled_clips(settings: ModelSettings, inputs: dict[str, Path]) -> Iterator[LabelledClips]:
+    rows, vectors = split.read(inputs["split"]), labels.read(inputs["labels"])
+    read = {name: features.read(inputs[name]) for name in MODALITIES if name in inputs}
+    with clip_windows.opened(settings, {name: inputs[name] for name in read}) as windows:
+        yield join_clips(rows, read, vectors, windows).using(settings.modalities)
 
 
 def _content(

@@ -22,7 +22,7 @@ from avca_pipeline.evaluation.device_clips import (
 )
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
 from avca_pipeline.evaluation.scoring import validate
-from avca_pipeline.models import AnyModel, Batch, Dims, ModelSettings
+from avca_pipeline.models import AnyModel, Dims, ModelSettings
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.runtime.lazy import torch
@@ -132,7 +132,8 @@ def _train(
     if not state.optimiser.parameters:
         return {}
     drawn = balanced.draw(settings.batches_per_epoch, settings.batch_size, state.triplets)
-    positives, negatives = (rows.to(state.device) for rows in drawn)
+    place = "cpu" if settings.over_time else state.device  # where clips are read from
+    positives, negatives = (rows.to(place) for rows in drawn)
     return train_epoch(
         plugin, settings, state.network, state.optimiser, clips, positives, negatives
     )
@@ -164,18 +165,14 @@ def train_epoch(
         network: its network.
         optimiser: of the network's parameters.
         clips: the clips of the stage.
-        positives: ``(batches, batch)`` rows of clips, on the device.
+        positives: ``(batches, batch)`` rows of clips, where `TrainingClips.batch` wants them.
         negatives: ``(batches, batch)`` rows of clips of other classes.
     """
     network.train()
     names: list[str] = []
     rows: list[torch.Tensor] = []
     for positive, negative in zip(positives, negatives, strict=True):
-        batch = Batch(
-            clips.video[positive], clips.audio[positive], clips.text[positive],
-            clips.video[negative], clips.audio[negative], clips.text[negative],
-            clips.class_text, clips.text_row[positive],
-        )  # fmt: skip
+        batch = clips.batch(positive, negative)
         sums: dict[str, torch.Tensor] = {}
         for terms in plugin.steps(settings, network, batch):
             optimiser.zero_grad()

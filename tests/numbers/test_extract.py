@@ -17,6 +17,7 @@ from avca_pipeline.artifacts import features, fetched, manifest
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import archives
 from avca_pipeline.stages import extract
 from tests.builders import extract_request
@@ -24,6 +25,7 @@ from tests.builders import extract_request
 CLIPS = {
     "plain": "1\n2\n6",
     "one": "7",
+    "late": "late 1.5\n4\n5",
     "long": "\n".join(str(n) for n in range(11)),
     "exact": "1e8\n1\n-1e8",  # in float32 the 1 would be lost
     "padded": "3 1",
@@ -60,7 +62,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run(
     folder: Path, clips: dict[str, str], *, segments: dict[str, tuple[float, float]] | None = None,
-    workers: int = 1, settings: dict[str, Any] | None = None, **more: Any,
+    workers: int = 1, settings: dict[str, Any] | None = None, keep_windows: bool = False,
 ) -> Features:  # fmt: skip
     """Writes the clips and returns their features."""
     listed, rows = [], []
@@ -76,24 +78,27 @@ def run(
     manifest.write(folder / "clips.csv", listed)
     fetched.write(folder / "fetched.csv", reversed(rows))
     extract.run(
-        extract_request("read_numbers", settings or {}),
+        extract_request("read_numbers", settings or {}, keep_windows=keep_windows),
         folder / "clips.csv",
         folder / "fetched.csv",
         folder / "out.h5",
         cache=folder,
         device="cpu",
         workers=workers,
-        **more,
     )
-    return features.read(folder / "out.h5")
+    return features.read(folder / "out.h5", with_windows=True)
+
+
+def lines_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith(("die", "late"))]
 
 
 def numbers(text: str) -> list[float]:
-    return [float(line.split()[0]) for line in text.splitlines() if line != "die once"]
+    return [float(line.split()[0]) for line in lines_of(text)]
 
 
 def reals(text: str) -> list[float]:
-    return [float([*line.split(), "2"][1]) for line in text.splitlines() if line != "die once"]
+    return [float([*line.split(), "2"][1]) for line in lines_of(text)]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -113,15 +118,36 @@ def test_features_are_the_means_of_a_clip_s_own_windows(tmp_path: Path, workers:
     assert list(found.media) == [hashlib.sha256(CLIPS[k].encode()).hexdigest() for k in kept]
 
 
-def test_windows_are_kept_where_asked_for(tmp_path: Path) -> None:
-    found = run(tmp_path, CLIPS, keep_windows=True)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_windows_are_kept_where_asked_for(tmp_path: Path, workers: int) -> None:
+    """A clip of which one window is no number has none at all."""
+    found = run(tmp_path, CLIPS, workers=workers, keep_windows=True)
+    assert found.rejected == REJECTED_ONES
     assert found.windows is not None
     expected = [
         pair
         for name in found.clip_ids
         for pair in zip(numbers(CLIPS[name]), reals(CLIPS[name]), strict=True)
     ]
-    np.testing.assert_array_equal(found.windows, np.float32(expected))
+    np.testing.assert_array_equal(found.windows.values, np.float32(expected))
+    assert (found.window_s, found.hop_s) == (0.5, 0.25)
+    late_s = {"late": 1.5}
+    starts_s = [
+        late_s.get(name, 0.0) + 0.25 * number
+        for name in found.clip_ids
+        for number in range(len(numbers(CLIPS[name])))
+    ]
+    assert found.windows.starts_s.tolist() == starts_s
+
+
+def test_windows_of_unknown_times_are_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(
+        PipelineError, match=r"read_numbers.keep_windows: .* give its Spec a timing"
+    ):
+        run(tmp_path, {"one": "2"}, settings={"is_timed": False}, keep_windows=True)
+    assert not (tmp_path / "out.h5").exists()
+    found = run(tmp_path, {"one": "2"}, settings={"is_timed": False})
+    assert np.isnan([found.window_s, found.hop_s]).all()
 
 
 def test_a_segment_is_a_part_of_its_file(tmp_path: Path) -> None:
@@ -140,6 +166,7 @@ def test_features_say_how_they_were_made(tmp_path: Path) -> None:
     assert found.attributes["backbone"] == "read_numbers"
     assert found.attributes["weights"] == "random:0"
     assert json.loads(found.attributes["preprocessing"]) == settings
+    assert (found.window_s, found.hop_s) == (0.5, 0.25)
 
 
 def test_no_password_of_an_address_stands_with_the_features(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from avca_pipeline import cli
 from avca_pipeline.artifacts import features, labels, split
+from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.manifest import shard_names
@@ -113,14 +114,16 @@ def test_a_table_that_has_not_a_row_for_each_name_is_refused(tmp_path: Path) -> 
 
 
 def test_windows_are_kept_in_the_order_of_the_clips(tmp_path: Path) -> None:
-    windows = np.arange(10.0).reshape(5, 2)
+    windows = FeatureWindows(np.arange(10.0).reshape(5, 2), np.arange(5) / 4)
     path = shard(
         tmp_path / "1.h5", "ab", features=np.ones((2, 2)), num_windows=np.array([2, 3]),
         windows=windows,
     )  # fmt: skip
-    found = features.read(path)
+    assert features.read(path).windows is None
+    found = features.read(path, with_windows=True)
     assert found.windows is not None
-    np.testing.assert_array_equal(found.windows, windows)
+    np.testing.assert_array_equal(found.windows.values, windows.values)
+    np.testing.assert_array_equal(found.windows.starts_s, windows.starts_s)
 
 
 def test_vectors_stand_beside_their_names(tmp_path: Path) -> None:

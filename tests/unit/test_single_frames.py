@@ -46,7 +46,7 @@ def write_numbers(path: Path, num_frames: int) -> None:
 def shown(
     path: Path, count: int, start: float | None = None, end: float | None = None
 ) -> list[int]:
-    return [synthetic.number(f) for f in spread_frames(path, count, start, end, LIMITS)]
+    return [synthetic.number(f) for f, _ in spread_frames(path, count, start, end, LIMITS)]
 
 
 def test_frames_are_from_the_middles_of_equal_parts(clip: Path) -> None:
@@ -164,7 +164,7 @@ def test_pixels_are_those_of_the_published_scripts(picture: str, tmp_path: Path)
     )
     for name, colour in COLOURS.items():
         settings = timm_frames.Settings(frames=1, colour=colour)
-        (frame,) = settings.picked(MediaSegment(tmp_path / "a.mov"), LIMITS)
+        ((frame, _),) = settings.picked(MediaSegment(tmp_path / "a.mov"), LIMITS)
         pixels = np.asarray(published(frame), int).transpose(2, 0, 1)
         golden = {
             key: value

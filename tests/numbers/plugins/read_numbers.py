@@ -1,7 +1,7 @@
 """A backbone for tests: a clip is a text file with a window a line, and its features stand there.
 
 A line is a number and how much of the window is real, or what happens to the decoder: ``reject``
-with a reason, or ``die once``.
+with a reason, ``late`` with seconds, or ``die once``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avca_pipeline.backbones import MediaSegment, Spec
+from avca_pipeline.backbones import MediaSegment, Spec, Timing
 from avca_pipeline.fetching.weights import WeightsSettings
-from avca_pipeline.media import Limits, MediaError
+from avca_pipeline.media import Limits, MediaError, notes
 from avca_pipeline.media.windows import Window
 
 MODALITY = "video"
@@ -28,24 +28,30 @@ class Settings(WeightsSettings):
 
     Attributes:
         factor: of every feature.
+        is_timed: say where windows are in time.
     """
 
     factor: float = 1.0
+    is_timed: bool = True
 
 
 def spec(settings: Settings) -> Spec:
     """Returns windows of two numbers."""
-    return Spec((2,), "float64")
+    return Spec((2,), "float64", timing=Timing(0.5, 0.25, 4) if settings.is_timed else None)
 
 
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields a window for each line of the segment, whose unit is lines."""
     lines = clip.path.read_text().splitlines()
     end = len(lines) if clip.end_s is None else int(clip.end_s)
+    start = 0
     for line in lines[int(clip.start_s or 0) : end]:
         what, *rest = line.split()
         if what == "reject":
             raise MediaError(" ".join(rest))
+        if what == "late":
+            notes.current().late_s = float(rest[0])
+            continue
         if what == "die":
             died = clip.path.with_suffix(".died")
             if not died.exists():
@@ -53,7 +59,8 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
                 os.kill(os.getpid(), signal.SIGKILL)
             continue
         valid = int(rest[0]) if rest else 2
-        yield Window(np.array([float(what), 0.0]), valid)
+        yield Window(np.array([float(what), 0.0]), valid, start)
+        start += 1
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
