@@ -153,4 +153,5 @@ def _package(entry_point: EntryPoint) -> str:
 def _members(kind: Kind) -> list[str]:
     """Returns what the protocol of a kind asks of a plugin."""
     protocol = getattr(importlib.import_module(f"avca_pipeline.{kind}"), PROTOCOLS[kind])
-    return sorted(member for member in vars(protocol) if not member.startswith("_"))
+    members = {member for part in protocol.__mro__ for member in vars(part)}
+    return sorted(member for member in members if not member.startswith("_"))

@@ -176,8 +176,8 @@ def extracted(folder: Path, paths: Sequence[Path], plugin: str, device: str, nam
     manifest.write(folder / "clips.csv", listed)
     fetched.write(folder / "fetched.csv", rows)
     extract.run(
-        extract_request(plugin, {}, keep_windows=True), folder / "clips.csv", folder / "fetched.csv", folder / name,
-        cache=folder, device=device, workers=2,
+        extract_request(plugin, {}, keep_windows=True), folder / "clips.csv",
+        folder / "fetched.csv", folder / name, cache=folder, device=device, workers=2,
     )  # fmt: skip
     return features.read(folder / name, with_windows=True)
 

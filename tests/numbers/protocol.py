@@ -107,19 +107,21 @@ def run(
     *,
     scaling: str = "standard",
     seed: int = 0,
+    plugin: str = "devise",
 ) -> Protocol:
     """Writes the world and runs ``train`` for each candidate, ``select``, ``train``, ``evaluate``.
 
     Args:
         world: clips, features and text embeddings.
         folder: an empty one.
-        candidates: name to settings of ``devise``.
+        candidates: name to settings of the plugin.
         scaling: of the features.
         seed: of the training.
+        plugin: the method.
     """
     inputs = world.write(folder)
     files = [text for name in inputs for text in (f"--{name}", str(inputs[name]))]
-    common = {"plugin": "devise", "scaling": scaling, "seed": seed}
+    common = {"plugin": plugin, "scaling": scaling, "seed": seed}
     alone = ["--device", "cpu", "--threads", "1"]
 
     def avca(*arguments: str | Path) -> None:
