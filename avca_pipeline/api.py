@@ -143,8 +143,9 @@ def extract(
         PipelineError: there is no such backbone or setting; weights are missing or damaged.
     """
     environment = _environment(cache, device, workers)
-    kind = registry.load("backbones", backbone).Settings
-    written = validated(kind, settings, f"backbone {backbone}").model_dump(mode="json")
+    plugin = registry.load("backbones", backbone)
+    typed = validated(plugin.Settings, settings, f"backbone {backbone}")
+    written = typed.model_dump(mode="json")
     asked = [videos] if isinstance(videos, str | Path) else list(videos)
     chosen = BundledBackbone(backbone, backbone, "", environment.extract_version, written)
     limits = LimitsSettings().limits()
@@ -155,7 +156,8 @@ def extract(
         "preprocessing": redacted(canonical_json(written)),
         "torch": importlib.metadata.version("torch"),
     }
-    return as_features(encoded[backbone], attributes, keep_windows=False)
+    timing = plugin.spec(typed.with_files(environment.cache)).timing
+    return as_features(encoded[backbone], attributes, timing, keep_windows=False)
 
 
 def read_features(path: str | Path) -> Features:

@@ -41,7 +41,8 @@ class TrainedRun:
             machine of the training.
 
     Raises:
-        PipelineError: a backbone or a method is not of the version that the run was made with.
+        PipelineError: a backbone or a method is not of the version that the run was made with; or
+            the method looks at clips over time.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class TrainedRun:
         described = bundle.description
         self.bundle, self.environment = bundle, environment
         same_package("models", described.model, described.model_package)
+        if registry.load("models", described.model).Settings.over_time:
+            raise PipelineError(
+                f"{described.name}: {described.model} looks at clips over time, and videos are "
+                "classified by the mean of each; name a run of another method"
+            )
         unknown = set(weights) - {backbone.name for backbone in described.backbones.values()}
         if unknown:
             known = ", ".join(backbone.name for backbone in described.backbones.values())

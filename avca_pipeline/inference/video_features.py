@@ -58,7 +58,7 @@ def encode_videos(
     clips = [EncodedClip(str(video), segment(video)) for video in videos]
     for clip in clips:
         clip.reason = "" if clip.media.path.is_file() else MISSING
-    encoded = {name: [replace(clip, windows=[]) for clip in clips] for name in backbones}
+    encoded = {name: [replace(clip, windows=[], starts=[]) for clip in clips] for name in backbones}
     weights = {}
     with contextlib.ExitStack() as stack:
         started = []
