@@ -11,7 +11,7 @@ import numpy as np
 from avca_pipeline.media import Limits, MediaError, notes
 from avca_pipeline.media.container import opened
 from avca_pipeline.media.placing import Grid, Lookahead, persistent_place
-from avca_pipeline.media.resample import resampled
+from avca_pipeline.media.resample import Resampler, resampled
 from avca_pipeline.media.timeline import Track
 
 # Sample formats whose 16-bit values are worked out here, many frames at a time.
@@ -29,7 +29,12 @@ INACCURATE_JITTER_S = 0.1
 
 
 def mono_blocks(
-    path: Path, rate_hz: int, start: float | None, end: float | None, limits: Limits
+    path: Path,
+    rate_hz: int,
+    start: float | None,
+    end: float | None,
+    limits: Limits,
+    resample: Resampler = resampled,
 ) -> Iterator[np.ndarray]:
     """Yields the clip's sound as float64 blocks in [-1, 1], one channel, at ``rate_hz``.
 
@@ -44,6 +49,7 @@ def mono_blocks(
         start: where the clip begins, in seconds of the media; ``None`` for its beginning.
         end: where it ends; ``None`` for its end.
         limits: beyond which the clip is refused.
+        resample: how, where the file has another rate.
 
     Raises:
         MediaError: no audio, damaged or cut off, over the limits, or nothing between the times.
@@ -55,7 +61,7 @@ def mono_blocks(
             raise MediaError("damaged: audio without a sample rate")
         count = 0
         native = _native(track, native_hz, start or 0.0, end, limits)
-        for block in resampled(native, native_hz, rate_hz):
+        for block in resample(native, native_hz, rate_hz):
             count += len(block)
             if count > limits.max_duration_s * rate_hz:
                 raise MediaError(f"too long: more than {limits.max_duration_s:g} s")

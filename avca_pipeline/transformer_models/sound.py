@@ -1,11 +1,11 @@
-"""Sound as a model's processor prepares it, a window at a time.
+"""Sound as a model's processor prepares it: windows one by one, spectrograms in batches.
 
 Windows are cut here. CLAP's processor, given more than a window, takes a piece of it at random.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.media.filters import librosa_filters
+from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.loading import processor
 from avca_pipeline.transformer_models.stated_numbers import whole_number
 
@@ -44,27 +46,56 @@ class Sound(ABC):
             samples: ``(samples,)`` in [-1, 1], at most a window.
         """
 
+    def spectrograms(self, windows: torch.Tensor) -> torch.Tensor:
+        """Returns what the network is given of ``(windows, time, …)`` prepared windows."""
+        return windows
+
 
 class Clap(Sound):
-    """Mel spectrograms ``(frames, 1 or 4, bands)``; shorter sound is repeated, as in training."""
+    """Samples, of which log-mel spectrograms ``(frames, 1 or 4, bands)`` are made on the device.
 
-    NUMBERS = ("nb_max_samples", "hop_length", "feature_size")
+    Shorter sound is repeated, as in training.
+    """
+
+    NUMBERS = ("nb_max_samples", "hop_length", "feature_size", "fft_window_size")
+    AMIN = 1e-10
+    """Power below which nothing is heard."""
 
     def __init__(self, extractor: Any, window_s: float | None) -> None:
         self._extractor = extractor
         self.rate_hz = int(extractor.sampling_rate)
         most = int(extractor.nb_max_samples)
         self.num_samples = _num_samples(window_s, self.rate_hz, most)
-        num_copies = 4 if extractor.truncation == "fusion" else 1
-        num_frames = most // extractor.hop_length + 1
-        self.shape = (num_frames, num_copies, int(extractor.feature_size))
+        self.shape = (most,)
 
     def prepared(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
-        """Returns the mel spectrogram of a window."""
-        features = self._extractor([samples], sampling_rate=self.rate_hz)["input_features"][0]
-        num_valid = math.ceil(len(samples) / self._extractor.hop_length)
-        mel = np.asarray(features, np.float32).swapaxes(0, 1)
-        return mel, len(mel) if len(samples) >= self.num_samples else min(num_valid, len(mel))
+        """Returns the samples of a window, repeated or with silence behind them."""
+        (most,), num_valid = self.shape, len(samples)
+        window = np.zeros(most, np.float32)
+        if self._extractor.padding == "repeat":
+            window[:] = np.resize(samples, most)
+        else:
+            times = most // num_valid if self._extractor.padding == "repeatpad" else 1
+            window[: times * num_valid] = np.tile(samples, times)
+        return window, num_valid if num_valid < self.num_samples else most
+
+    def spectrograms(self, windows: torch.Tensor) -> torch.Tensor:
+        """Returns ``(windows, frames, 1 or 4, bands)`` float32, in dB."""
+        from torchaudio.functional import amplitude_to_DB, spectrogram
+
+        given = self._extractor
+        size, is_fused = int(given.fft_window_size), given.truncation == "fusion"
+        # In single precision the bands beside a loud tone are off by more than 1e-5.
+        hann = torch.hann_window(size, dtype=torch.float64, device=windows.device)
+        hop = int(given.hop_length)
+        power = spectrogram(windows.double(), 0, hann, size, hop, size, 2.0, normalized=False)
+        band_hz = (float(given.frequency_min), float(given.frequency_max))
+        bands = _mel_bands(
+            self.rate_hz, size, int(given.feature_size), band_hz, is_fused, windows.device
+        )
+        mel = power.transpose(1, 2) @ bands
+        decibels = amplitude_to_DB(mel, 10.0, self.AMIN, 0.0).float()
+        return decibels[:, :, None].expand(-1, -1, 4 if is_fused else 1, -1)
 
 
 class Ast(Sound):
@@ -144,3 +175,21 @@ def _num_samples(window_s: float | None, rate_hz: int, most: int) -> int:
             f"window_s: {window_s:g} is more than the {most / rate_hz:g} s that the model takes"
         )
     return max(1, asked)
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_bands(
+    rate_hz: int, fft_size: int, num_bands: int, band_hz: tuple[float, float], is_fused: bool,
+    device: torch.device,
+) -> torch.Tensor:  # fmt: skip
+    """Returns ``(frequencies, bands)`` float64 on a device; see `nn.constants` why it stays there.
+
+    CLAP was trained with HTK's scale where it fuses four spectrograms, else with Slaney's.
+    """
+    scale = {"htk": True, "norm": None} if is_fused else {"htk": False, "norm": "slaney"}
+    low, high = band_hz
+    bands = librosa_filters().mel(
+        sr=rate_hz, n_fft=fft_size, n_mels=num_bands, fmin=low, fmax=high, dtype=np.float64, **scale
+    )
+    with torch.inference_mode(False):
+        return torch.from_numpy(np.ascontiguousarray(bands.T)).to(device)

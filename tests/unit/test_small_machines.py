@@ -74,3 +74,20 @@ def test_filters_of_sound_need_no_compiler() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_librosa_s_filters_need_no_folder_to_write_to() -> None:
+    """Without a home folder, and where numba finds no place for its cache."""
+    code = (
+        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
+        "from avca_pipeline.media.filters import librosa_filters; import os, numba; "
+        "print(librosa_filters().mel(sr=48_000, n_fft=1024, n_mels=64).shape, "
+        "'XDG_CACHE_HOME' in os.environ, numba.config.DISABLE_JIT)"
+    )
+    left_out = ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    environment = {key: value for key, value in os.environ.items() if key not in left_out}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "(64, 513) False 0\n"), done.stderr

@@ -11,17 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchaudio
 import transformers
 
 from avca_pipeline import registry
+from avca_pipeline.artifacts import features, fetched, manifest
+from avca_pipeline.artifacts.fetched import FetchedClip
+from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.backbones import MediaSegment
 from avca_pipeline.datasets import demo
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.media import Limits, MediaError
+from avca_pipeline.media.resample import KAISER_BEST
 from avca_pipeline.media.video import frames
+from avca_pipeline.stages import extract
 from avca_pipeline.text_embeddings import transformers_text
 from avca_pipeline.transformer_models import families, loading, pictures, sound
 from avca_pipeline.transformer_models.model_files import read_json
+from tests.builders import extract_request
 from tests.media import synthetic
 from tests.transformer_models import saved
 
@@ -306,10 +313,8 @@ def test_audio_towers_give_what_the_library_gives(
     samples = write_sound(tmp_path / "clip.wav", seconds)
     windows, ours = encoded(module, settings, MediaSegment(tmp_path / "clip.wav"))
     if prepare.rate_hz != RATE_HZ:
-        from avca_pipeline.media.audio import mono_blocks
-
-        blocks = mono_blocks(tmp_path / "clip.wav", prepare.rate_hz, None, None, LIMITS)
-        samples = np.concatenate(list(blocks))
+        native, rate_hz = torch.from_numpy(samples), prepare.rate_hz
+        samples = torchaudio.functional.resample(native, RATE_HZ, rate_hz, **KAISER_BEST).numpy()
     length = prepare.num_samples
     given = [samples[:length], samples[length : 2 * length], samples[-length:]]
     extractor = loading.processor(models(family), EXTRACTORS[family])
@@ -317,7 +322,7 @@ def test_audio_towers_give_what_the_library_gives(
     inputs.pop("is_longer", None)
     inputs = {name: value.float() if value.dtype == torch.float64 else value
               for name, value in inputs.items()}  # fmt: skip
-    stacked = torch.from_numpy(np.stack([window.data for window in windows]))
+    stacked = prepare.spectrograms(torch.from_numpy(np.stack([w.data for w in windows])))
     prepared = next(value for name, value in inputs.items() if name.startswith("input_"))
     if family.startswith("clap"):
         stacked = stacked.transpose(1, 2)
@@ -377,19 +382,44 @@ def test_nothing_of_long_sound_is_left_to_chance(
     family: str, models: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """37 s are four windows, of which the last one ends with the clip."""
+    samples = write_sound(tmp_path / "long.wav", 37.0)
+    write_sound(tmp_path / "short.wav", 3.0)
+    settings = {"model": str(models(family))}
     module = registry.load("backbones", "transformers_audio")
-    settings = module.Settings(model=str(models(family)))
-    samples = write_sound(tmp_path / "clip.wav", 37.0)
+    clip = MediaSegment(tmp_path / "long.wav")
+    windows = [window.data for window in module.windows(module.Settings(**settings), clip, LIMITS)]
+    for window, begin in zip(windows, (0, 480_000, 960_000, len(samples) - 480_000), strict=True):
+        np.testing.assert_array_equal(window, samples[begin : begin + 480_000])
+    names = ("long.wav", "short.wav")
+    manifest.write(tmp_path / "clips.csv", [Clip(name, name, "noise", name) for name in names])
+    status = {name: (tmp_path / name).stat() for name in names}
+    rows = [
+        FetchedClip(
+            name,
+            fetched.OK,
+            path=str(tmp_path / name),
+            size=status[name].st_size,
+            modified_ns=status[name].st_mtime_ns,
+        )
+        for name in names
+    ]
+    fetched.write(tmp_path / "fetched.csv", rows)
     found = []
-    for seed in (0, 1):
+    for seed, workers in enumerate((1, 1, 2)):
         np.random.seed(seed)
-        found.append(encoded(module, settings, MediaSegment(tmp_path / "clip.wav")))
-    (first, features), (second, again) = found
-    assert len(first) == 4
-    assert torch.equal(features, again)
-    assert all(np.array_equal(a.data, b.data) for a, b in zip(first, second, strict=True))
-    last, _ = sound.sound(models(family), "ClapFeatureExtractor", None).prepared(samples[-480_000:])
-    np.testing.assert_allclose(first[3].data, last, rtol=0, atol=1e-5)
+        extract.run(
+            extract_request("transformers_audio", settings),
+            tmp_path / "clips.csv",
+            tmp_path / "fetched.csv",
+            tmp_path / "out.h5",
+            cache=tmp_path,
+            device="cpu",
+            workers=workers,
+        )
+        found.append(features.read(tmp_path / "out.h5"))
+    assert list(found[0].num_windows) == [4, 1]
+    for again in found[1:]:
+        assert again.features.tobytes() == found[0].features.tobytes()
 
 
 @pytest.mark.parametrize("family", AUDIO)
@@ -410,7 +440,7 @@ def test_a_window_longer_than_the_model_takes_is_one_line(models: Callable[[str]
     for window_s, is_good in ((4.0, True), (12.0, False)):
         settings = module.Settings(model=str(models("clap")), window_s=window_s)
         if is_good:
-            assert module.spec(settings).window_shape == (1001, 4, 64)
+            assert module.spec(settings).window_shape == (480_000,)
             continue
         with pytest.raises(PipelineError, match="12 is more than the 10 s that the model takes"):
             module.spec(settings)
