@@ -1,11 +1,14 @@
-"""How many classes and clips a score rests on: with few of them, a single one changes it."""
+"""How many classes and clips a score rests on, and whether its text embedding holds language."""
 
 from __future__ import annotations
 
 from avca_pipeline.reporting.tables import Row
+from avca_pipeline.text_embeddings.hashed import NO_LANGUAGE
 
 MIN_CLIPS = 30
 MIN_CLIPS_OF_A_CLASS = 5
+RANDOM = "random"
+"""How the weights of a backbone begin that have seen nothing."""
 
 
 def thin_evidence(row: Row) -> list[str]:
@@ -33,3 +36,22 @@ def thin_evidence(row: Row) -> list[str]:
 
 def _counted(number: int) -> str:
     return f"{number} clip{'s' if number != 1 else ''}"
+
+
+def without_language(row: Row) -> list[str]:
+    """Returns in words that a row's text embedding knows no language, where features are no noise.
+
+    Vectors of ``hashed`` say whether two names have a word in common and nothing else, which is
+    enough to try a pipeline with random weights.
+    """
+    provenance = row.runs[0].provenance
+    # What a feature set of one modality does not have is empty.
+    backbones = filter(None, (provenance.video, provenance.audio))
+    if all(attributes.get("weights", "").startswith(RANDOM) for attributes in backbones):
+        return []
+    if NO_LANGUAGE not in provenance.text_embedding:
+        return []
+    return [
+        f"the text embedding {row.names['text_embedding']} is of hashed words, which hold no "
+        "language: what is unseen is guessed; use wordllama or a text tower"
+    ]

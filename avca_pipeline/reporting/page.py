@@ -15,7 +15,7 @@ from avca_pipeline.artifacts.audits import CheckResult, DataAudit, SplitAudit
 from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
-from avca_pipeline.reporting.evidence import thin_evidence
+from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import Plot
 from avca_pipeline.reporting.tables import (
     SCORES,
@@ -104,6 +104,7 @@ def render(
         rows=rows,
         unusual=unusual_settings(rows),
         thin_evidence=thin_evidence,
+        without_language=without_language,
         figures=figures,
         class_accuracies=class_accuracies,
         provenance=provenance,

@@ -17,6 +17,6 @@ VERSIONS = {
     "train": 2,
     "select": 1,
     "evaluate": 3,
-    "report": 4,
+    "report": 5,
     "export": 1,
 }

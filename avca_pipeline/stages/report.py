@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.training import read_history
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores, published
 from avca_pipeline.reporting.coverage import Coverage, Extracted
-from avca_pipeline.reporting.evidence import thin_evidence
+from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
 from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of
@@ -97,6 +97,8 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
         logger.info(f"report: {row.title}: {_scores_in_words(row)}")
         for remark in thin_evidence(row):
             logger.warning(f"report: {row.title}: little evidence behind {remark}")
+        for remark in without_language(row):
+            logger.warning(f"report: {row.title}: {remark}")
     logger.info(f"report: open {out}; the table is {table_out} too")
 
 

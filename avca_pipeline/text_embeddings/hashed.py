@@ -20,6 +20,9 @@ from pydantic import Field
 from avca_pipeline.published.class_names import words
 from avca_pipeline.settings import PluginSettings, Seed
 
+NO_LANGUAGE = "word identity only, no language model"
+"""What the report looks for in the description of a text embedding, to warn of it."""
+
 
 class Settings(PluginSettings):
     """Hashed words."""
@@ -38,7 +41,7 @@ def inputs(settings: Settings) -> list[Path]:
 def describe(settings: Settings) -> str:
     """Returns where the vectors come from."""
     which = f"{settings.dim}-d, seed {settings.seed}"
-    return f"hashed words ({which}): word identity only, no language model"
+    return f"hashed words ({which}): {NO_LANGUAGE}"
 
 
 def vectors(settings: Settings, class_names: Sequence[str]) -> np.ndarray:

@@ -94,7 +94,7 @@ class Clap(Sound):
             self.rate_hz, size, int(given.feature_size), band_hz, is_fused, windows.device
         )
         mel = power.transpose(1, 2) @ bands
-        decibels = amplitude_to_DB(mel, 10.0, self.AMIN, 0.0).float()
+        decibels: torch.Tensor = amplitude_to_DB(mel, 10.0, self.AMIN, 0.0).float()
         return decibels[:, :, None].expand(-1, -1, 4 if is_fused else 1, -1)
 
 

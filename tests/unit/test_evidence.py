@@ -1,17 +1,19 @@
-"""One class or a handful of clips behind a score is said beside it."""
+"""What little stands behind a score is said beside it: few classes or clips, no language."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avca_pipeline.artifacts import scores
 from avca_pipeline.artifacts.scores import ClassAccuracy
-from avca_pipeline.reporting.evidence import thin_evidence
+from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.tables import rows_of
 from avca_pipeline.requests import ReportedRun, ReportRequest
 from avca_pipeline.stages import report
+from avca_pipeline.text_embeddings import hashed
 from tests.builders import report_files, scores_of
 from tests.unit import test_report
 
@@ -61,3 +63,41 @@ def test_the_report_says_it_beside_the_row(
     assert '<th scope="row">avca<' in line
     assert "U and ZSL: " in line
     assert "little evidence behind U and ZSL: " in capsys.readouterr().err
+
+
+WORDS = hashed.describe(hashed.Settings())
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "text", "is_warned"),
+    [
+        ("random:0", "random:3", WORDS, False),
+        ("random:0", "", WORDS, False),
+        ("ab12", "", WORDS, True),
+        ("random:0", "ab12", WORDS, True),
+        ("imported", "imported", WORDS, True),
+        ("ab12", "ab12", f"WordLlama 0.4.0 | {WORDS}", True),
+        ("ab12", "ab12", "WordLlama 0.4.0", False),
+    ],
+)
+def test_hashed_words_are_warned_of_where_backbones_have_learned(
+    video: str, audio: str, text: str, is_warned: bool, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    test_report._run(tmp_path, "one", "avca", 0, seen=0.5)
+    path = next(tmp_path.rglob("scores.json"))
+    value = scores.read(path)
+    provenance = replace(
+        value.provenance,
+        video={"weights": video},
+        audio={"weights": audio} if audio else {},
+        text_embedding=text,
+    )
+    scores.write(path, replace(value, provenance=provenance))
+    (row,) = rows_of([scores.read(path)])
+    assert bool(without_language(row)) == is_warned
+    request = ReportRequest(runs=[ReportedRun(run=value.run, candidates=[])], datasets=[])
+    files = report_files(scores=[path], embeddings=[path.with_name("embeddings.h5")])
+    report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
+    for said in ((tmp_path / "r.html").read_text(), capsys.readouterr().err):
+        assert ("words, which hold no language" in said) == is_warned
