@@ -155,6 +155,20 @@ class PluginSettings(BaseModel):
         """
         return (None,)
 
+    def weights_used(self, cache: Path) -> tuple[dict[str, str], ...]:
+        """Returns what a text embedding's vectors were made with, beside the files it reads.
+
+        Args:
+            cache: where downloads are kept; all of them are there.
+
+        Returns:
+            ``name``, ``revision`` and ``sha256`` of the weights of each model.
+
+        Raises:
+            PipelineError: a model's files are missing or damaged.
+        """
+        return ()
+
     def with_files(self, cache: Path) -> Self:
         """Returns the settings with local files in the place of what a plugin downloads first.
 

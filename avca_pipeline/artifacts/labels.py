@@ -24,8 +24,9 @@ class Labels:
         class_names: C of them, sorted.
         vectors: ``(classes, dim)`` float32.
         text_embedding: where the vectors come from, in words.
-        attributes: ``plugin``, its ``settings`` and the ``files`` that it read, which are pairs of
-            name and SHA-256; the last two as JSON. Older files have none.
+        attributes: ``plugin``, its ``settings``, the ``files`` that it read, which are pairs of
+            name and SHA-256, and ``weights``, which are ``name``, ``revision`` (the commit) and
+            ``sha256`` of each model; all but the first as JSON. Older files have none.
     """
 
     class_names: Sequence[str]

@@ -40,6 +40,7 @@ def embed_names(
         "plugin": plugin,
         "settings": redacted(canonical_json(typed.model_dump(mode="json"))),
         "files": canonical_json(sorted(input_files(module, typed))),
+        "weights": canonical_json(typed.weights_used(cache)),
     }
     # The address of a model may have a password in it, and a plugin may show the address.
     return Labels(class_names, vectors, redacted(module.describe(typed)), attributes)

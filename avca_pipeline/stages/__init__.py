@@ -11,7 +11,7 @@ VERSIONS = {
     "extract": 3,
     "import": 2,
     "gather": 3,
-    "embed": 3,
+    "embed": 4,
     "split": 4,
     "audit": 2,
     "train": 2,

@@ -30,6 +30,9 @@ from avca_pipeline.runtime.progress import Progress
 
 logger = logging.getLogger(__name__)
 
+LIBRARIES = (
+    "torch", "torchaudio", "torchvision", "timm", "transformers", "librosa", "av", "numpy",
+)  # fmt: skip
 MISSING_FILE = (
     "missing file: it was there when the clip was fetched; once it is back, a run adds the clip"
 )
@@ -113,5 +116,17 @@ def _attributes(request: ExtractRequest, weights: str) -> dict[str, str]:
         "weights": weights,
         "preprocessing": redacted(canonical_json(request.settings)),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("torch", "av", "numpy")},
+        **_versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of the libraries that features may depend on, those that are there.
+
+    They are no part of a recipe: a new release of one makes no feature anew.
+    """
+    versions = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

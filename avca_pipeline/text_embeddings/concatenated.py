@@ -61,6 +61,10 @@ class Settings(PluginSettings):
         """Returns the spaces of the parts, in their order."""
         return tuple(space for part in self.parts for space in part.typed().shared_spaces(cache))
 
+    def weights_used(self, cache: Path) -> tuple[dict[str, str], ...]:
+        """Returns the weights of the parts, in their order."""
+        return tuple(used for part in self.parts for used in part.typed().weights_used(cache))
+
     def with_files(self, cache: Path) -> Self:
         """Returns the settings with local files in all parts."""
         parts = tuple(

@@ -77,6 +77,16 @@ class NamedModel(PluginSettings):
         name = repositories.identity(self.model, self.revision, cache)
         return f"{name} ({head})" if family == "pe_audio_video" else name
 
+    def weights_used(self, cache: Path) -> tuple[dict[str, str], ...]:
+        """Returns the model with its commit, or the name of its folder, and its weights."""
+        folder = repositories.obtain(self.model, self.revision, cache)
+        name, revision = folder.name, ""
+        if not repositories.is_folder(self.model):
+            pinned = repositories.identity(self.model, self.revision, cache)
+            name, _, revision = pinned.rpartition("@")
+        sha256 = model_files.weights_sha256(folder)
+        return ({"name": name, "revision": revision, "sha256": sha256},)
+
     @property
     def folder(self) -> Path:
         """The folder with the model's files, for settings that `with_files` returned."""

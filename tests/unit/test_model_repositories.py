@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from avca_pipeline.artifacts import labels, manifest
 from avca_pipeline.backbones import transformers_audio, transformers_images
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.requests import EmbedRequest
+from avca_pipeline.stages import embed
 from avca_pipeline.text_embeddings import concatenated, transformers_text
 from avca_pipeline.transformer_models import model_files, repositories
 from tests.serving import Request, serving
@@ -135,6 +138,23 @@ def test_a_model_is_downloaded_once_and_is_the_one_in_the_folder(
     _, weights = transformers_images.build(images, tmp_path)
     assert weights == hashlib.sha256(hub.files["model.safetensors"]).hexdigest()
     assert hub.address in transformers_text.describe(settings)
+
+
+def test_vectors_are_written_with_the_weights_that_made_them(
+    hub: Hub, model: Path, tmp_path: Path
+) -> None:
+    parts = [
+        {"plugin": "transformers_text", "settings": {"model": name}}
+        for name in (hub.address, str(model))
+    ]
+    request = EmbedRequest(plugin="concatenated", settings={"parts": parts})
+    manifest.write(tmp_path / "clips.csv", [manifest.Clip("v1", "s1", "fox", "v1.mp4")])
+    embed.run(request, tmp_path / "clips.csv", tmp_path / "v.h5", cache=tmp_path / "cache")
+    sha256 = hashlib.sha256(hub.files["model.safetensors"]).hexdigest()
+    assert json.loads(labels.read(tmp_path / "v.h5").attributes["weights"]) == [
+        {"name": hub.address, "revision": COMMIT, "sha256": sha256},
+        {"name": model.name, "revision": "", "sha256": sha256},
+    ]
 
 
 def test_what_is_downloaded_stays_when_the_repository_moves_on(hub: Hub, tmp_path: Path) -> None:

@@ -418,6 +418,8 @@ def test_nothing_of_long_sound_is_left_to_chance(
         )
         found.append(features.read(tmp_path / "out.h5"))
     assert list(found[0].num_windows) == [4, 1]
+    for library in (torchaudio, transformers):
+        assert found[0].attributes[library.__name__] == library.__version__.partition("+")[0]
     for again in found[1:]:
         assert again.features.tobytes() == found[0].features.tobytes()
 
