@@ -164,6 +164,26 @@ def pe_audio_video() -> list[Any]:
     return [transformers.PeAudioVideoModel(config), processor, extractor, tokens()]
 
 
+def embedding_gemma2() -> list[Any]:
+    text = SMALL | {
+        "vocab_size": 300, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
+        "global_head_dim": 16, "hidden_size_per_layer_input": 8, "embedding_dim": 24,
+        "max_position_embeddings": 80, "sliding_window": 4, "sliding_window_pattern": 2,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    config = transformers.EmbeddingGemma2Config(
+        text_config=text, vision_config=None, audio_config=None
+    )
+    return [transformers.EmbeddingGemma2Model(config), tokens()]
+
+
+def siglip2() -> list[Any]:
+    text = TEXT | {"max_position_embeddings": 64, "projection_size": 32}
+    vision = SMALL | {"num_patches": 16, "patch_size": 16}
+    config = transformers.Siglip2Config(text_config=text, vision_config=vision)
+    return [transformers.Siglip2Model(config), transformers.Siglip2ImageProcessor(), tokens()]
+
+
 FAMILIES: dict[str, Callable[[], list[Any]]] = {
     "clip": clip,
     "siglip": siglip,
@@ -175,6 +195,8 @@ FAMILIES: dict[str, Callable[[], list[Any]]] = {
     "clap": clap,
     "clap_without_fusion": lambda: clap("rand_trunc"),
     "ast": ast,
+    "embedding_gemma2": embedding_gemma2,
+    "siglip2": siglip2,
     "pe_audio": pe_audio,
     "pe_video": pe_video,
     "pe_audio_video": pe_audio_video,

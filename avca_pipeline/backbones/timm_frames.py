@@ -29,6 +29,7 @@ import numpy as np
 from avca_pipeline.backbones import MediaSegment, Modality, Spec
 from avca_pipeline.backbones._single_frames import SingleFrames
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching.library_names import is_written
 from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.media import Limits
@@ -51,6 +52,15 @@ class Settings(SingleFrames, WeightsSettings):
 
     model: str = "mobilenetv3_small_100"
     """Name of the network in timm."""
+
+    def look_up(self, cache: Path) -> None:
+        """Raises `PipelineError` unless timm has such a model."""
+        architecture = self.model.partition(".")[0]
+        # Weights of a name with a tag are listed as 'name.tag'.
+        tagged = [f"'{self.model}'"] if architecture != self.model else []
+        registered = f"@register_model\ndef {architecture}("
+        if not is_written("timm", "models/*.py", registered, *tagged):
+            _pretrained_config(self.model)
 
     @classmethod
     def choices(cls) -> tuple[str, list[str]]:
@@ -146,7 +156,15 @@ def _pretrained_config(model: str) -> Any:
         raise PipelineError(
             f"timm_frames.model: timm has no model {model!r}; {nearest(model, timm.list_models())}"
         )
-    return timm.get_pretrained_cfg(model)
+    try:
+        return timm.get_pretrained_cfg(model)
+    except RuntimeError as error:
+        architecture, _, tag = model.partition(".")
+        tagged = timm.list_pretrained(f"{architecture}.*")
+        raise PipelineError(
+            f"timm_frames.model: timm has no weights {tag!r} of {architecture}; "
+            f"{nearest(model, tagged)}"
+        ) from error
 
 
 def _data_config(model: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching.library_names import is_written
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PUBLISHED, PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
@@ -56,6 +57,13 @@ class Settings(WeightsSettings):
     """
     window_frames: int = Field(default=16, ge=1, le=256)
     """Number of frames in a window."""
+
+    def look_up(self, cache: Path) -> None:
+        """Raises `PipelineError` unless torchvision has such a network and such weights."""
+        defined = f"\ndef {self.model}(*, weights"
+        is_known = is_written("torchvision", "models/video/*.py", defined)
+        if not is_known or self.weights_enum != "DEFAULT":
+            _enum(self)
 
     @classmethod
     def choices(cls) -> tuple[str, list[str]]:

@@ -1,7 +1,8 @@
 """Any text tower of the families CLIP, SigLIP, MetaCLIP 2, X-CLIP, VideoPrism, CLAP and PE-AV.
 
 The vectors are in the space of the same model's images, videos or sound, which the backbones
-``transformers_images``, ``transformers_video`` and ``transformers_audio`` give.
+``transformers_images``, ``transformers_video`` and ``transformers_audio`` give. Of EmbeddingGemma 2
+the texts alone are taken.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from avca_pipeline.runtime.addresses import shown
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.text_embeddings._sentences import Wording, class_vectors
 from avca_pipeline.transformer_models.families import Tower, family_names, tower
-from avca_pipeline.transformer_models.loading import build, tokenizer
+from avca_pipeline.transformer_models.loading import build, check_installed, tokenizer
 from avca_pipeline.transformer_models.repositories import is_folder
 from avca_pipeline.transformer_models.repositories import look_up as look_up_model
 from avca_pipeline.transformer_models.settings import NamedModel, tower_of
@@ -47,7 +48,7 @@ class Settings(Wording, NamedModel):
     def look_up(self, cache: Path) -> None:
         """Raises `PipelineError` unless there is such a model, and it encodes text."""
         config = look_up_model(self.model, self.revision, cache)[1]
-        tower("text", self.model, config, self.head)
+        check_installed("text", tower("text", self.model, config, self.head))
 
     @classmethod
     def choices(cls) -> tuple[str, list[str]]:

@@ -175,6 +175,12 @@ TOWERS: Mapping[Task, Mapping[str, Tower]] = {
             unused=("audio_model",),
             spare_positions=2,
         ),
+        "embedding_gemma2": Tower(
+            "EmbeddingGemma2Model",
+            "",
+            family_vectors.gemma_text,
+            unused=("vision_tower", "embed_vision", "audio_tower", "embed_audio"),
+        ),
         "pe_audio": Tower(
             "PeAudioModel", "", family_vectors.pe_text("text_audio_head"), False, ("audio_encoder",)
         ),

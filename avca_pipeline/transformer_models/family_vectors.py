@@ -89,6 +89,13 @@ def siglip_text(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> t
     return _pooled(network.get_text_features(input_ids=tokens))
 
 
+def gemma_text(network: Any, tokens: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+    """Returns the mean over the tokens, which are projected already."""
+    mask = is_valid.long()
+    states: torch.Tensor = network(input_ids=tokens, attention_mask=mask).last_hidden_state
+    return (states * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+
 def pe_text(head: str) -> Vectors:
     """Returns a function that sends the first token through a head of PE-AV: one for each media."""
 

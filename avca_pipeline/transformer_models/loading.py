@@ -7,16 +7,55 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.fetching.library_names import is_written
 from avca_pipeline.fetching.network_weights import freeze
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.runtime.lazy import torch
-from avca_pipeline.transformer_models.families import Tower
+from avca_pipeline.transformer_models.families import TOWERS, Task, Tower
 from avca_pipeline.transformer_models.model_files import CONFIG, read_config, weights_sha256
 from avca_pipeline.transformer_models.stated_numbers import whole_number
+
+
+def check_installed(task: Task, tower: Tower) -> None:
+    """Checks that the installed library has a tower, without importing it.
+
+    Raises:
+        PipelineError: it is not installed, too old, or lacks the tower.
+    """
+    version = _version()
+    if not _has(tower):
+        towers = {name: one for name, one in TOWERS[task].items() if _has(one)}
+        raise PipelineError(
+            f"transformers {version} has no {tower.network}; a later version may; for {task} it "
+            f"has: {', '.join(sorted(towers))}"
+        )
+
+
+def _version() -> str:
+    """Returns the version of the library.
+
+    Raises:
+        PipelineError: it is not installed, or too old.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise PipelineError(
+            "models by name need the package transformers: "
+            "pip install 'avca_pipeline[transformers]'"
+        )
+    version = importlib.metadata.version("transformers")
+    if int(version.partition(".")[0]) < 5:
+        raise PipelineError(f"transformers {version} is too old; version 5 is needed")
+    return version
+
+
+def _has(tower: Tower) -> bool:
+    return is_written("transformers", "models/auto/modeling_auto.py", f'"{tower.network}"')
 
 
 @functools.cache
@@ -26,17 +65,8 @@ def library() -> Any:
     Raises:
         PipelineError: it is not installed, or too old.
     """
-    try:
-        transformers = importlib.import_module("transformers")
-    except ImportError as error:
-        raise PipelineError(
-            "models by name need the package transformers: "
-            "pip install 'avca_pipeline[transformers]'"
-        ) from error
-    if int(transformers.__version__.partition(".")[0]) < 5:
-        raise PipelineError(
-            f"transformers {transformers.__version__} is too old; version 5 is needed"
-        )
+    _version()
+    transformers = importlib.import_module("transformers")
     # What a checkpoint holds beside the tower, and how fast files are read, is of no interest.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -13,6 +13,7 @@ from avca_pipeline.fetching.weights import PUBLISHED, RANDOM, FileOrAddress, Wei
 from avca_pipeline.settings import PluginSettings, whole_path
 from avca_pipeline.transformer_models import model_files, repositories
 from avca_pipeline.transformer_models.families import Task, Tower, family_names, tower
+from avca_pipeline.transformer_models.loading import check_installed
 
 
 class NamedModel(PluginSettings):
@@ -113,7 +114,7 @@ class EncoderSettings(NamedModel, WeightsSettings):
     def look_up(self, cache: Path) -> None:
         """Raises `PipelineError` unless there is such a model, and it has a tower for the task."""
         _, config = repositories.look_up(self.model, self.revision, cache)
-        tower(self.TASK, self.model, config)
+        check_installed(self.TASK, tower(self.TASK, self.model, config))
 
     @classmethod
     def choices(cls) -> tuple[str, list[str]]:

@@ -437,6 +437,19 @@ def test_sound_shorter_than_anything_has_features(
     assert torch.isfinite(features).all()
 
 
+def test_a_family_without_a_tower_is_refused_with_those_that_have_one(
+    models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """SigLIP 2's NaFlex models take pictures of any shape; the others are of the family SigLIP."""
+    for family, plugin, names in (
+        ("siglip2", "transformers_images", "clip, metaclip_2, siglip"),
+        ("embedding_gemma2", "transformers_audio", "audio-spectrogram-transformer, clap, pe_audio"),
+    ):
+        settings = registry.load("backbones", plugin).Settings(model=str(models(family)))
+        with pytest.raises(PipelineError, match=f"family '{family}'; for .* there are: {names}"):
+            settings.look_up(tmp_path)
+
+
 def test_a_window_longer_than_the_model_takes_is_one_line(models: Callable[[str], Path]) -> None:
     module = registry.load("backbones", "transformers_audio")
     for window_s, is_good in ((4.0, True), (12.0, False)):
@@ -485,6 +498,16 @@ TEXT: dict[str, Callable[[Path, Any], torch.Tensor]] = {
         ).text_video_embeds
     ),
 }
+TEXT["embedding_gemma2"] = lambda folder, inputs: torch.stack(
+    [
+        states[mask].mean(dim=0)
+        for states, mask in zip(
+            own("EmbeddingGemma2Model", folder)(**inputs).last_hidden_state,
+            inputs["attention_mask"].bool(),
+            strict=True,
+        )
+    ]
+)
 LENGTHS = {"siglip": 64, "videoprism": 64}
 
 
