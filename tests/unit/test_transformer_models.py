@@ -356,8 +356,8 @@ def test_silence_that_fills_up_a_window_is_not_looked_at(
 @pytest.mark.parametrize(
     ("extractor", "settings", "whole", "part", "num_valid"),
     [
-        ("ClapFeatureExtractor", {}, 480_000, 9_600, 7),
-        ("ClapFeatureExtractor", {"max_length_s": 5, "hop_length": 500}, 240_000, 9_600, 6),
+        ("ClapFeatureExtractor", {}, 480_000, 9_600, 3_000),
+        ("ClapFeatureExtractor", {"max_length_s": 5, "hop_length": 500}, 240_000, 9_600, 3_000),
         # Frames of 25 ms that begin every 10 ms.
         ("ASTFeatureExtractor", {"num_mel_bins": 32}, 1023 * 160 + 400, 3_200, 4),
         ("ASTFeatureExtractor", {"max_length": 64}, 63 * 160 + 400, 3_200, 4),
