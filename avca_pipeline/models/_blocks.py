@@ -51,6 +51,8 @@ def attention_layer(
     head_dim: int,
     hidden: int,
     new_dropout: Callable[[], torch.nn.Module],
+    *,
+    shares_norm: bool = False,
 ) -> torch.nn.ModuleDict:
     """Returns the parts of a layer of self-attention and a feed-forward network, for `attend`.
 
@@ -60,15 +62,17 @@ def attention_layer(
         head_dim: width of a head.
         hidden: width of the feed-forward network's hidden layer.
         new_dropout: returns a new dropout.
+        shares_norm: whether both halves have one and the same normalisation.
     """
     nn = torch.nn
     width = heads * head_dim
+    own_norm = {} if shares_norm else {"feed_forward_norm": nn.LayerNorm(token_dim)}
     return nn.ModuleDict(
         {
             "attention_norm": nn.LayerNorm(token_dim),
             "qkv": nn.Linear(token_dim, 3 * width, bias=False),
             "out": nn.Sequential(nn.Linear(width, token_dim), new_dropout()),
-            "feed_forward_norm": nn.LayerNorm(token_dim),
+            **own_norm,
             "feed_forward": nn.Sequential(
                 nn.Linear(token_dim, hidden), nn.GELU(), new_dropout(),
                 nn.Linear(hidden, token_dim), new_dropout(),
@@ -77,17 +81,32 @@ def attention_layer(
     )  # fmt: skip
 
 
-def attend(parts: torch.nn.ModuleDict, tokens: torch.Tensor, heads: int) -> torch.Tensor:
+def attend(
+    parts: torch.nn.ModuleDict,
+    tokens: torch.Tensor,
+    heads: int,
+    allowed: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Returns the tokens after a layer, ``(batch, tokens, token dim)`` like those before it.
 
     Normalisation comes first in both halves, and both halves are added to what they are given.
+
+    Args:
+        parts: from `attention_layer`.
+        tokens: ``(batch, tokens, token dim)``.
+        heads: number of attention heads.
+        allowed: ``(batch, tokens, tokens)``, whether the token of the row may look at that of the
+            column, one at least for each row; all look at all without it.
     """
     query, key, value = (
         part.unflatten(-1, (heads, -1)).transpose(1, 2)
         for part in parts["qkv"](parts["attention_norm"](tokens)).chunk(3, dim=-1)
     )
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed[:, None], -torch.inf)
     mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).flatten(2)
     tokens = parts["out"](mixed) + tokens
-    added: torch.Tensor = parts["feed_forward"](parts["feed_forward_norm"](tokens))
+    norm = parts["feed_forward_norm" if "feed_forward_norm" in parts else "attention_norm"]
+    added: torch.Tensor = parts["feed_forward"](norm(tokens))
     return added + tokens

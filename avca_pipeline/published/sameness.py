@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import PurePath
@@ -54,6 +54,16 @@ class PublishedFeatures:
     preprocessing_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+C3D = PublishedFeatures(
+    4096,
+    "cls_features",
+    "c3d",
+    {"preprocessing": "official-script"},
+    {"ActivityNet": {"preprocessing": "official-script-activitynet"}},
+)
+VGGISH = PublishedFeatures(128, "cls_features", "vggish", {"postprocess": "pca-quantised"})
+NOT_AVERAGED = "cls_features_non_averaged"
+"""Folder of features over time in the authors' archives; only methods over time take them."""
 FEATURE_SETS = {
     "selavi": {
         "video": PublishedFeatures(
@@ -63,19 +73,14 @@ FEATURE_SETS = {
             512, "main_features", "selavi_audio", {"windows": "official-script"}
         ),
     },
-    "c3d-vggish": {
-        "video": PublishedFeatures(
-            4096,
-            "cls_features",
-            "c3d",
-            {"preprocessing": "official-script"},
-            {"ActivityNet": {"preprocessing": "official-script-activitynet"}},
-        ),
-        "audio": PublishedFeatures(128, "cls_features", "vggish", {"postprocess": "pca-quantised"}),
+    "c3d-vggish": {"video": C3D, "audio": VGGISH},
+    "c3d-vggish-windows": {
+        "video": replace(C3D, folder=NOT_AVERAGED),
+        "audio": replace(VGGISH, folder=NOT_AVERAGED),
     },
     "clip-wavcaps": {
-        "video": PublishedFeatures(512, "cls_features_non_averaged"),
-        "audio": PublishedFeatures(1024, "cls_features_non_averaged"),
+        "video": PublishedFeatures(512, NOT_AVERAGED),
+        "audio": PublishedFeatures(1024, NOT_AVERAGED),
     },
 }
 """Name in ``scores.csv`` to the features of both modalities."""
