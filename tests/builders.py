@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from avca_pipeline.artifacts import features, labels, split
+from avca_pipeline.artifacts.feature_windows import StoredWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.run import Run
@@ -25,6 +28,7 @@ from avca_pipeline.artifacts.split import (
 )
 from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
 from avca_pipeline.config import ImportedFeatures, LimitsSettings
+from avca_pipeline.evaluation.clip_windows import ClipWindows
 from avca_pipeline.evaluation.labelled_clips import LabelledClips
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.requests import (
@@ -68,6 +72,25 @@ def labelled_clips(seed: int = 0) -> LabelledClips:
         text=generator.standard_normal((6, 10)).astype(np.float32),
         num_missing={},
     )
+
+
+def over_time(data: LabelledClips) -> LabelledClips:
+    """Returns the same clips with one to three windows each, whose mean their features are."""
+    lengths = 1 + np.arange(len(data.clip_ids)) % 3
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    number = np.concatenate([np.arange(length) for length in lengths])
+    clip = np.repeat(np.arange(len(lengths)), lengths)
+    factor = (1 + 0.2 * (number - (lengths[clip] - 1) / 2))[:, None]
+    stored = {}
+    for modality, hop_s in (("video", 0.64), ("audio", 0.96)):
+        file = h5py.File(io.BytesIO(), "w")
+        file.attrs.update(window_s=hop_s, hop_s=hop_s)
+        file["clip_id"], file["offsets"] = list(data.clip_ids), offsets
+        file["windows"] = (getattr(data, modality)[clip] * factor).astype(np.float32)
+        file["window_starts_s"] = number * hop_s
+        rows = np.arange(len(lengths))
+        stored[modality] = ClipWindows(StoredWindows(Path(f"{modality}.h5"), file), rows)
+    return replace(data, video_windows=stored["video"], audio_windows=stored["audio"])
 
 
 def numbered_clips() -> LabelledClips:

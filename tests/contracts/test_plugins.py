@@ -20,11 +20,18 @@ from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.media import Limits
-from avca_pipeline.models import Batch, ClassKnowledge, Dims
+from avca_pipeline.models import (
+    Batch,
+    BatchOverTime,
+    ClassKnowledge,
+    Dims,
+    ModelSettings,
+    Windows,
+)
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.settings import PluginSettings
 from avca_pipeline.training.fit import fit
-from tests.builders import labelled_clips
+from tests.builders import labelled_clips, over_time
 from tests.fasttext_model import train
 from tests.transformer_models import settings_of
 
@@ -36,9 +43,12 @@ SMALL: dict[str, Any] = {
     "critic_steps": 1, "adversarial_weight": 1.0,
     "synthetic_per_class": 10, "classifier_batch": 20, "classifier_learning_rate": 0.1,
 }  # fmt: skip
-SMALL_AVCA: dict[str, Any] = {
+SMALL_ATTENTION: dict[str, Any] = {
     "token_dim": 32, "embedding_dim": 32, "encoder_hidden": 64, "projection_hidden": 64,
     "head_dim": 8, "attention_hidden": 32,
+}  # fmt: skip
+SMALL_OF: dict[str, dict[str, Any]] = {
+    "avca": SMALL_ATTENTION, "tcaf": SMALL_ATTENTION | {"depth": 1, "audio_divisor": 1.0},
 }  # fmt: skip
 NOT_TRAINED = {("avca", "positions")}  # as published
 
@@ -104,7 +114,7 @@ def test_backbone(name: str, clip: MediaSegment, tmp_path: Path) -> None:
 @pytest.fixture(params=registry.names("models"))
 def model(request: pytest.FixtureRequest) -> tuple[ModuleType, Any]:
     module = registry.load("models", request.param)
-    small = SMALL | SMALL_AVCA if request.param == "avca" else SMALL
+    small = SMALL | SMALL_OF.get(request.param, {})
     known = {key: value for key, value in small.items() if key in module.Settings.model_fields}
     dropouts = {key: 0.0 for key in module.Settings.model_fields if key.endswith("dropout")}
     return module, module.Settings(**known, **dropouts)
@@ -121,6 +131,42 @@ def batch(shift: int = 1) -> Batch:
     )
     negatives = [part.roll(shift, dims=0) for part in (video, audio, text)]
     return Batch(video, audio, text, *negatives, text, torch.arange(NUM_CLIPS))
+
+
+def as_seen(
+    settings: ModelSettings,
+    video: torch.Tensor,
+    audio: torch.Tensor,
+    numbers: torch.Tensor | None = None,
+) -> tuple[Any, Any]:
+    """Returns features of clips as a method looks at them.
+
+    Args:
+        settings: of the method; where it looks at clips over time, each has one to three windows.
+        video: ``(clips, video dim)``.
+        audio: ``(clips, audio dim)``.
+        numbers: of the clips, which decide how many windows each has.
+    """
+    if not settings.over_time:
+        return video, audio
+    lengths = 1 + (torch.arange(len(video)) if numbers is None else numbers) % 3
+    number = torch.cat([torch.arange(length) for length in lengths.tolist()])
+    video, audio = (
+        part.repeat_interleave(lengths, dim=0) * (1 + 0.2 * number[:, None])
+        for part in (video, audio)
+    )
+    return (
+        Windows(video, number.double() * 0.64, lengths, 0.64),
+        Windows(audio, number.double() * 0.96, lengths, 0.96),
+    )
+
+
+def as_batch(settings: ModelSettings, some: Batch) -> Any:
+    """Returns a batch as a method gets it."""
+    if not settings.over_time:
+        return some
+    windows = as_seen(settings, some.video, some.audio)
+    return BatchOverTime(*windows, some.text, some.class_text, some.text_row)
 
 
 def knowledge_of(some: Batch) -> ClassKnowledge:
@@ -161,7 +207,7 @@ def descend(model: tuple[ModuleType, Any], network: torch.nn.Module, num_batches
     network.train()
     for number in range(num_batches):
         some = batch(1 + number % (NUM_CLIPS - 1))
-        for terms in module.steps(settings, network, some):
+        for terms in module.steps(settings, network, as_batch(settings, some)):
             assert all(torch.isfinite(term) for term in terms.values())
             optimiser.zero_grad()
             terms["total"].backward()
@@ -175,7 +221,8 @@ def nearest(model: tuple[ModuleType, Any], network: torch.nn.Module, some: Batch
     module, settings = model
     ready = ready_of(model, network, some)
     with torch.no_grad():
-        clips = module.embed_clips(settings, ready, some.video, some.audio).numpy()
+        seen = as_seen(settings, some.video, some.audio)
+        clips = module.embed_clips(settings, ready, *seen).numpy()
         classes = module.embed_classes(settings, ready, some.class_text).numpy()
         distance = module.distances(settings, ready, clips, classes)
     assert clips.shape[1] == classes.shape[1]
@@ -200,15 +247,16 @@ def test_model_embeds_every_clip_by_itself(model: tuple[ModuleType, Any]) -> Non
     module, settings = model
     some = batch()
     network = ready_of(model, build(model), some)
-    with torch.no_grad():
-        whole = module.embed_clips(settings, network, some.video, some.audio)
-        halves = torch.cat(
-            [
-                module.embed_clips(settings, network, some.video[part], some.audio[part])
-                for part in (slice(4), slice(4, 8))
-            ]
-        )
-        flipped = module.embed_clips(settings, network, some.video.flip(0), some.audio.flip(0))
+
+    def embedded(clips: torch.Tensor) -> torch.Tensor:
+        seen = as_seen(settings, some.video[clips], some.audio[clips], clips)
+        with torch.no_grad():
+            made: torch.Tensor = module.embed_clips(settings, network, *seen)
+        return made
+
+    clips = torch.arange(NUM_CLIPS)
+    whole, flipped = embedded(clips), embedded(clips.flip(0))
+    halves = torch.cat([embedded(half) for half in clips.split(4)])
     torch.testing.assert_close(whole, halves, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(whole, flipped.flip(0), rtol=1e-5, atol=1e-6)
 
@@ -237,7 +285,8 @@ def embedded_clips(
     module, settings = model
     ready = ready_of(model, network, some)
     with torch.no_grad():
-        clips: torch.Tensor = module.embed_clips(settings, ready, some.video, some.audio)
+        seen = as_seen(settings, some.video, some.audio)
+        clips: torch.Tensor = module.embed_clips(settings, ready, *seen)
     return clips
 
 
@@ -307,8 +356,10 @@ def test_model_embeds_a_clip_without_a_look_at_the_others(model: tuple[ModuleTyp
     others = torch.arange(NUM_CLIPS)[:, None] >= 3
     poisoned = [part.masked_fill(others, torch.nan) for part in (some.video, some.audio)]
     with torch.no_grad():
-        clean = module.embed_clips(settings, network, some.video, some.audio)
-        beside_poison = module.embed_clips(settings, network, *poisoned)
+        clean, beside_poison = (
+            module.embed_clips(settings, network, *as_seen(settings, *parts))
+            for parts in ((some.video, some.audio), poisoned)
+        )
     assert torch.isfinite(clean).all()
     assert torch.equal(clean[:3], beside_poison[:3])
 
@@ -350,7 +401,8 @@ def test_model_adapts_to_classes_without_a_clip_of_the_evaluation(
         torch.manual_seed(0)
         *_, adapted = module.adapt_to_classes(settings, network, knowledge)
         with torch.no_grad():
-            embedded = module.embed_clips(settings, adapted.eval(), *clips).numpy()
+            seen = as_seen(settings, *clips)
+            embedded = module.embed_clips(settings, adapted.eval(), *seen).numpy()
             classes = module.embed_classes(settings, adapted, knowledge.text).numpy()
             distances.append(module.distances(settings, adapted, embedded, classes).gzsl)
     assert np.isfinite(distances[1]).all()
@@ -370,6 +422,8 @@ def test_model_does_not_notice_what_it_may_not_see(
         poisoned(data, "test_seen", "test_unseen"),
         text=np.where(unseen, np.float32(np.nan), data.text),
     )
+    if settings.over_time:
+        data, changed = over_time(data), over_time(changed)
     first, second = (
         fit(
             module, settings, some, learn_scaling("none", some, stage),
