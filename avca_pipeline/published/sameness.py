@@ -45,6 +45,7 @@ class PublishedFeatures:
         backbone: the plugin that makes the same features; empty if there is none.
         preprocessing: settings of this plugin, as published.
         preprocessing_of: settings that the authors have for one benchmark alone.
+        hop_s: seconds between windows of features over time, by which the authors count.
     """
 
     dim: int
@@ -52,6 +53,7 @@ class PublishedFeatures:
     backbone: str = ""
     preprocessing: Mapping[str, str] = field(default_factory=dict)
     preprocessing_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    hop_s: float | None = None
 
 
 C3D = PublishedFeatures(
@@ -63,7 +65,8 @@ C3D = PublishedFeatures(
 )
 VGGISH = PublishedFeatures(128, "cls_features", "vggish", {"postprocess": "pca-quantised"})
 NOT_AVERAGED = "cls_features_non_averaged"
-"""Folder of features over time in the authors' archives; only methods over time take them."""
+"""The folder of features over time in the archives of the later papers."""
+
 FEATURE_SETS = {
     "selavi": {
         "video": PublishedFeatures(
@@ -75,8 +78,8 @@ FEATURE_SETS = {
     },
     "c3d-vggish": {"video": C3D, "audio": VGGISH},
     "c3d-vggish-windows": {
-        "video": replace(C3D, folder=NOT_AVERAGED),
-        "audio": replace(VGGISH, folder=NOT_AVERAGED),
+        "video": replace(C3D, folder=NOT_AVERAGED, hop_s=0.64),
+        "audio": replace(VGGISH, folder=NOT_AVERAGED, hop_s=0.96),
     },
     "clip-wavcaps": {
         "video": PublishedFeatures(512, NOT_AVERAGED),
@@ -165,6 +168,7 @@ def _is_imported(
         source.get("modality") == modality
         and PurePath(str(source.get("path"))).parts[-len(place) :] == place
         and attributes.get("dim") == str(features.dim)
+        and source.get("hop_s") == features.hop_s
     )
 
 
