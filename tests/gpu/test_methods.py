@@ -16,7 +16,7 @@ from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.models import AnyModel, Dims, ModelSettings
 from avca_pipeline.training.fit import fit
 from avca_pipeline.training.resume import TrainingResult
-from tests.builders import labelled_clips
+from tests.builders import labelled_clips, over_time
 
 SMALL: dict[str, Any] = {
     "batches_per_epoch": 6, "batch_size": 32, "hidden": 64, "learning_rate": 0.003,
@@ -35,19 +35,30 @@ def small(name: str) -> tuple[AnyModel, ModelSettings]:
     return model, model.Settings(**values, **dropouts)
 
 
-def clips() -> LabelledClips:
-    """Returns small labelled clips that suit every method.
+def clips(name: str) -> LabelledClips:
+    """Returns small labelled clips that suit a method.
 
     Their features are positive, as those of networks are, and of the dimension of the text.
     """
     data = labelled_clips()
     text = np.concatenate([data.text, data.text[:, :2]], axis=1)
-    return replace(data, video=np.abs(data.video), audio=np.abs(data.audio), text=text)
+    data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio), text=text)
+    return over_time(data) if registry.load("models", name).Settings.over_time else data
+
+
+def features(data: LabelledClips, place: str) -> tuple[Any, Any]:
+    """Returns video and audio of all clips as the method looks at them."""
+    if data.video_windows and data.audio_windows:
+        every = torch.arange(len(data.clip_ids))
+        windows = (data.video_windows, data.audio_windows)
+        video, audio = (replace(each, device=place).read(every) for each in windows)
+        return video, audio
+    return torch.from_numpy(data.video).to(place), torch.from_numpy(data.audio).to(place)
 
 
 def trained(name: str, device: str) -> TrainingResult:
     model, settings = small(name)
-    data = clips()
+    data = clips(name)
     return fit(
         model, settings, data, learn_scaling("none", data, 1),
         stage=1, epochs=4, seed=0, device=device,
@@ -73,7 +84,7 @@ def test_training_is_finite_and_repeatable(name: str, device: str) -> None:
 def adapted(name: str, device: str) -> torch.nn.Module:
     """Returns a network that was trained on a device, and adapted to the classes on the CPU."""
     model, settings = small(name)
-    data = clips()
+    data = clips(name)
     scaling = learn_scaling("none", data, 1)
     knowledge = evaluation_set(data, scaling, training_clips(data, scaling, 1, "cpu")).knowledge
     network = model.build(settings, Dims(*[data.text.shape[1]] * 3))
@@ -85,15 +96,13 @@ def adapted(name: str, device: str) -> torch.nn.Module:
 @pytest.mark.parametrize("name", registry.names("models"))
 def test_what_was_learned_means_the_same_on_a_cpu(name: str, device: str) -> None:
     model, settings = small(name)
-    data, network = clips(), adapted(name, device)
+    data, network = clips(name), adapted(name, device)
     embeddings = []
     for place in ("cpu", device):
         network.to(place)
-        video, audio, text = (
-            torch.from_numpy(array).to(place) for array in (data.video, data.audio, data.text)
-        )
+        text = torch.from_numpy(data.text).to(place)
         with torch.inference_mode():
-            of_clips = model.embed_clips(settings, network, video, audio)
+            of_clips = model.embed_clips(settings, network, *features(data, place))
             of_classes = model.embed_classes(settings, network, text)
         embeddings.append((of_clips.cpu(), of_classes.cpu()))
     for on_cpu, on_device in zip(*embeddings, strict=True):
