@@ -40,6 +40,7 @@ from avca_pipeline.training.triplets import sampler
 from tests.benchmarks import clips as clip_files
 from tests.benchmarks.device_clock import device_with_clock
 from tests.benchmarks.training import DIM, TEXT_DIM, labelled_clips
+from tests.builders import over_time
 from tests.transformer_models import settings_of
 
 LIMITS = Limits(8192 * 4320, 3600.0)
@@ -113,6 +114,7 @@ class Training:
         self.settings = self.model.Settings()
         make_repeatable(device, self.settings)
         data = labelled_clips()
+        data = over_time(data) if self.settings.over_time else data
         self.clips = training_clips(data, learn_scaling("none", data, 1), 1, device)
         text_dim = DIM if name == "zero_shot" else TEXT_DIM
         self.network = self.model.build(self.settings, Dims(DIM, DIM, text_dim)).to(device)
@@ -128,7 +130,8 @@ class Training:
     def train(self, num_batches: int) -> None:
         """Trains on so many batches; at the end the mean loss is read: the device is done."""
         drawn = self.sampler.draw(num_batches, self.settings.batch_size, self.triplets)
-        positives, negatives = (rows.to(self.device) for rows in drawn)
+        place = "cpu" if self.settings.over_time else self.device
+        positives, negatives = (rows.to(place) for rows in drawn)
         train_epoch(
             self.model, self.settings, self.network, self.optimiser, self.clips,
             positives, negatives,

@@ -23,7 +23,7 @@ from avca_pipeline.requests import TrainRequest
 from avca_pipeline.stages import VERSIONS, train
 from avca_pipeline.training import fit as fitting
 from avca_pipeline.training.fit import TrainingResult, fit
-from tests.builders import VALIDATION, World, content_of, labelled_clips
+from tests.builders import VALIDATION, World, content_of, labelled_clips, over_time
 
 EPOCHS = 4
 SMALL: dict[str, Any] = {
@@ -78,6 +78,7 @@ def fitted(
     plugin, data = registry.load("models", name), labelled_clips()
     data = replace(data, video=np.abs(data.video), audio=np.abs(data.audio))
     settings = settings_of(plugin, **more)
+    data = over_time(data) if settings.over_time else data
     return fit(
         plugin, settings, data, learn_scaling("standard" if name == "avca" else "none", data, 1),
         stage=1, epochs=EPOCHS, seed=3, device="cpu",
