@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from avca_pipeline import registry
+from avca_pipeline.models import ModelSettings
 from tests.conftest import REPOSITORY
 
 # Names of the type variables of each protocol; both are chosen so that the plugin fits, or not.
@@ -28,6 +29,16 @@ def fits(plugin: {protocol}[{variables}]) -> tuple[{protocol}[{variables}], list
 
 {calls}
 '''
+OVER_TIME = """
+
+def over_time(plugin: ModelOverTime[SettingsT, NetworkT]) -> tuple[
+    ModelOverTime[SettingsT, NetworkT], list[SettingsT]
+]:
+    raise NotImplementedError
+
+
+{calls}
+"""
 
 DATASET = '''"""A dataset of a package."""
 
@@ -105,17 +116,25 @@ def mypy(folder: Path, *names: str) -> dict[str, list[str]]:
     return errors
 
 
+def looks_at_time(kind: registry.Kind, name: str) -> bool:
+    settings = registry.load(kind, name).Settings
+    return issubclass(settings, ModelSettings) and settings.over_time
+
+
 def test_every_plugin_has_its_protocol(tmp_path: Path) -> None:
     for kind, protocol in registry.PROTOCOLS.items():
         names = registry.names(kind)
-        (tmp_path / f"all_{kind}.py").write_text(
-            FITS.format(
-                kind=kind, protocol=protocol, variables=VARIABLES[kind],
-                first=VARIABLES[kind].split(",")[0],
-                imports=f"from avca_pipeline.{kind} import {', '.join(names)}",
-                calls="\n".join(f"fits({name})" for name in names),
-            )
+        over_time = [name for name in names if looks_at_time(kind, name)]
+        imported = ["ModelOverTime", *names] if over_time else names
+        text = FITS.format(
+            kind=kind, protocol=protocol, variables=VARIABLES[kind],
+            first=VARIABLES[kind].split(",")[0],
+            imports=f"from avca_pipeline.{kind} import {', '.join(imported)}",
+            calls="\n".join(f"fits({name})" for name in names if name not in over_time),
         )  # fmt: skip
+        if over_time:
+            text += OVER_TIME.format(calls="\n".join(f"over_time({name})" for name in over_time))
+        (tmp_path / f"all_{kind}.py").write_text(text)
     names = [f"all_{kind}.py" for kind in registry.KINDS]
     assert mypy(tmp_path, *names) == {name: [] for name in names}
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from avca_pipeline.artifacts import checkpoint, features, scores
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.models import Dims, Windows, tcaf
+from avca_pipeline.models import BatchOverTime, Dims, Windows, tcaf
 from avca_pipeline.models._sequences import cut
 from avca_pipeline.requests import EvaluateRequest, SelectRequest, TrainRequest
 from avca_pipeline.stages import evaluate, select, train
@@ -52,6 +52,17 @@ def embedded(settings: tcaf.Settings, video: Windows, audio: Windows) -> np.ndar
             settings, network_of(settings), video, audio
         ).numpy()
     return embedding
+
+
+def cut_by_hand(whole: Windows, starts: list[int], count: int) -> Windows:
+    """Returns the windows from ``starts`` on of clips that are longer, with times from 0 on."""
+    clips = zip(whole.values.split(whole.lengths.tolist()), starts, strict=True)
+    return Windows(
+        torch.cat([values[start : start + count] for values, start in clips]),
+        torch.arange(count).double().repeat(len(starts)) * whole.hop_s,
+        torch.tensor([count] * len(starts)),
+        whole.hop_s,
+    )
 
 
 def write_windows(path: Path, modality: str) -> None:
@@ -202,13 +213,29 @@ def test_a_long_clip_is_scored_by_its_middle() -> None:
     video, audio = windows(generator, "video", 9), windows(generator, "audio", 7)
     settings = tcaf.Settings(**SMALL, scored_windows=4)
     # Of 9 windows those from 2 on; 2 * 0.64 s is 1.33 windows of audio, and 4 * 0.64 s are 2.67.
-    middle = [
-        Windows(each.values[start : start + count], each.starts_s[:count], torch.tensor([count]),
-                each.hop_s)
-        for each, start, count in ((video, 2, 4), (audio, 1, 3))
-    ]  # fmt: skip
+    middle = cut_by_hand(video, [2], 4), cut_by_hand(audio, [1], 3)
     expected = embedded(tcaf.Settings(**SMALL), *middle)
     np.testing.assert_allclose(embedded(settings, video, audio), expected, atol=1e-12)
+
+
+def test_a_long_clip_is_trained_on_at_a_place_that_is_drawn() -> None:
+    generator = np.random.default_rng(0)
+    video, audio = windows(generator, "video", 12, 9), windows(generator, "audio", 9, 7)
+    text = torch.from_numpy(generator.standard_normal((2, 7)))
+    batch = BatchOverTime(video, audio, text, text, torch.arange(2))
+    network = network_of(tcaf.Settings(**SMALL))
+    torch.manual_seed(1)
+    starts = [int(torch.randint(12 - 4, (1,))), int(torch.randint(9 - 4, (1,)))]
+    assert starts != [4, 2]  # which would be the middle
+    # 0.64 s of video are two thirds of a window of audio, and four of these nearly three.
+    of_audio = [round(start * 2 / 3) for start in starts]
+    by_hand = replace(
+        batch, video=cut_by_hand(video, starts, 4), audio=cut_by_hand(audio, of_audio, 3)
+    )
+    torch.manual_seed(1)
+    ours = next(tcaf.steps(tcaf.Settings(**SMALL, train_windows=4), network, batch))
+    theirs = next(tcaf.steps(tcaf.Settings(**SMALL), network, by_hand))
+    np.testing.assert_allclose(ours["total"].item(), theirs["total"].item(), atol=1e-12)
 
 
 @pytest.mark.parametrize(("multiplies", "count"), [(False, 40), (True, 37)])
@@ -226,6 +253,15 @@ def test_windows_at_unknown_distances_are_not_cut() -> None:
     assert np.isfinite(embedded(tcaf.Settings(**SMALL), video, audio)).all()
     with pytest.raises(PipelineError, match=r"^train_windows and scored_windows .* set both to 0$"):
         embedded(tcaf.Settings(**SMALL, scored_windows=4), video, audio)
+
+
+def test_frequencies_are_as_spread_as_published() -> None:
+    torch.manual_seed(0)
+    network = tcaf.build(tcaf.Settings(**SMALL | {"code_dim": 1000}), Dims(5, 5, 7))
+    frequencies = network.get_buffer("frequencies")
+    assert frequencies.std().item() == pytest.approx(10, rel=0.1)
+    assert "frequencies" in network.state_dict()
+    assert all(frequencies is not one for one in tcaf.trainable(tcaf.Settings(), network))
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
