@@ -15,6 +15,8 @@ from avca_pipeline.runtime.lazy import torch
 if TYPE_CHECKING:
     from avca_pipeline.models.tcaf import Settings
 
+MODALITIES = ("audio", "video")
+"""In the order of their tokens."""
 FREQUENCY_SCALE = 10.0
 """Standard deviation of each of the two draws that a frequency is the sum of, in Hz."""
 
@@ -36,7 +38,7 @@ def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
         hidden=settings.encoder_hidden,
     )
     parts: dict[str, nn.Module] = {}
-    for modality in settings.used:
+    for modality in MODALITIES:
         parts[f"{modality}_encoder"] = encoder(getattr(dims, modality))
         parts[f"{modality}_tokens"] = nn.Linear(token + code, token)
     parts["token_dropout"] = new(settings.token_dropout)()
@@ -85,11 +87,11 @@ def attended(
         clips: windows of each modality.
         in_seconds: whether times are seconds or numbers of windows.
     """
-    encoded = {m: _encoded(settings, network, m, clips[m]) for m in settings.used}
+    encoded = {m: _encoded(settings, network, m, clips[m]) for m in MODALITIES}
     windows = [_tokens(settings, network, m, clips[m], encoded[m], in_seconds) for m in encoded]
     clip = network.get_parameter("clip_token").expand(len(windows[0]), 1, -1)
     tokens = torch.cat([clip, *windows], dim=1)
-    allowed = _allowed(settings, [clips[m].is_real for m in settings.used])
+    allowed = _allowed(settings, [clips[m].is_real for m in MODALITIES])
     for layer in cast("torch.nn.ModuleList", network["attention"]):
         tokens = attend(cast("torch.nn.ModuleDict", layer), tokens, settings.heads, allowed)
     return tokens
@@ -130,7 +132,7 @@ def _tokens(
     """Returns the tokens of windows, ``(clips, length, token dim)``."""
     code = torch.where(clips.is_real[..., None], 0.0, network.get_parameter("padding_code"))
     if settings.modality_code:
-        code = code + network.get_parameter("modality_codes")[0 if modality == "audio" else 1]
+        code = code + network.get_parameter("modality_codes")[MODALITIES.index(modality)]
     if settings.time_code:
         times = clips.times_s
         if not in_seconds:

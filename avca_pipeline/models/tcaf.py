@@ -21,6 +21,7 @@ A clip is of the class whose ``theta_w`` is nearest to its ``theta_o``.
 What it assumes: what is seen and what is heard explain each other, and the windows of both carry
 enough of the class. What it cannot model: how windows of one modality follow each other, other than
 through the other modality and the clip's token, whose layers are few; and anything within a window.
+It needs both modalities: there is nothing to look at across otherwise.
 
 The published code has peculiarities that move its numbers. Each is a setting here, and its text
 says what is published: ``scores_with_time_stamps``, ``video_norm``, ``counts_padding``,
@@ -100,8 +101,6 @@ class Settings(ModelSettings):
     """Whether tokens have a code of their modality."""
     time_code: bool = True
     """Whether tokens have a code of their time."""
-    modalities: Literal["both", "video", "audio"] = "both"
-    """Which modalities the method uses: both, or one of them alone."""
     reconstruction: bool = True
     """Whether the loss has the term ``l_rec``."""
     regression: bool = True
@@ -148,11 +147,6 @@ class Settings(ModelSettings):
         if not (self.reconstruction or self.regression or self.classification):
             raise ValueError("all losses are off; turn one on")
         return self
-
-    @property
-    def used(self) -> tuple[str, ...]:
-        """The modalities, in the order of their tokens."""
-        return ("audio", "video") if self.modalities == "both" else (self.modalities,)
 
 
 def steps(
@@ -222,14 +216,14 @@ def sequences(
         length: number of video windows that clips are cut to; 0 to cut none.
         at_random: whether to draw where a clip is cut.
     """
-    windows = {"video": video, "audio": audio}
+    windows = {"audio": audio, "video": video}
     if length:
         cuts = cut(
             video, audio, length, at_random=at_random, multiplies_hops=settings.multiplies_hops
         )
     else:
         cuts = {modality: whole(each.lengths) for modality, each in windows.items()}
-    return {modality: padded(windows[modality], cuts[modality]) for modality in settings.used}
+    return {modality: padded(windows[modality], cuts[modality]) for modality in windows}
 
 
 def _theta_of_clips(

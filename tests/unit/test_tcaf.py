@@ -184,16 +184,6 @@ def test_a_code_is_of_seconds_unless_window_numbers_are_asked_for() -> None:
     assert not np.allclose(embedded(settings, video, audio), expected, atol=1e-6)
 
 
-def test_one_modality_does_without_the_other() -> None:
-    generator = np.random.default_rng(0)
-    video = windows(generator, "video", 6, 2)
-    audio, other = (windows(generator, "audio", 4, 3) for _ in range(2))
-    alone = tcaf.Settings(**SMALL, modalities="video")
-    np.testing.assert_array_equal(embedded(alone, video, audio), embedded(alone, video, other))
-    both = tcaf.Settings(**SMALL)
-    assert not np.allclose(embedded(both, video, audio), embedded(both, video, other))
-
-
 def test_video_is_normed_as_asked() -> None:
     generator = np.random.default_rng(0)
     video, audio = windows(generator, "video", 6), windows(generator, "audio", 4)
