@@ -90,7 +90,7 @@ def over_time(data: LabelledClips) -> LabelledClips:
         file["window_starts_s"] = number * hop_s
         rows = np.arange(len(lengths))
         stored[modality] = ClipWindows(StoredWindows(Path(f"{modality}.h5"), file), rows)
-    return replace(data, video_windows=stored["video"], audio_windows=stored["audio"])
+    return replace(data, windows=stored)
 
 
 def numbered_clips() -> LabelledClips:

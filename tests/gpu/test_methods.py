@@ -48,9 +48,9 @@ def clips(name: str) -> LabelledClips:
 
 def features(data: LabelledClips, place: str) -> tuple[Any, Any]:
     """Returns video and audio of all clips as the method looks at them."""
-    if data.video_windows and data.audio_windows:
+    if data.windows:
         every = torch.arange(len(data.clip_ids))
-        windows = (data.video_windows, data.audio_windows)
+        windows = (data.windows[modality] for modality in ("video", "audio"))
         video, audio = (replace(each, device=place).read(every) for each in windows)
         return video, audio
     return torch.from_numpy(data.video).to(place), torch.from_numpy(data.audio).to(place)
