@@ -18,9 +18,9 @@ from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.models import BatchOverTime, Dims, Windows, tcaf
 from avca_pipeline.models._sequences import cut
-from avca_pipeline.requests import EvaluateRequest, SelectRequest, TrainRequest
-from avca_pipeline.stages import evaluate, select, train
-from tests.builders import RUN, World
+from avca_pipeline.requests import TrainRequest
+from avca_pipeline.stages import train
+from tests.builders import RUN, World, trained_and_scored
 
 HOPS = {"video": 0.64, "audio": 0.96}
 SMALL: dict[str, Any] = {
@@ -77,25 +77,13 @@ def write_windows(path: Path, modality: str) -> None:
     features.write(path, replace(plain, num_windows=lengths, windows=over_time, **times))
 
 
-def run(folder: Path, seed: int = 0) -> dict[str, Path]:
-    """Trains both stages and evaluates; returns the files that were read."""
+def run(folder: Path, seed: int = 0) -> None:
+    """Trains both stages and evaluates."""
     inputs = World().write(folder)
     for modality in HOPS:
         write_windows(inputs[modality], modality)
-    candidates = {"default": TRAINED.model_dump(mode="json")}
-    request = TrainRequest(plugin="tcaf", scaling="none", seed=seed, candidates=candidates)
-    more: dict[str, Any] = {"resume": folder / "resume.pt", "device": "cpu"}
-    one, two = folder / "stage1.pt", folder / "stage2.pt"
-    train.run_stage1(request, inputs, one, folder / "1.json", **more)
-    select.run(
-        SelectRequest(candidates=["default"]), [folder / "1.json"], folder / "selection.json"
-    )
-    train.run_stage2(request, inputs, folder / "selection.json", two, folder / "2.json", **more)
-    evaluate.run(
-        EvaluateRequest(run=RUN, video="video", audio="audio"), two, folder / "selection.json",
-        inputs, folder / "scores.json", folder / "embeddings.h5", device="cpu",
-    )  # fmt: skip
-    return inputs
+    settings = TRAINED.model_dump(mode="json")
+    trained_and_scored(folder, inputs, "tcaf", settings, replace(RUN, seed=seed))
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +125,10 @@ def test_a_clip_is_embedded_as_if_it_were_alone(folder: Path) -> None:
             first = int(value.num_windows[:row].sum())
             own = slice(first, first + int(value.num_windows[row]))
             assert value.windows is not None
+            scaling = [content["scaling"][f"{modality}_{part}"] for part in ("mean", "factor")]
+            mean, factor = (part.numpy() for part in scaling)
             alone[modality] = Windows(
-                torch.from_numpy(value.windows.values[own]),
+                torch.from_numpy(np.float32((value.windows.values[own] - mean) * factor)),
                 torch.from_numpy(value.windows.starts_s[own]),
                 torch.tensor([own.stop - own.start]),
                 value.hop_s,
