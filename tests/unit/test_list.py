@@ -63,7 +63,7 @@ def test_all_lists_what_the_libraries_have(capsys: pytest.CaptureFixture[str]) -
     assert {"clap", "pe_audio_video"} <= set(names["transformers_audio"])
     assert "c3d" not in names
     assert main(["list", "text_embeddings", "--all"]) == 0
-    assert "transformers_text: 9 families of transformers" in capsys.readouterr().out
+    assert "transformers_text: 10 families of transformers" in capsys.readouterr().out
 
 
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
