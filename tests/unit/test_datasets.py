@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import http.server
 import json
 import tarfile
@@ -369,3 +370,22 @@ def test_a_table_of_addresses_is_downloaded_and_what_is_not_there_is_a_reason(
     assert Path(there.path).read_bytes() == content
     assert absent.reason.startswith("removed: ")
     assert "HTTP 404" in absent.reason
+
+
+def test_each_clip_is_in_the_shard_of_its_id(tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / f"media/class {number % 2}/clip {number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("no film")
+    request = manifest_request("folder", {"path": str(tmp_path / "media")}, 3)
+    manifest_stage.run(request, tmp_path / "manifest.csv", tmp_path / "shards")
+    expected: dict[str, list[str]] = {f"0000{index}-of-00003.csv": [] for index in range(3)}
+    for clip in manifest.read(tmp_path / "manifest.csv"):
+        digest = hashlib.sha256(clip.clip_id.encode()).digest()
+        index = int.from_bytes(digest[:8], "big") % 3
+        expected[f"0000{index}-of-00003.csv"].append(clip.clip_id)
+    assert sum(map(len, expected.values())) == 12
+    assert {
+        path.name: [clip.clip_id for clip in manifest.read(path)]
+        for path in (tmp_path / "shards").iterdir()
+    } == expected
