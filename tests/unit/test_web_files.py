@@ -418,3 +418,26 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_server(tmp_path: Path)
     assert not isinstance(caught.value, AddressError | TransientError)
     assert len(requests) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("status", "num_asked"),
+    [(400, 1), (403, 1), (408, 2), (425, 2), (429, 2), (500, 2), (503, 2)],
+)
+def test_what_may_pass_is_asked_for_again_at_once(
+    status: int, num_asked: int, tmp_path: Path
+) -> None:
+    asked = []
+
+    def handle(request: Request) -> None:
+        asked.append(request.path)
+        request.answer(ONE, 200 if len(asked) > 1 else status)
+
+    with serving(handle) as base:
+        if num_asked == 1:
+            with pytest.raises(TransientError, match=f"HTTP {status}"):
+                web_files.download(f"{base}/a", tmp_path / "a", QUICK)
+        else:
+            web_files.download(f"{base}/a", tmp_path / "a", QUICK)
+            assert (tmp_path / "a").read_bytes() == ONE
+    assert len(asked) == num_asked
