@@ -170,6 +170,10 @@ def test_levels_decide_what_stops() -> None:
     stop_on_errors("mine", result.checks)
     with pytest.raises(PipelineError, match=r"'mine': 1 check\(s\) .* every_clip_accounted_for"):
         stop_on_errors("mine", audited(changed("c2")).checks)
+    # Wherever it stands, and whatever is only a warning.
+    for order in ([check, *audited(changed("c2")).checks], [*audited(changed("c2")).checks, check]):
+        with pytest.raises(PipelineError, match="every_clip_accounted_for"):
+            stop_on_errors("mine", order)
     assert AuditLevels().no_partition_empty == "error"
 
 
