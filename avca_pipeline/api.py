@@ -123,6 +123,7 @@ def extract(
     cache: str | Path = CACHE,
     device: Device = "auto",
     workers: int | None = None,
+    keep_windows: bool = False,
     **settings: Any,
 ) -> Features:
     """Returns the features of videos, the mean over the windows of each.
@@ -134,6 +135,7 @@ def extract(
         cache: folder of downloaded weights.
         device: see `load_run`.
         workers: see `load_run`.
+        keep_windows: keep the features of each window, and where it begins, in ``windows``.
         **settings: of the plugin, such as ``weights="published"``.
 
     Returns:
@@ -149,15 +151,17 @@ def extract(
     asked = [videos] if isinstance(videos, str | Path) else list(videos)
     chosen = BundledBackbone(backbone, backbone, "", environment.extract_version, written)
     limits = LimitsSettings().limits()
-    encoded, weights = encode_videos(asked, {backbone: chosen}, limits, environment)
+    encoded = encode_videos(
+        asked, {backbone: chosen}, limits, environment, keep_windows=keep_windows
+    )
     attributes = {
         "backbone": backbone,
-        "weights": weights[backbone],
+        "weights": encoded.weights[backbone],
         "preprocessing": redacted(canonical_json(written)),
         "torch": importlib.metadata.version("torch"),
     }
-    timing = plugin.spec(typed.with_files(environment.cache)).timing
-    return as_features(encoded[backbone], attributes, timing, keep_windows=False)
+    timing = encoded.timings.get(backbone)
+    return as_features(encoded.clips[backbone], attributes, timing, keep_windows=keep_windows)
 
 
 def read_features(path: str | Path) -> Features:

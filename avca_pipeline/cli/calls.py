@@ -185,7 +185,7 @@ def predict(o: argparse.Namespace) -> None:
         cache = {} if o.cache is None else {"cache": o.cache}
         run = api.load_run(o.run, weights=dict(o.weights), **cache, **shared)
     importlib.import_module("avca_pipeline.commands.predict").run(
-        run, o.videos, classes=o.classes, top=o.top, out=o.out
+        run, o.videos, classes=o.classes, top=o.top, timeline=o.timeline, out=o.out
     )
 
 

@@ -56,6 +56,11 @@ COMMANDS = (
                 settings={"type": positive, "default": 5, "metavar": "NUMBER"},
             ),
             Option(
+                "timeline",
+                "rank for each window of a video, with its start and end, instead of the whole",
+                settings={"action": "store_true"},
+            ),
+            Option(
                 "out",
                 "file to write, .csv or .json (default: print the rankings)",
                 settings={"type": Path, "metavar": "FILE"},

@@ -22,6 +22,7 @@ def run(
     *,
     classes: str | None,
     top: int,
+    timeline: bool,
     out: Path | None,
 ) -> None:
     """Prints or writes the rankings of videos.
@@ -32,6 +33,7 @@ def run(
         classes: names with commas between them, or a file with one a line; ``None`` for those of
             the run.
         top: how many classes a ranking has.
+        timeline: rank for each stretch of a video instead of the whole.
         out: a ``.csv`` or ``.json`` file to write; ``None`` to print.
 
     Raises:
@@ -40,7 +42,7 @@ def run(
     if out is not None and out.suffix not in SUFFIXES:
         raise PipelineError(f"--out: {out}: expected a name that ends with .csv or .json")
     names = None if classes is None else class_names(classes)
-    made = trained.predict(list(videos), classes=names, top=top)
+    made = trained.predict(list(videos), classes=names, top=top, timeline=timeline)
     if out is None:
         print(repr(made))
         return
@@ -51,8 +53,8 @@ def run(
     )
     with atomic_write(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    num_used = sum(not prediction.reason for prediction in made)
-    logger.info(f"predict: {num_used} of {len(made)} videos have a ranking, in {out}")
+    used = {prediction.video for prediction in made if not prediction.reason}
+    logger.info(f"predict: {len(used)} of {len(set(videos))} videos have a ranking, in {out}")
 
 
 def class_names(written: str) -> list[str]:

@@ -19,10 +19,11 @@ from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.evaluation.device_clips import EvaluationSet
 from avca_pipeline.evaluation.labelled_clips import Scaling
 from avca_pipeline.evaluation.scoring import predict
-from avca_pipeline.extraction.encoded_clip import NOTHING_DECODED, EncodedClip
+from avca_pipeline.extraction.encoded_clip import NOTHING_DECODED
 from avca_pipeline.fetching.weights import RANDOM
 from avca_pipeline.inference.class_vectors import matched, new_vectors, same_package
-from avca_pipeline.inference.predictions import Prediction, Predictions, RankedClass, scores_of
+from avca_pipeline.inference.predictions import Part, Predictions, answers
+from avca_pipeline.inference.stretches import stretches
 from avca_pipeline.inference.trained_network import rebuilt
 from avca_pipeline.inference.video_features import Environment, encode_videos
 from avca_pipeline.media import Limits
@@ -112,6 +113,7 @@ class TrainedRun:
         *,
         classes: Sequence[str] | None = None,
         top: int | None = 5,
+        timeline: bool = False,
     ) -> Predictions:
         """Classifies videos.
 
@@ -120,21 +122,28 @@ class TrainedRun:
             classes: names to choose among; those of the run unless stated. Names that the run does
                 not know are embedded as its own were, and count as unseen.
             top: how many classes the ranking of each video has; ``None`` for all.
+            timeline: answer for each stretch of a video instead of the whole. The stretches are the
+                windows of the backbone that has fewer of them; see `stretches`.
 
         Returns:
-            An answer for each video, in their order; a video that cannot be used has a reason.
+            An answer for each video or stretch, in their order; a video that cannot be used has a
+            reason.
 
         Raises:
             PipelineError: a class name has no vector; weights are missing or other ones.
         """
         asked = [videos] if isinstance(videos, str | Path) else list(videos)
         names, vectors = self._classes_asked_for(classes)
-        features, clips = self._features(asked)
-        usable = [row for row, clip in enumerate(clips) if not clip.reason]
-        distances = np.full((len(clips), len(names)), np.nan)
+        parts = self._parts(asked, timeline=timeline)
+        usable = [row for row, part in enumerate(parts) if not part.reason]
+        distances = np.full((len(parts), len(names)), np.nan)
         if usable:
+            features = {
+                modality: np.stack([parts[row].features[modality] for row in usable])
+                for modality in self.backbones
+            }
             distances[usable] = self._distances(features, names, vectors)
-        return self._answers(clips, names, distances, top)
+        return answers(parts, names, ~self._is_unseen(names), distances, self.bias, top)
 
     def _classes(self, *, is_unseen: bool) -> tuple[str, ...]:
         described = self.bundle.description
@@ -156,31 +165,37 @@ class TrainedRun:
             by_name |= dict(zip(new, made, strict=True))
         return tuple(names), np.stack([by_name[name] for name in names]).astype(np.float32)
 
-    def _features(
-        self, videos: Sequence[str | Path]
-    ) -> tuple[dict[str, np.ndarray], list[EncodedClip]]:
-        """Returns ``(usable videos, dim)`` float32 of each modality, and each video's state."""
+    def _parts(self, videos: Sequence[str | Path], *, timeline: bool) -> list[Part]:
+        """Returns what is classified: each video, or each stretch of each, or why there is none."""
         described = self.bundle.description
         limits = Limits(described.max_pixels, described.max_duration_s)
-        encoded, _ = encode_videos(videos, self.backbones, limits, self.environment)
-        clips = next(iter(encoded.values()))
-        for of_clip in zip(*encoded.values(), strict=True):
-            reasons = [
-                clip.reason or ("" if clip.num_encoded else NOTHING_DECODED) for clip in of_clip
-            ]
-            of_clip[0].reason = next(filter(None, reasons), "")
-        features = {
-            modality: np.array(
-                [
-                    clip.feature_sum / clip.num_encoded
-                    for clip, first in zip(of_modality, clips, strict=True)
-                    if not first.reason and clip.feature_sum is not None
-                ],
-                np.float32,
+        encoded = encode_videos(
+            videos, self.backbones, limits, self.environment, keep_windows=timeline
+        )
+        parts = []
+        for of_modality in zip(*encoded.clips.values(), strict=True):
+            clips = dict(zip(encoded.clips, of_modality, strict=True))
+            first = of_modality[0]
+            reasons = (
+                clip.reason or ("" if clip.num_encoded else NOTHING_DECODED) for clip in of_modality
             )
-            for modality, of_modality in encoded.items()
-        }
-        return features, clips
+            whole = Part(first.clip_id, first.media.start_s, first.media.end_s)
+            reason = next(filter(None, reasons), "")
+            if reason:
+                parts.append(replace(whole, reason=reason))
+            elif timeline:
+                parts += [
+                    Part(first.clip_id, stretch.start_s, stretch.end_s, stretch.features)
+                    for stretch in stretches(clips, encoded.timings)
+                ]
+            else:
+                means = {
+                    modality: np.asarray(clip.feature_sum / clip.num_encoded, np.float32)
+                    for modality, clip in clips.items()
+                    if clip.feature_sum is not None
+                }
+                parts.append(replace(whole, features=means))
+        return parts
 
     def _distances(
         self, features: Mapping[str, np.ndarray], names: Sequence[str], vectors: np.ndarray
@@ -250,33 +265,6 @@ class TrainedRun:
 
     def _is_unseen(self, names: Sequence[str]) -> np.ndarray:
         return np.array([name not in self.seen_classes for name in names])
-
-    def _answers(
-        self,
-        clips: Sequence[EncodedClip],
-        names: tuple[str, ...],
-        distances: np.ndarray,
-        top: int | None,
-    ) -> Predictions:
-        is_seen = ~self._is_unseen(names)
-        biased = distances + self.bias * is_seen
-        scores = scores_of(biased)
-        predictions = []
-        for row, clip in enumerate(clips):
-            nearest = np.argsort(biased[row], kind="stable")
-            order = nearest[: 0 if clip.reason else top]
-            ranking = tuple(
-                RankedClass(
-                    names[column],
-                    bool(is_seen[column]),
-                    float(distances[row, column]),
-                    float(scores[row, column]),
-                )
-                for column in order
-            )
-            place = clip.media.start_s, clip.media.end_s
-            predictions.append(Prediction(clip.clip_id, *place, ranking, clip.reason))
-        return Predictions(tuple(predictions), names, is_seen, distances, self.bias)
 
 
 def _placed(backbone: BundledBackbone, file: str | Path | None) -> BundledBackbone:

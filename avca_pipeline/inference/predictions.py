@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,54 @@ class Predictions(Sequence[Prediction]):
             PipelineError: pandas is not installed.
         """
         return frame(self.rows(), COLUMNS)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A video or a stretch of it: modality to its features, ``(dim,)`` float32, or the reason."""
+
+    video: str
+    start_s: float | None
+    end_s: float | None
+    features: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reason: str = ""
+
+
+def answers(
+    parts: Sequence[Part],
+    names: tuple[str, ...],
+    is_seen: np.ndarray,
+    distances: np.ndarray,
+    bias: float,
+    top: int | None,
+) -> Predictions:
+    """Returns the ranking of each part; of equally near classes the first is the nearer one.
+
+    Args:
+        parts: videos or stretches of them.
+        names: of the classes.
+        is_seen: ``(classes,)``.
+        distances: ``(parts, classes)`` without the bias; NaN for what cannot be used.
+        bias: added to the distances of seen classes.
+        top: how many classes a ranking has; ``None`` for all.
+    """
+    biased = distances + bias * is_seen
+    scores = scores_of(biased)
+    predictions = []
+    for row, part in enumerate(parts):
+        nearest = np.argsort(biased[row], kind="stable")
+        ranking = tuple(
+            RankedClass(
+                names[column],
+                bool(is_seen[column]),
+                float(distances[row, column]),
+                float(scores[row, column]),
+            )
+            for column in nearest[: 0 if part.reason else top]
+        )
+        place = part.video, part.start_s, part.end_s
+        predictions.append(Prediction(*place, ranking, part.reason))
+    return Predictions(tuple(predictions), names, is_seen, distances, bias)
 
 
 def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Any:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts.bundle import BundledBackbone
+from avca_pipeline.backbones import Timing
 from avca_pipeline.config import validated
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.extraction.encoded_clip import EncodedClip
 from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
 from avca_pipeline.inference.videos import segment
@@ -35,12 +37,29 @@ class Environment:
     extract_version: int
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What backbones made of videos, by the name of each backbone.
+
+    Attributes:
+        clips: the state of each video: its features, or the reason why it has none.
+        weights: SHA-256 or ``random:<seed>``.
+        timings: where windows are in time, of the backbones that know it.
+    """
+
+    clips: dict[str, list[EncodedClip]]
+    weights: dict[str, str]
+    timings: dict[str, Timing]
+
+
 def encode_videos(
     videos: Sequence[str | Path],
     backbones: Mapping[str, BundledBackbone],
     limits: Limits,
     environment: Environment,
-) -> tuple[dict[str, list[EncodedClip]], dict[str, str]]:
+    *,
+    keep_windows: bool = False,
+) -> Encoded:
     """Decodes and encodes videos with each backbone.
 
     Args:
@@ -48,18 +67,17 @@ def encode_videos(
         backbones: by any name, such as the modality. Weights that are stated are required.
         limits: what a video may cost.
         environment: where and how is computed.
-
-    Returns:
-        Name of each backbone to its state of each video, features or reason, and to its weights.
+        keep_windows: keep the features of each window beside their sum.
 
     Raises:
-        PipelineError: weights are missing, damaged, or not the required ones.
+        PipelineError: weights are missing, damaged, or not the required ones; or windows are to be
+            kept, and a backbone does not say where they are in time.
     """
     clips = [EncodedClip(str(video), segment(video)) for video in videos]
     for clip in clips:
         clip.reason = "" if clip.media.path.is_file() else MISSING
     encoded = {name: [replace(clip, windows=[], starts=[]) for clip in clips] for name in backbones}
-    weights = {}
+    weights, timings = {}, {}
     with contextlib.ExitStack() as stack:
         started = []
         # All workers are forked before the first network may use a GPU.
@@ -67,6 +85,14 @@ def encode_videos(
             plugin = registry.load("backbones", backbone.plugin)
             typed = validated(plugin.Settings, backbone.settings, f"backbone {backbone.name}")
             typed = typed.with_files(environment.cache)
+            timing = plugin.spec(typed).timing
+            if timing is not None:
+                timings[name] = timing
+            elif keep_windows:
+                raise PipelineError(
+                    f"backbone {backbone.name}: the plugin {backbone.plugin!r} does not say where "
+                    "its windows are in time; give its Spec a timing"
+                )
             there = [clip for clip in encoded[name] if not clip.reason]
             pool = decode_pool(
                 plugin,
@@ -85,6 +111,7 @@ def encode_videos(
                 typed,
                 cache=environment.cache,
                 device=environment.device,
+                keep_windows=keep_windows,
                 expected_weights=backbones[name].weights,
             )
-    return encoded, weights
+    return Encoded(encoded, weights, timings)

@@ -17,7 +17,7 @@ import yaml
 
 import avca_pipeline
 from avca_pipeline import PipelineError, cli, registry
-from avca_pipeline.artifacts import bundle, fetched, manifest, scores
+from avca_pipeline.artifacts import bundle, checkpoint, fetched, manifest, scores
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.bundle import Bundle, BundledText
 from avca_pipeline.artifacts.labels import read as read_labels
@@ -135,6 +135,54 @@ def test_a_bundle_predicts_where_no_results_are(
     assert found["predictions"][0]["ranking"][0]["class_name"] in line
     assert " seen " in line or " unseen " in line
     assert "no probability" in shown
+
+
+def test_a_timeline_ranks_each_window(
+    tested: StoredTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = avca_pipeline.load_run(tested.run, device="cpu")
+    found = run.predict([*tested.videos, "nothing.mp4"], timeline=True)
+    *parts, missing = found
+    assert missing.reason == "missing file"
+    assert missing.start_s is None
+    # A clip of 1.28 s has one whole window of sound, of 0.975 s.
+    assert [part.video for part in parts] == tested.videos
+    for part in parts:
+        start_s = 1.3 if "#t=1.3" in part.video else 0.0
+        assert (part.start_s, part.end_s) == (start_s, pytest.approx(start_s + 0.975))
+
+    content = checkpoint.read(tested.run / "stage2.pt")
+    scaled = {}
+    for modality, backbone in run.backbones.items():
+        made = avca_pipeline.extract(
+            tested.videos, backbone.plugin, device="cpu", keep_windows=True, **backbone.settings
+        )
+        assert made.windows is not None
+        assert list(made.clip_ids) == tested.videos
+        clips = np.repeat(np.arange(len(parts)), made.num_windows)
+        within = made.windows.starts_s < 0.975
+        means = [
+            made.windows.values[(clips == clip) & within].mean(axis=0) for clip in range(len(parts))
+        ]
+        mean, factor = (content["scaling"][f"{modality}_{name}"] for name in ("mean", "factor"))
+        scaled[modality] = ((torch.from_numpy(np.array(means)) - mean) * factor).float()
+    avca = registry.load("models", "avca")
+    settings = avca.Settings(**json.loads(content["settings"]))
+    network = avca.build(settings, Dims(*content["dims"]))
+    network.load_state_dict(content["state"])
+    with torch.inference_mode():
+        clips = avca.embed_clips(settings, network.eval(), scaled["video"], scaled["audio"]).numpy()
+    expected = euclidean_distances(clips, tested.embeddings.classes)
+    np.testing.assert_allclose(found.distances[:-1], expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected - tested.distances).max() > 1e-3  # other frames than in the whole
+
+    whole = next(path for path in tested.videos if "#t=" not in path)
+    arguments = (whole, "--run", tested.run, "--timeline", "--out", tmp_path / "out.csv")
+    assert predict(*arguments, "--top", "1") == 0
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0].startswith("video,start_s,end_s,rank,class")
+    assert lines[1].startswith(f"{whole},0.0,0.975,1,")
+    assert "1 of 1 videos" in capsys.readouterr().err
 
 
 def with_weights(made: Bundle, path: Path) -> Bundle:
