@@ -137,15 +137,16 @@ def _text(results: Path, value: Scores) -> tuple[BundledText, np.ndarray]:
 
 def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
     """Returns the clips that the run was trained on, for a method that looks at them again."""
-    own = results / value.run.dataset
-    by_modality = {
-        modality: features.read(own / "features" / f"{stated['name']}.h5")
-        for modality in MODALITIES
-        if (stated := getattr(value.provenance, modality))
+    own, run = results / value.run.dataset, results / value.run.path
+    # Of a feature set with two modalities both, also where the run uses one: its clips have both.
+    read = {
+        Path(path).stem: features.read(results / path)
+        for path in _record(results, run / "stage2.pt").inputs
+        if "/features/" in path
     }
     rows = {
-        modality: {clip_id: row for row, clip_id in enumerate(of_modality.clip_ids)}
-        for modality, of_modality in by_modality.items()
+        name: {clip_id: row for row, clip_id in enumerate(made.clip_ids)}
+        for name, made in read.items()
     }
     class_row = {part.class_name: row for row, part in enumerate(value.per_class)}
     trained = [
@@ -154,13 +155,16 @@ def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
             split.read(own / "splits" / f"{value.run.split}.csv"), key=lambda clip: clip.clip_id
         )
         if clip.partition in TRAINING_PARTITIONS[2]
-        and all(clip.clip_id in of_modality for of_modality in rows.values())
+        and all(clip.clip_id in of_features for of_features in rows.values())
     ]
+    names = {
+        modality: stated["name"]
+        for modality in MODALITIES
+        if (stated := getattr(value.provenance, modality))
+    }
     arrays = {
-        f"training.{modality}": of_modality.features[
-            [rows[modality][clip.clip_id] for clip in trained]
-        ]
-        for modality, of_modality in by_modality.items()
+        f"training.{modality}": read[name].features[[rows[name][clip.clip_id] for clip in trained]]
+        for modality, name in names.items()
     }
     return arrays | {"training.class": np.array([class_row[clip.class_name] for clip in trained])}
 

@@ -17,7 +17,7 @@ import yaml
 
 import avca_pipeline
 from avca_pipeline import PipelineError, cli, registry
-from avca_pipeline.artifacts import bundle, checkpoint, fetched, manifest, scores
+from avca_pipeline.artifacts import bundle, checkpoint, fetched, manifest, records, scores
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.bundle import Bundle, BundledText
 from avca_pipeline.artifacts.labels import read as read_labels
@@ -316,8 +316,9 @@ def test_a_name_without_a_vector_is_named_and_the_runs_own_need_no_file(
     assert own in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("modalities", ["both", "video"])
 def test_a_method_that_trains_a_classifier_for_the_classes_gets_the_same_bits(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, modalities: Any
 ) -> None:
     data = folder / "results/tiny"
     inputs = {
@@ -328,18 +329,22 @@ def test_a_method_that_trains_a_classifier_for_the_classes_gets_the_same_bits(
     settings = plugin.Settings(
         epochs=1, batches_per_epoch=2, batch_size=8, latent_dim=8, generator_hidden=8,
         encoder_hidden=8, critic_hidden=8, synthetic_per_class=20, classifier_epochs=3,
+        modalities=modalities,
     )  # fmt: skip
     request = TrainRequest(
         plugin="fvaegan", scaling="none", seed=0,
         candidates={"default": settings.model_dump(mode="json")},
     )  # fmt: skip
-    run = folder / RUN.replace("avca", "fvaegan")
+    names = scores.read(folder / RUN / "scores.json").run
+    names = replace(names, model="fvaegan", modalities=modalities)
+    run = folder / "results" / names.path
     run.mkdir(parents=True)
     state, history = {"resume": tmp_path / "resume.pt", "device": "cpu"}, tmp_path / "history.json"
     train.run_stage1(request, inputs, run / "stage1.pt", history, **state)
     select.run(SelectRequest(candidates=("default",)), [history], run / "selection.json")
     train.run_stage2(request, inputs, run / "selection.json", run / "stage2.pt", history, **state)
-    names = replace(scores.read(folder / RUN / "scores.json").run, model="fvaegan")
+    read = {f"tiny/features/{name}.h5": "" for name in ("frames", "vggish")}
+    records.write(folder / "results", run / "stage2.pt", records.Record("", read))
     evaluate.run(
         EvaluateRequest(run=names, video="frames", audio="vggish"),
         run / "stage2.pt", run / "selection.json", inputs,
@@ -347,11 +352,14 @@ def test_a_method_that_trains_a_classifier_for_the_classes_gets_the_same_bits(
     )  # fmt: skip
     tested = StoredTest(folder, str(run.relative_to(folder)))
 
-    made = avca_pipeline.load_run(run, device="cpu").predict(tested.videos)
-    tested.check(made.distances, [prediction.class_name for prediction in made])
+    silent = next((data / "raw").glob("*no-audio*"))
+    made = avca_pipeline.load_run(run, device="cpu").predict([*tested.videos, silent])
+    *rows, last = made
+    assert last.reason.partition(":")[0] == ("no audio stream" if modalities == "both" else "")
+    tested.check(made.distances[:-1], [prediction.class_name for prediction in rows])
     assert cli.main(["bundle", str(run), str(tmp_path / "mine")]) == 0
     bundled = avca_pipeline.load_run(tmp_path / "mine.zip", device="cpu")
-    np.testing.assert_array_equal(bundled.predict(tested.videos).distances, made.distances)
+    np.testing.assert_array_equal(bundled.predict(tested.videos).distances, made.distances[:-1])
     unseen = bundled.predict(tested.videos[:1], classes=[*bundled.unseen_classes, "a storm"])
     assert np.isfinite(unseen.distances).all()
     with pytest.raises(PipelineError, match="fvaegan needs an unseen one"):
