@@ -253,7 +253,9 @@ class TrainedRun:
         clips = np.flatnonzero(columns >= 0)
 
         def rows(modality: str, dim: int) -> np.ndarray:
-            return arrays.get(f"training.{modality}", np.zeros((0, dim), np.float32))[clips]
+            return arrays.get(f"training.{modality}", np.zeros((len(columns), dim), np.float32))[
+                clips
+            ]
 
         return ClassKnowledge(
             text=torch.from_numpy(vectors).to(device),
