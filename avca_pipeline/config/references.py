@@ -52,7 +52,7 @@ def means_where_windows_are_needed(config: Config) -> list[str]:
     for run in config.runs():
         over_time = config.models[run.model].module.Settings.over_time
         feature_set = config.feature_sets[run.feature_set]
-        for name in (feature_set.video, feature_set.audio) if over_time else ():
+        for name in feature_set.names.values() if over_time else ():
             section = "imported" if name in config.imported else "backbones"
             if not getattr(config, section)[name].keep_windows:
                 lines.append(

@@ -91,6 +91,12 @@ NEEDS_BOTH = "models.cjme: the method needs both video and audio, but "
             {},
             "models.mine.modalities: audio, but feature_sets.seen has video alone",
         ),
+        (
+            {"tcaf": {}},
+            {"seen": ONE["seen"]},
+            {},
+            "models.tcaf: the method needs both video and audio, but feature_sets.seen has video",
+        ),
         ({"cjme": {"modalities": "video"}}, tiny()["feature_sets"], {}, "models.cjme.modalities: "),
         ({"ale": {}}, {"none": {}}, {}, "feature_sets.none: name a video backbone, an audio"),
         (
