@@ -1,7 +1,7 @@
 """Classifies videos with what a run has left, or with a method that needs no training.
 
 Decoding, windows, features, scaling, text embedding, bias and arithmetic are those of the run: a
-clip of the test gets the bits of the distances by which it was scored.
+clip of the test gets exactly the distances with which it was scored.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from avca_pipeline.inference.stretches import stretches
 from avca_pipeline.inference.trained_network import rebuilt
 from avca_pipeline.inference.video_features import Environment, encode_videos
 from avca_pipeline.media import Limits
+from avca_pipeline.media.container import probe
 from avca_pipeline.models import ClassKnowledge, Dims, defaults
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.settings import NamedModel
@@ -42,8 +43,7 @@ class TrainedRun:
             machine of the training.
 
     Raises:
-        PipelineError: a backbone or a method is not of the version that the run was made with; or
-            the method looks at clips over time.
+        PipelineError: a backbone or a method is not of the version that the run was made with.
     """
 
     def __init__(
@@ -52,11 +52,6 @@ class TrainedRun:
         described = bundle.description
         self.bundle, self.environment = bundle, environment
         same_package("models", described.model, described.model_package)
-        if registry.load("models", described.model).Settings.over_time:
-            raise PipelineError(
-                f"{described.name}: {described.model} looks at clips over time, and videos are "
-                "classified by the mean of each; name a run of another method"
-            )
         unknown = set(weights) - {backbone.name for backbone in described.backbones.values()}
         if unknown:
             known = ", ".join(backbone.name for backbone in described.backbones.values())
@@ -186,7 +181,9 @@ class TrainedRun:
             elif timeline:
                 parts += [
                     Part(first.clip_id, stretch.start_s, stretch.end_s, stretch.features)
-                    for stretch in stretches(clips, encoded.timings)
+                    for stretch in stretches(
+                        clips, encoded.timings, probe(first.media.path).duration_s
+                    )
                 ]
             else:
                 means = {

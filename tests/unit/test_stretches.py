@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from avca_pipeline.backbones import MediaSegment, Timing
 from avca_pipeline.extraction.encoded_clip import EncodedClip
@@ -41,7 +42,8 @@ def test_without_a_length_a_window_ends_where_the_next_one_begins() -> None:
     timings = {"video": Timing(math.nan, math.nan, 1), "audio": Timing(1, 1, 1)}
     found = stretches(clips, timings)
     assert [(part.start_s, part.end_s) for part in found] == [(0.75, 1.75), (1.75, None)]
-    assert [float(part.features["audio"][0]) for part in found] == [0.5, 1.5]
+    assert [float(part.features["audio"][0]) for part in found] == [1, 2]
+    assert stretches(clips, timings, 2.5)[-1].end_s == 2.5
 
 
 def test_times_are_those_of_the_file_and_end_with_the_stretch_asked_for() -> None:
@@ -50,3 +52,35 @@ def test_times_are_those_of_the_file_and_end_with_the_stretch_asked_for() -> Non
     found = stretches(clips, timings)
     assert [(part.start_s, part.end_s) for part in found] == [(10, 11), (11, 11.5)]
     assert [float(part.features["audio"][0]) for part in found] == [0, 0]  # the next to it
+
+
+def test_a_stretch_has_its_own_window_alone_and_of_the_others_those_that_lie_half_inside() -> None:
+    # VGGish: 0.975 s every 0.96 s, so that neighbours overlap. Frames: 5 a second.
+    clips = {"video": clip(list(range(15))), "audio": clip([0, 15360, 30720])}
+    timings = {"video": Timing.side_by_side(1, 5), "audio": Timing(0.975, 0.96, 16000)}
+    found = stretches(clips, timings)
+    assert [float(part.features["audio"][0]) for part in found] == [0, 1, 2]
+    # Of the frame from 1.8 to 2 s, 0.135 s are in the second stretch and 0.08 s in the third,
+    # which ends at 2.895 s and has too little of the last frame.
+    means = [float(part.features["video"][0]) for part in found]
+    assert means == pytest.approx([2, 7, 11.5])
+    # The longer one has as many windows here: none is half inside, and the nearest is taken.
+    clips = {"video": clip([0, 1]), "audio": clip([1, 4])}
+    timings = {"video": Timing(1, 1, 1), "audio": Timing(10, 3, 1)}
+    found = stretches(clips, timings)
+    assert [float(part.features["audio"][0]) for part in found] == [0, 0]
+
+
+def test_no_stretch_is_empty_or_ends_after_the_video() -> None:
+    # Of a short video the same frame is taken twice; the sound is padded to one window and a half.
+    clips = {"video": clip([0, 0, 1]), "audio": clip([0, 1, 2, 3])}
+    timings = {"video": Timing(math.nan, math.nan, 1), "audio": Timing(1, 1, 1)}
+    found = stretches(clips, timings, 1.5)
+    assert [(part.start_s, part.end_s) for part in found] == [(0, 1), (1, 1.5)]
+    assert [float(part.features["video"][0]) for part in found] == [1, 2]
+    padded = {name: clip([0]) for name in ("video", "audio")}
+    (part,) = stretches(padded, {name: Timing(0.975, 0.96, 1) for name in padded}, 0.5)
+    assert (part.start_s, part.end_s) == (0, 0.5)
+    # A file that says less than it has loses nothing.
+    found = stretches(clips, timings, 0.5)
+    assert [(part.start_s, part.end_s) for part in found] == [(0, 0.5), (1, None)]
