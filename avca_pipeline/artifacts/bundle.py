@@ -27,7 +27,7 @@ from avca_pipeline.artifacts.typed_json import STRICT
 from avca_pipeline.errors import FormatError
 from avca_pipeline.runtime.lazy import torch
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "bundle.json"
 NETWORK = "network.safetensors"
 ARRAYS = "arrays.safetensors"
@@ -74,6 +74,7 @@ class BundledText:
         settings: of the plugin.
         files: names and SHA-256 of the files that it reads, sorted.
         dim: of the vectors; 0 where none have been made.
+        weights: ``name``, ``revision`` and ``sha256`` of each model that made them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -83,6 +84,7 @@ class BundledText:
     settings: dict[str, Any]
     files: tuple[tuple[str, str], ...] = ()
     dim: int = 0
+    weights: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,34 @@ def new_vectors(text: BundledText, class_names: Sequence[str], cache: Path) -> n
             f"text_embeddings ({text.plugin}): {', '.join(changed)} is another file than the run "
             "was trained with; bring that one, or use the run's class names"
         )
-    vectors = embed_names(text.plugin, text.settings, class_names, cache).vectors
+    made = embed_names(text.plugin, text.settings, class_names, cache)
+    _check_weights(text, json.loads(made.attributes["weights"]))
+    vectors = made.vectors
     if text.dim and vectors.shape[1] != text.dim:
         raise PipelineError(
             f"text_embeddings ({text.plugin}): gives {vectors.shape[1]} numbers for a class, and "
             f"the run was trained with {text.dim}"
         )
     return vectors
+
+
+def _check_weights(text: BundledText, used: Sequence[Mapping[str, str]]) -> None:
+    """Raises `PipelineError` where a model has other weights, or is of another commit."""
+    expected, found = _versions(text.weights), _versions(used)
+    if text.weights and found != expected:
+        raise PipelineError(
+            f"text_embeddings ({text.plugin}): has here {found}, and the run was trained with "
+            f"{expected}; give the cache with those (--cache), or use the run's class names"
+        )
+
+
+def _versions(weights: Sequence[Mapping[str, str]]) -> str:
+    """Returns which weights these are, without their hosts: a mirror has the same commits."""
+    return ", ".join(
+        f"weights {model.get('sha256', '')[:12]}"
+        + (f" of commit {commit}" if (commit := model.get("revision")) else "")
+        for model in weights
+    )
 
 
 def same_package(kind: registry.Kind, plugin: str, package: str) -> None:

@@ -25,6 +25,7 @@ from avca_pipeline.runtime.sealing import unsealed
 
 RequestT = TypeVar("RequestT", ExtractRequest, EmbedRequest)
 MODALITIES = ("video", "audio")
+STATED_OF_TEXT = ("plugin", "settings", "files", "weights")
 
 
 def read(folder: Path) -> Bundle:
@@ -35,7 +36,8 @@ def read(folder: Path) -> Bundle:
 
     Raises:
         PipelineError: no run has ended there; its features were imported; its epoch was chosen on
-            the test clips; or other results stand beside it than those it was made from.
+            the test clips; its method looks at clips over time; or other results stand beside it
+            than those it was made from.
     """
     folder = folder.expanduser().resolve()
     value = scores.read(folder / "scores.json")
@@ -52,6 +54,12 @@ def read(folder: Path) -> Bundle:
             "results as a whole, or make a bundle of the run"
         )
     content = checkpoint.read(folder / "stage2.pt")
+    model = registry.load("models", content["model"])
+    if model.Settings.over_time:
+        raise PipelineError(
+            f"{value.run.path}: {content['model']} looks at clips over time, and videos are "
+            "classified by the mean of each; name a run of another method"
+        )
     made = {
         modality: _backbone(results, value.run.dataset, stated)
         for modality in MODALITIES
@@ -74,7 +82,7 @@ def read(folder: Path) -> Bundle:
     )
     scaling = {f"scaling.{name}": array.numpy() for name, array in content["scaling"].items()}
     arrays = {**scaling, "class_vectors": vectors}
-    if registry.load("models", described.model).adapt_to_classes is not defaults.adapt_to_classes:
+    if model.adapt_to_classes is not defaults.adapt_to_classes:
         arrays |= _training(results, value)
     return Bundle(described, content["state"], arrays, (folder / "scores.json").read_text("utf-8"))
 
@@ -96,8 +104,8 @@ def _backbone(
             "train on features of a backbone"
         )
     gathered = results / dataset / "features" / f"{name}.h5"
-    shards = [path for path in _record(results, gathered).inputs if "/features/" in path]
-    request = _request(ExtractRequest, results, results / shards[0])
+    shards = _features_read(results, dataset, gathered)
+    request = _request(ExtractRequest, results, shards[0])
     if "preprocessing" not in stated or (
         _without_seals(stated["preprocessing"])
         != _without_seals(redacted(canonical_json(request.settings)))
@@ -121,7 +129,11 @@ def _text(results: Path, value: Scores) -> tuple[BundledText, np.ndarray]:
     """Returns the text embedding of a run, and the vectors of its classes."""
     path = results / value.run.dataset / "labels" / f"{value.run.text_embedding}.h5"
     request, stored = _request(EmbedRequest, results, path), labels.read(path)
-    stated = {name: value.provenance.text.get(name) for name in ("plugin", "settings", "files")}
+    stated = {name: value.provenance.text.get(name) for name in STATED_OF_TEXT}
+    if None in stated.values():
+        raise PipelineError(
+            f"{path}: does not say what the vectors were made with; run the workflow again"
+        )
     if stated != {name: stored.attributes.get(name) for name in stated}:
         raise PipelineError(f"{path}: was made anew since the run; run the workflow again")
     files = json.loads(stored.attributes["files"])
@@ -131,6 +143,7 @@ def _text(results: Path, value: Scores) -> tuple[BundledText, np.ndarray]:
         settings=request.settings,
         files=tuple((name, sha256) for name, sha256 in files),
         dim=stored.vectors.shape[1],
+        weights=tuple(json.loads(stored.attributes["weights"])),
     )
     return text, stored.rows([part.class_name for part in value.per_class])
 
@@ -140,9 +153,8 @@ def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
     own, run = results / value.run.dataset, results / value.run.path
     # Of a feature set with two modalities both, also where the run uses one: its clips have both.
     read = {
-        Path(path).stem: features.read(results / path)
-        for path in _record(results, run / "stage2.pt").inputs
-        if "/features/" in path
+        path.stem: features.read(path)
+        for path in _features_read(results, value.run.dataset, run / "stage2.pt")
     }
     rows = {
         name: {clip_id: row for row, clip_id in enumerate(made.clip_ids)}
@@ -167,6 +179,12 @@ def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
         for modality, name in names.items()
     }
     return arrays | {"training.class": np.array([class_row[clip.class_name] for clip in trained])}
+
+
+def _features_read(results: Path, dataset: str, path: Path) -> list[Path]:
+    """Returns the files of features that a result was made from."""
+    inputs = _record(results, path).inputs
+    return [results / name for name in inputs if name.startswith(f"{dataset}/features/")]
 
 
 def _record(results: Path, path: Path) -> records.Record:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,8 +15,10 @@ import pytest
 from pydantic import ValidationError
 
 from avca_pipeline.artifacts import labels, manifest
+from avca_pipeline.artifacts.bundle import BundledText
 from avca_pipeline.backbones import transformers_audio, transformers_images
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.inference.class_vectors import embed_names, new_vectors
 from avca_pipeline.requests import EmbedRequest
 from avca_pipeline.stages import embed
 from avca_pipeline.text_embeddings import concatenated, transformers_text
@@ -155,6 +158,24 @@ def test_vectors_are_written_with_the_weights_that_made_them(
         {"name": hub.address, "revision": COMMIT, "sha256": sha256},
         {"name": model.name, "revision": "", "sha256": sha256},
     ]
+
+
+def test_a_name_gets_no_vector_of_other_weights_than_the_runs_own(hub: Hub, tmp_path: Path) -> None:
+    settings = {"model": hub.address}
+    made = embed_names("transformers_text", settings, ["fox"], tmp_path / "run")
+    weights = tuple(json.loads(made.attributes["weights"]))
+    text = BundledText("transformers_text", "", settings, (), made.vectors.shape[1], weights)
+    np.testing.assert_array_equal(new_vectors(text, ["fox"], tmp_path / "same"), made.vectors)
+    hub.commit = "f" * 40  # Elsewhere the same name is downloaded later.
+    with pytest.raises(PipelineError) as error:
+        new_vectors(text, ["fox"], tmp_path / "elsewhere")
+    (line,) = error.value.lines
+    assert f"of commit {'f' * 40}, and the run was trained with" in line
+    assert f"of commit {COMMIT}; " in line
+    assert "--cache" in line
+    other = ({**weights[0], "sha256": "ab" * 32},)
+    with pytest.raises(PipelineError, match="trained with weights abababababab of commit 0123"):
+        new_vectors(replace(text, weights=other), ["fox"], tmp_path / "run")
 
 
 def test_what_is_downloaded_stays_when_the_repository_moves_on(hub: Hub, tmp_path: Path) -> None:
