@@ -154,6 +154,8 @@ class AuditRequest(Request):
     """Into how many shards the clips of the dataset are divided."""
     features: tuple[str, ...]
     """Names of the backbones and imported features, in the order of their files."""
+    feature_sets: dict[str, tuple[str, ...]]
+    """Names of the feature sets, and which of ``features`` each has."""
     text_embeddings: tuple[str, ...]
     """Names of the text embeddings, in the order of their files."""
 

@@ -47,7 +47,12 @@ class Timing:
 
     @classmethod
     def side_by_side(cls, length: int, rate_hz: float) -> Timing:
-        """Returns that of windows of so many frames or samples that do not overlap."""
+        """Returns the timing of windows that do not overlap.
+
+        Args:
+            length: of a window, in frames or samples.
+            rate_hz: of the frames or samples.
+        """
         return cls(length / rate_hz, length / rate_hz, rate_hz)
 
 

@@ -25,6 +25,11 @@ class Settings(WeightsSettings):
     of a clip of 5 s 44 %.
     """
 
+    @property
+    def has_steady_hop(self) -> bool:
+        """Whether windows are equally far apart in all clips."""
+        return self.windows == "covering"
+
 
 def published(settings: Settings) -> PublishedWeights:
     """Returns the weights of SeLaVi's authors."""

@@ -58,9 +58,14 @@ class SingleFrames(PluginSettings):
     """
 
     @property
+    def has_steady_hop(self) -> bool:
+        """Whether frames are equally far apart in all clips."""
+        return self.frames == ALL
+
+    @property
     def timing(self) -> Timing:
         """Returns where frames are in time: each stands for the time until the next one."""
-        if self.frames == ALL:
+        if self.has_steady_hop:
             return Timing.side_by_side(1, self.rate_hz)
         return Timing(math.nan, math.nan, rate_hz=1)
 

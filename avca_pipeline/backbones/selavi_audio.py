@@ -52,7 +52,7 @@ class Settings(_selavi.Settings):
 
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes."""
-    hop_s = WINDOW_SAMPLES / RATE_HZ if settings.windows == "covering" else math.nan
+    hop_s = WINDOW_SAMPLES / RATE_HZ if settings.has_steady_hop else math.nan
     timing = Timing(WINDOW_SAMPLES / RATE_HZ, hop_s, RATE_HZ)
     return Spec((WINDOW_SAMPLES,), "float64", dim=512, timing=timing)
 

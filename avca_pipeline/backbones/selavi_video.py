@@ -47,7 +47,7 @@ class Settings(_selavi.Settings):
 def spec(settings: Settings) -> Spec:
     """Returns what the network takes; single precision, see `cropped`."""
     timing = Timing.side_by_side(WINDOW_FRAMES, RATE_HZ)
-    if settings.windows == "official-script":  # of frames at the file's own rate
+    if not settings.has_steady_hop:  # of frames at the file's own rate
         timing = Timing(1.0, math.nan, rate_hz=1)
     return Spec((WINDOW_FRAMES, CROP, CROP, 3), "float32", dim=512, timing=timing)
 

@@ -44,7 +44,9 @@ class DatasetKeys(EntryKeys):
     a shard is a good size.
     """
     max_missing: Share = 0.3
-    """Share of the clips, from 0 to 1, that may be lost in fetching and extracting."""
+    """Share of the clips, from 0 to 1, that each feature set may lose in fetching and
+    extracting.
+    """
 
 
 class BackboneKeys(EntryKeys):

@@ -34,6 +34,12 @@ def _mistake(config: Config, run: Run) -> str:
                 f"models.{run.model}: the method needs both video and audio, but {cause}; use "
                 "features of both, or leave the model out of that grid"
             )
+        if available == BOTH and settings.modalities != BOTH:
+            return (
+                f"models.{run.model}.modalities: {settings.modalities}, but "
+                f"experiment.modalities names {run.modalities}; take the key off the model, or "
+                "leave the model out of that grid"
+            )
         if settings.modalities not in (BOTH, run.modalities):
             return (
                 f"models.{run.model}.modalities: {settings.modalities}, but {cause}; leave the "

@@ -47,6 +47,7 @@ def parse(written: Any) -> Config:
     if not lines:
         lines = references.unknown_backbones_of_splits(config) + modalities.mistakes(config)
         lines += references.means_where_windows_are_needed(config)
+        lines += references.windows_at_uneven_distances(config)
     if lines:
         lines += missing_inputs(right_parts(written))
         raise PipelineError(*mistakes.shortened(lines))

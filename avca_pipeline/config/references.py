@@ -62,6 +62,23 @@ def means_where_windows_are_needed(config: Config) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def windows_at_uneven_distances(config: Config) -> list[str]:
+    """Returns one line for each method that cuts clips and features that it cannot cut."""
+    lines = []
+    for run in config.runs():
+        candidates = config.models[run.model].candidates.values()
+        if not any(settings.needs_steady_hop for settings in candidates):
+            continue
+        for name in config.feature_sets[run.feature_set].names.values():
+            if name in config.backbones and not config.backbones[name].settings.has_steady_hop:
+                lines.append(
+                    f"models.{run.model}: train_windows and scored_windows cut clips to one "
+                    f"length, but windows of backbones.{name} are not equally far apart; set both "
+                    "to 0"
+                )
+    return list(dict.fromkeys(lines))
+
+
 def _missing_features(config: Mapping[str, Any]) -> Iterator[str]:
     if config.get("backbones") in (None, {}) and config.get("imported") in (None, {}):
         yield "backbones: is missing; name a video and an audio backbone, or features in imported"

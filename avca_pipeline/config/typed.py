@@ -133,9 +133,17 @@ class Config(PluginSettings):
         return self.feature_sets[feature_set].modalities if modalities == BOTH else modalities
 
     def candidates(self, run: Run) -> dict[str, ModelSettings]:
-        """Returns the candidates of a run, with the modalities that it uses."""
-        candidates = self.models[run.model].candidates
-        return {name: settings.using(run.modalities) for name, settings in candidates.items()}
+        """Returns the candidates of a run, by name, with the modalities that it uses.
+
+        Of candidates that differ only in what one modality alone does not use, the first is kept.
+        """
+        candidates: dict[str, ModelSettings] = {}
+        for name, settings in self.models[run.model].candidates.items():
+            modalities = settings.modalities if run.modalities == BOTH else run.modalities
+            used = settings.using(modalities)
+            if modalities == BOTH or used not in candidates.values():
+                candidates[name] = used
+        return candidates
 
     def used_names(self, section: str) -> list[str]:
         """Returns the names of the entries of a section that the experiment lists, each once."""
@@ -176,6 +184,12 @@ class Config(PluginSettings):
         """
         used = self.used_features(split)
         return sorted({name for owner, name in used if owner == (dataset or owner)})
+
+    def used_feature_sets_of_split(self, split: str, dataset: str) -> dict[str, tuple[str, ...]]:
+        """Returns the feature sets that a dataset's split is used with, and what is in each."""
+        runs = [run for run in self.runs() if (run.split, run.dataset) == (split, dataset)]
+        names = sorted({run.feature_set for run in runs})
+        return {name: tuple(self.feature_sets[name].names.values()) for name in names}
 
     def used_text_embeddings_of_split(self, split: str, dataset: str) -> list[str]:
         """Returns the names of the text embeddings that a dataset's split is used with."""

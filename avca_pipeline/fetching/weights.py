@@ -90,6 +90,11 @@ class WeightsSettings(PluginSettings):
         return self
 
     @property
+    def has_steady_hop(self) -> bool:
+        """Whether windows are equally far apart in all clips, as far as settings alone say."""
+        return True
+
+    @property
     def is_random(self) -> bool:
         """Whether no pretrained weights are used."""
         return self.weights == RANDOM

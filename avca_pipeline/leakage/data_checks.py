@@ -41,7 +41,8 @@ class SplitData:
         digests: backbone to what is kept of its features.
         labels: by text embedding.
         like_features: cosine from which on two features are alike.
-        max_missing: share of the clips that may be missing.
+        max_missing: share of the clips that each feature set may miss.
+        feature_sets: name to the backbones in it.
     """
 
     rows: Sequence[SplitClip]
@@ -50,18 +51,27 @@ class SplitData:
     labels: Mapping[str, Labels]
     like_features: float
     max_missing: float
+    feature_sets: Mapping[str, Sequence[str]]
 
-    def missing(self, *, with_imports: bool = True) -> dict[str, str]:
-        """Returns the first reason of each clip that is not usable, by id.
+    def missing(self) -> dict[str, str]:
+        """Returns the first reason of each clip that not all backbones can use, by id."""
+        return self._missing(list(self.digests))
 
-        Args:
-            with_imports: count clips too that imported features leave out.
+    def lost(self, feature_set: str) -> dict[str, str]:
+        """Returns the first reason of each clip that a feature set lost, by id.
+
+        A clip is lost in fetching or extracting; those that imported features leave out are not.
         """
-        reasons = {row.clip_id: row.reason for row in self.fetched if row.status != OK}
-        for _, digest in sorted(self.digests.items()):
-            if with_imports or not digest.is_imported:
-                for clip, reason in digest.rejected.items():
-                    reasons.setdefault(clip, reason)
+        names = self.feature_sets[feature_set]
+        return self._missing([name for name in names if not self.digests[name].is_imported])
+
+    def _missing(self, backbones: Sequence[str]) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        if backbones:
+            reasons = {row.clip_id: row.reason for row in self.fetched if row.status != OK}
+        for name in sorted(backbones):
+            for clip, reason in self.digests[name].rejected.items():
+                reasons.setdefault(clip, reason)
         return {row.clip_id: reasons[row.clip_id] for row in self.rows if row.clip_id in reasons}
 
 
@@ -219,11 +229,12 @@ def classes_have_own_vectors(subject: SplitData) -> list[str]:
 
 @check(default="error")
 def enough_clips_usable(subject: SplitData) -> list[str]:
-    """No larger share of the clips is lost than datasets.*.max_missing allows."""
-    missing = subject.missing(with_imports=False)
-    if len(missing) <= subject.max_missing * len(subject.rows):
+    """No feature set loses a larger share of the clips than datasets.*.max_missing allows."""
+    lost = {name: subject.lost(name) for name in sorted(subject.feature_sets)}
+    worst = max(lost, key=lambda name: len(lost[name]), default="")
+    if not lost or len(lost[worst]) <= subject.max_missing * len(subject.rows):
         return []
-    return [f"{clip} ({reason})" for clip, reason in missing.items()]
+    return [f"{clip} ({worst}: {reason})" for clip, reason in lost[worst].items()]
 
 
 def _coverage(

@@ -92,6 +92,11 @@ class ModelSettings(PluginSettings):
             raise ValueError("the method needs both video and audio")
         return value
 
+    @property
+    def needs_steady_hop(self) -> bool:
+        """Whether windows must be equally far apart, see `Windows.hop_s`."""
+        return False
+
     def using(self, modalities: Modalities) -> Self:
         """Returns the settings with which the method uses these modalities.
 
@@ -358,4 +363,4 @@ class ModelOverTime(Method[SettingsT, NetworkT], Protocol[SettingsT, NetworkT]):
 
 
 AnyModel: TypeAlias = "Model[ModelSettings, torch.nn.Module]"
-"""A method whose settings and network are known to itself alone."""
+"""A method with settings and a network of any type, which only it looks into."""

@@ -50,10 +50,10 @@ def whole(lengths: torch.Tensor) -> Cuts:
 def cut(
     video: Windows, audio: Windows, length: int, *, at_random: bool, multiplies_hops: bool
 ) -> dict[str, Cuts]:
-    """Returns which windows are used of clips that have a length at most, by modality.
+    """Returns which windows to use so that no clip is longer than ``length``, by modality.
 
     Video is cut at random or to its middle, and audio to what is beside it. As published, the last
-    possible start is never drawn, and audio that is too long beside video that is not begins at 0.
+    possible start is never drawn, and if only the audio is too long, its first windows are used.
     Each clip whose video is cut draws once from torch's global random state, in order.
 
     Args:

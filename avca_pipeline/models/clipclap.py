@@ -35,6 +35,7 @@ from pydantic import Field, model_validator
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.distances import Distances, euclidean_distances
 from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.models._text_columns import columns_of
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
@@ -94,6 +95,13 @@ class Settings(ModelSettings):
     unit length. Published behaviour of ClipClap: 0.
     """
 
+    own_text: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether a run of one modality learns towards the text embedding of its own tower alone: the
+    first part of text embeddings of two towers for video, the last for audio. It needs features and
+    text embeddings of one space, as ``zero_shot`` does. Published behaviour: yes. A run of both
+    modalities has all of the text embeddings.
+    """
+
     @model_validator(mode="after")
     def _has_a_loss(self) -> Settings:
         if not (self.reconstruction or self.regression or self.classification):
@@ -105,9 +113,16 @@ class Settings(ModelSettings):
         """The modalities, in the order in which their features stand side by side."""
         return ("video", "audio") if self.modalities == "both" else (self.modalities,)
 
+    @property
+    def takes_own_text(self) -> bool:
+        """Whether the text embedding of one tower alone is used."""
+        return self.own_text and self.modalities != "both"
+
     def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:
-        """Returns the spaces of the features in use, if they are compared as they are."""
+        """Returns the spaces of the features in use, if text embeddings must be in them."""
         spaces = {"video": video, "audio": audio}
+        if self.takes_own_text:
+            return [(video, audio), (spaces[self.modalities],)]
         return [tuple(spaces[modality] for modality in self.used)] if self.raw_weight else []
 
 
@@ -116,13 +131,17 @@ def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
 
     Raises:
         PipelineError: ``raw_weight`` is above 0 but features and text embeddings have no common
-            space.
+            space; or with ``own_text`` they cannot have one.
     """
+    text = dims.text
+    if settings.takes_own_text:
+        first, last = columns_of(dims, settings.modalities)
+        text = last - first
     size = sum(getattr(dims, modality) for modality in settings.used)
-    if settings.raw_weight and size != dims.text:
+    if settings.raw_weight and size != text:
         raise PipelineError(
             f"raw_weight is {settings.raw_weight:g}, but features have {size} values and text "
-            f"embeddings {dims.text}; use the text towers of the same models, or raw_weight: 0"
+            f"embeddings {text}; use the text towers of the same models, or raw_weight: 0"
         )
     encoded, shared, hidden = settings.encoder_dim, settings.embedding_dim, settings.hidden
     dropout, text_dropout = settings.projection_dropout, settings.text_dropout
@@ -134,7 +153,7 @@ def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
     return torch.nn.ModuleDict(
         {
             "clip_encoder": torch.nn.Sequential(*_block(size, encoded, ENCODER_DROPOUT)),
-            "text_encoder": torch.nn.Sequential(*_block(dims.text, encoded, ENCODER_DROPOUT)),
+            "text_encoder": torch.nn.Sequential(*_block(text, encoded, ENCODER_DROPOUT)),
             "clip_projection": two_blocks(encoded, shared),
             "clip_decoder": two_blocks(shared, encoded),
             "text_projection": torch.nn.Sequential(*_block(encoded, shared, text_dropout)),
@@ -151,7 +170,7 @@ def steps(
     if settings.refreshes_statistics:
         with torch.no_grad():
             clips = network["clip_encoder"](_side_by_side(settings, batch.video, batch.audio))
-            text = network["text_encoder"](batch.text)
+            text = network["text_encoder"](_own(settings, network, batch.text))
             network["clip_projection"](clips)
             network["text_projection"](text)
 
@@ -166,7 +185,7 @@ def losses(
     """
     functional = torch.nn.functional
     encoded = network["clip_encoder"](_side_by_side(settings, batch.video, batch.audio))
-    text = network["text_encoder"](batch.text)
+    text = network["text_encoder"](_own(settings, network, batch.text))
     theta = network["clip_projection"](encoded)
     rho = network["clip_decoder"](theta)
     theta_text = network["text_projection"](text)
@@ -178,7 +197,7 @@ def losses(
     if settings.regression:
         terms["reg"] = functional.mse_loss(theta, theta_text)
     if settings.classification:
-        classes = _theta_of_classes(network, batch.class_text)
+        classes = _theta_of_classes(network, _own(settings, network, batch.class_text))
         terms["ce"] = functional.cross_entropy(theta @ classes.T, batch.text_row)
     return terms | {"total": torch.stack(list(terms.values())).sum()}
 
@@ -207,6 +226,7 @@ def embed_classes(
 
     With a ``raw_weight`` the text embeddings themselves stand beside it.
     """
+    text = _own(settings, network, text)
     theta = _theta_of_classes(network, text)
     return torch.cat([theta, text], dim=1) if settings.raw_weight else theta
 
@@ -221,6 +241,12 @@ def distances(
         raw = euclidean_distances(clips[:, size:], classes[:, size:])
         distance = distance + settings.raw_weight * raw
     return Distances(distance, biases=BIASES)
+
+
+def _own(settings: Settings, network: torch.nn.ModuleDict, text: torch.Tensor) -> torch.Tensor:
+    """Returns the columns of text embeddings that the network takes, see ``own_text``."""
+    size = network.get_parameter("text_encoder.0.weight").shape[1]
+    return text[:, :size] if settings.modalities == "video" else text[:, -size:]
 
 
 def _side_by_side(settings: Settings, video: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:

@@ -148,6 +148,11 @@ class Settings(ModelSettings):
             raise ValueError("all losses are off; turn one on")
         return self
 
+    @property
+    def needs_steady_hop(self) -> bool:
+        """Whether clips are cut: audio is cut to what is beside the video, by the hops of both."""
+        return bool(self.train_windows or self.scored_windows)
+
 
 def steps(
     settings: Settings, network: torch.nn.ModuleDict, batch: BatchOverTime

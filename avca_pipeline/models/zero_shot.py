@@ -23,14 +23,14 @@ mean. It is the row that every method has to beat.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.distances import Distances, euclidean_distances
 from avca_pipeline.models import Batch, Dims, ModelSettings
+from avca_pipeline.models._text_columns import columns_of
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
@@ -61,6 +61,11 @@ class Settings(ModelSettings):
     ``search`` have it chosen on validation.
     """
 
+    def changes_for(self, modality: str) -> dict[str, Any]:
+        """Returns the changes for one modality, which has no use for a weight."""
+        weight = type(self).model_fields["audio_weight"].default
+        return super().changes_for(modality) | {"audio_weight": weight}
+
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each modality that is used, in the order of the text embeddings."""
@@ -83,7 +88,7 @@ def build(settings: Settings, dims: Dims) -> torch.nn.Module:
     """
     network = torch.nn.Module()
     for modality in settings.weights:
-        first, last = _columns(dims, modality)
+        first, last = columns_of(dims, modality)
         network.register_buffer(f"{modality}_columns", torch.tensor([first, last]))
     return network
 
@@ -124,23 +129,6 @@ def distances(
         total += weight * euclidean_distances(clips[:, columns], classes[:, columns])
         start = columns.stop
     return Distances(total, biases=BIASES)
-
-
-def _columns(dims: Dims, modality: str) -> tuple[int, int]:
-    """Returns which columns of the text embeddings are in the space of a modality.
-
-    A modality that is not used has no size, and its part of the text embeddings may have any.
-    """
-    size = getattr(dims, modality)
-    is_alone = size == dims.video + dims.audio
-    if dims.text == size:
-        return 0, size
-    if dims.text == dims.video + dims.audio or (is_alone and dims.text > size):
-        return (0, size) if modality == "video" else (dims.text - size, dims.text)
-    raise PipelineError(
-        f"zero_shot: {modality} features have {size} values and text embeddings {dims.text}, so "
-        "they share no space; use the text towers of the models that made the features"
-    )
 
 
 def _unit(vectors: torch.Tensor) -> torch.Tensor:

@@ -65,7 +65,7 @@ class Jobs:
             yield self("audit", dataset, split)
         for run in self.config.runs():
             names = names_of(run)
-            for candidate in self.config.models[run.model].candidates:
+            for candidate in self.config.candidates(run):
                 yield self("train_stage1", *names, candidate)
             for rule in ("select", "train_stage2", "evaluate"):
                 yield self(rule, *names)
@@ -228,7 +228,7 @@ class Jobs:
     def _histories(self, *names: str) -> tuple[File, ...]:
         return tuple(
             self("train_stage1", *names, candidate).files[1]
-            for candidate in self.config.models[run_of(*names).model].candidates
+            for candidate in self.config.candidates(run_of(*names))
         )
 
     def _select(self, *names: str) -> Job:

@@ -129,6 +129,7 @@ class Requests:
             max_missing=self.config.datasets[dataset].max_missing,
             num_shards=self.config.datasets[dataset].num_shards,
             features=tuple(self.config.used_features_of_split(split, dataset)),
+            feature_sets=self.config.used_feature_sets_of_split(split, dataset),
             text_embeddings=tuple(self.config.used_text_embeddings_of_split(split, dataset)),
             **_plugin("splits", self.config.splits[split]),
         )
@@ -141,7 +142,7 @@ class Requests:
     def train_stage2(self, *names: str) -> TrainRequest:
         """Returns the request for the training of the selected candidate."""
         run = run_of(*names)
-        return self._train(run, *self.config.models[run.model].candidates)
+        return self._train(run, *self.config.candidates(run))
 
     def _train(self, run: Run, *candidates: str) -> TrainRequest:
         plugin = self.config.models[run.model].plugin
@@ -157,7 +158,7 @@ class Requests:
 
     def select(self, *names: str) -> SelectRequest:
         """Returns the request for the selection among a run's candidates."""
-        candidates = tuple(self.config.models[run_of(*names).model].candidates)
+        candidates = tuple(self.config.candidates(run_of(*names)))
         return SelectRequest(version=self.versions["select"], candidates=candidates)
 
     def evaluate(self, *names: str) -> EvaluateRequest:
@@ -174,7 +175,7 @@ class Requests:
         return ReportRequest(
             version=self.versions["report"],
             runs=tuple(
-                ReportedRun(run=run, candidates=tuple(config.models[run.model].candidates))
+                ReportedRun(run=run, candidates=tuple(config.candidates(run)))
                 for run in config.runs()
             ),
             datasets=tuple(

@@ -28,8 +28,10 @@ SETTINGS_FILE = "method_settings.json"
 UNSCALED = "none"
 SHA256 = re.compile(r"[0-9a-f]{64}(\+[0-9a-f]{64})?")
 """What features state of published weights: one SHA-256, or two with that of VGGish's PCA."""
-NOT_OF_THE_METHOD = ("repeatable", "dropout_bits")
-"""Settings of models that change how numbers are computed, and not which method it is."""
+NOT_OF_THE_METHOD = ("repeatable", "dropout_bits", "own_text")
+"""Settings of models that change how numbers are computed, and not which method it is; or nothing
+about runs of both modalities, those with published numbers.
+"""
 NOT_OF_THE_FEATURES = ("sha256", "pca_sha256", "seed", "pretraining_classes")
 """Settings of backbones that change nothing about features from published weights."""
 CHOSEN_ON_TEST = "chosen_on_test"

@@ -102,6 +102,16 @@ class Row:
         return [run.selection.epoch for run in self.runs]
 
 
+def _identity_of_row(runs: Sequence[Scores]) -> tuple[str, ...]:
+    """Returns what `IDENTITY` names of the seeds of a row, with the modalities that were used.
+
+    A model's own settings may choose them. Where seeds chose others, they are those of the grid.
+    """
+    *names, modalities = identity_of(runs[0].run)
+    used = {run.provenance.settings.get("modalities", modalities) for run in runs}
+    return (*names, used.pop() if len(used) == 1 else modalities)
+
+
 def identity_of(run: Run) -> tuple[str, ...]:
     """Returns what `IDENTITY` names."""
     return tuple(getattr(run, name) for name in IDENTITY)
@@ -137,7 +147,7 @@ def _row(runs: tuple[Scores, ...]) -> Row:
                 "delete the older scores.json and evaluate again"
             )
     return Row(
-        identity_of(first.run),
+        _identity_of_row(runs),
         runs,
         scores={
             name: _statistic(
@@ -210,14 +220,13 @@ def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any
 def _settings(row: Row) -> dict[str, Any]:
     """Returns the hyper-parameters that all seeds of a row have in common.
 
-    Modalities that are part of the identity are left out.
+    Modalities are part of the identity.
     """
     first, *others = (run.provenance.settings for run in row.runs)
     return {
         name: value
         for name, value in first.items()
-        if all(other.get(name) == value for other in others)
-        and (name != "modalities" or row.names["modalities"] == BOTH)
+        if all(other.get(name) == value for other in others) and name != "modalities"
     }
 
 

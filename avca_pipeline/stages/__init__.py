@@ -13,10 +13,10 @@ VERSIONS = {
     "gather": 3,
     "embed": 4,
     "split": 4,
-    "audit": 2,
+    "audit": 3,
     "train": 2,
     "select": 1,
     "evaluate": 3,
-    "report": 5,
+    "report": 6,
     "export": 1,
 }

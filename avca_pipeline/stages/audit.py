@@ -30,8 +30,8 @@ def run(
     """Writes the audit of a split's data.
 
     Args:
-        request: the split, names of features and text embeddings, and how many clips may be
-            missing.
+        request: the split, names of features, feature sets and text embeddings, and how many
+            clips may be missing.
         rows: the split.
         fetched: tables of all shards; none where all features are imported.
         features: ``features/<backbone>.h5``, in the order of the request.
@@ -56,6 +56,7 @@ def run(
         },
         like_features=typed.like_features,
         max_missing=request.max_missing,
+        feature_sets=request.feature_sets,
     )
     result = audit_data(data, typed.audit.by_check())
     audits.write_data_audit(out, result)

@@ -46,9 +46,8 @@ def prints(**changed: np.ndarray | None) -> dict[str, np.ndarray]:
 
 def data(**changes: Any) -> SplitData:
     fetched = [FetchedClip(clip, OK, sha256=f"sum of {clip}") for clip in CLIPS]
-    good = SplitData(
-        ROWS, fetched, {"one": FeatureDigest(prints())}, {"words": LABELS}, 0.9999, 0.25
-    )
+    digests = changes.get("digests", {"one": FeatureDigest(prints())})
+    good = SplitData(ROWS, fetched, digests, {"words": LABELS}, 0.9999, 0.25, {"set": [*digests]})
     return replace(good, **changes)
 
 
@@ -84,12 +83,15 @@ def test_the_first_reason_is_why_a_clip_is_missing() -> None:
                 {}, {"val_seen 1": "not there", "train 1": "c"}, is_imported=True
             ),
         },
+        feature_sets={"all": ["a", "b", "imported"], "there": ["imported"], "a": ["a"]},
     )
     expected = {
         "train 0": "download failed: HTTP 404", "train 1": "a", "val_seen 0": "b",
         "test_seen 0": "b",
     }  # fmt: skip
-    assert of.missing(with_imports=False) == expected
+    assert of.lost("all") == expected
+    assert of.lost("there") == {}
+    assert of.lost("a") == {"train 0": "download failed: HTTP 404", "train 1": "a"}
     assert of.missing() == {**expected, "val_seen 1": "not there"}
     coverage = audit_data(of).coverage
     assert vars(coverage.partitions["train"]) == {
@@ -205,16 +207,49 @@ def test_as_many_clips_may_be_missing_as_the_config_says() -> None:
         kept = {row.clip_id: prints().get(row.clip_id, np.arange(64.0)) for row in rows}
         own = {clip: value for clip, value in kept.items() if clip not in lost}
         audit_of = SplitData(
-            rows, fetched, {"one": FeatureDigest(own, lost, **more)}, {}, 0.9999, 0.25
+            rows,
+            fetched,
+            {"one": FeatureDigest(own, lost, **more)},
+            {},
+            0.9999,
+            0.25,
+            {"set": ["one"]},
         )
         found = failed(audit_of)
         found.pop("features_not_trained_on", None)
         return found
 
     assert of(3) == {}
-    examples = [f"{row.clip_id} ({reason})" for row in rows[-4:]]
+    examples = [f"{row.clip_id} (set: {reason})" for row in rows[-4:]]
     assert of(4) == {"enough_clips_usable": examples}
     assert of(4, is_imported=True) == {}
+
+
+def test_each_feature_set_counts_its_own_lost_clips() -> None:
+    """A video is not lost to features of the picture for want of sound; the worst set is named."""
+    silent = dict.fromkeys(CLIPS[:6], "no sound")
+    kept = {clip: value for clip, value in prints().items() if clip not in silent}
+    digests = {
+        "picture": FeatureDigest(prints(), {CLIPS[7]: "damaged"}),
+        "sound": FeatureDigest(kept, silent),
+    }
+    sets = {"both": ["picture", "sound"], "heard": ["sound"], "seen": ["picture"]}
+
+    def found(*names: str, max_missing: float) -> list[str]:
+        of = data(
+            digests=digests,
+            max_missing=max_missing,
+            feature_sets={name: sets[name] for name in names},
+        )
+        return failed(of).get("enough_clips_usable", [])
+
+    share = 1 / len(ROWS)
+    assert found("seen", max_missing=1.01 * share) == []
+    assert found("seen", max_missing=0.99 * share) == [f"{CLIPS[7]} (seen: damaged)"]
+    assert found("heard", "seen", max_missing=6.01 * share) == []
+    worst = [f"{clip} (heard: no sound)" for clip in CLIPS[:6]]
+    assert found("seen", "heard", max_missing=2 * share) == worst
+    assert len(found(*sets, max_missing=6.01 * share)) == 7
 
 
 def test_all_shards_are_seen(tmp_path: Path) -> None:
@@ -262,7 +297,8 @@ def test_the_command_reads_all_it_is_given(tmp_path: Path) -> None:
     def found(max_missing: float, **settings: float) -> tuple[int, dict[str, int]]:
         request = AuditRequest(
             split="mine", plugin="built", settings=settings, max_missing=max_missing,
-            num_shards=1, features=["one", "two"], text_embeddings=["words"],
+            num_shards=1, features=["one", "two"], feature_sets={"set": ["one", "two"]},
+            text_embeddings=["words"],
         )  # fmt: skip
         code = cli.main(
             ["audit", "--settings", request.model_dump_json(),

@@ -159,7 +159,7 @@ def test_each_modality_has_its_part_of_the_text(
 
 @pytest.mark.parametrize("dims", [Dims(5, 3, 9), Dims(5, 3, 5), Dims(4096, 128, 300)])
 def test_features_without_a_space_in_common_are_refused(dims: Dims) -> None:
-    with pytest.raises(PipelineError, match=r"zero_shot: \w+ features have \d+ values and text"):
+    with pytest.raises(PipelineError, match=r"\w+ features have \d+ values and text"):
         zero_shot.build(zero_shot.Settings(), dims)
 
 

@@ -54,7 +54,7 @@ def shard(path: Path, changed: dict[str, np.ndarray], rejected: tuple[str, ...] 
 @pytest.fixture
 def data(tmp_path: Path) -> SplitData:
     seen = digest_features([shard(tmp_path / "good.h5", {})])
-    return SplitData(ROWS, FETCHED, {"one": seen}, {"words": LABELS}, 0.9999, 0.1)
+    return SplitData(ROWS, FETCHED, {"one": seen}, {"words": LABELS}, 0.9999, 0.1, {"set": ["one"]})
 
 
 def failed(data: SplitData) -> dict[str, dict]:
@@ -211,7 +211,8 @@ def test_the_stage_stops_on_errors_alone(tmp_path: Path) -> None:
         stage.run(
             AuditRequest(
                 split="mine", plugin="built", settings={"audit": {"media_not_trained_on": level}},
-                max_missing=0.1, num_shards=1, features=["one"], text_embeddings=["words"],
+                max_missing=0.1, num_shards=1, features=["one"], feature_sets={"set": ["one"]},
+                text_embeddings=["words"],
             ),
             tmp_path / "built.csv",
             [tmp_path / "fetched.csv"],

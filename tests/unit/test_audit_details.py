@@ -47,6 +47,7 @@ def data(**changes: Any) -> SplitData:
     given = {
         "rows": ROWS, "fetched": fetched, "digests": {"one": FeatureDigest(table())},
         "labels": {"words": labels}, "like_features": 0.999, "max_missing": 0.1,
+        "feature_sets": {"set": ["one"]},
     } | changes  # fmt: skip
     return SplitData(**given)
 
@@ -124,8 +125,8 @@ def test_lost_clips_are_counted_with_their_first_reason() -> None:
     )
     assert set(too_many) == {"enough_clips_usable"}
     assert too_many["enough_clips_usable"].examples == [
-        "train 0 (removed: by its owner)", "train 1 (no video stream)",
-        "train 2 (damaged : at 3 s)", "test_seen 1 (private: video)",
+        "train 0 (set: removed: by its owner)", "train 1 (set: no video stream)",
+        "train 2 (set: damaged : at 3 s)", "test_seen 1 (set: private: video)",
     ]  # fmt: skip
     absent = rejected | {"test_seen 1": "not imported"}
     imported = FeatureDigest(kept, absent, is_imported=True)

@@ -105,6 +105,7 @@ def test_what_a_split_and_its_audits_are_asked_for(
     audit = requests.audit("small", "free")
     assert (audit.plugin, audit.max_missing, audit.num_shards) == ("built", 0.1, 3)
     assert audit.features == ("frames", "known", "there", "vggish")
+    assert {name for names in audit.feature_sets.values() for name in names} == {*audit.features}
     assert audit.text_embeddings == ("short",)
     audit = requests.audit("other", "free")
     assert (audit.max_missing, audit.num_shards) == (0.3, 1)
