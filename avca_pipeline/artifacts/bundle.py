@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,11 +21,13 @@ from pydantic import ConfigDict
 from avca_pipeline.artifacts import scores as score_files
 from avca_pipeline.artifacts import typed_json
 from avca_pipeline.artifacts.atomic import atomic_write, atomic_write_folder
+from avca_pipeline.artifacts.bundle_members import reader
 from avca_pipeline.artifacts.scores import Scores
-from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.artifacts.text_files import canonical_json, parse_json
 from avca_pipeline.artifacts.typed_json import STRICT
 from avca_pipeline.errors import FormatError
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.sealing import without_secrets
 
 FORMAT_VERSION = 2
 DESCRIPTION = "bundle.json"
@@ -33,8 +35,6 @@ NETWORK = "network.safetensors"
 ARRAYS = "arrays.safetensors"
 SCORES = "scores.json"
 CARD = "README.md"
-PREPROCESSING = "preprocessing"
-"""Under this name the description has the digest of what makes the features."""
 REMEDY = "make the bundle anew"
 MEMBERS = (DESCRIPTION, NETWORK, ARRAYS, SCORES, CARD)
 
@@ -103,7 +103,7 @@ class Description:
         text: what gives class names their vectors.
         max_pixels: of a frame; a clip with larger ones is rejected.
         max_duration_s: of a clip; a longer one is rejected.
-        sha256: of the files beside this one.
+        sha256: of the files beside this one, and of all that stands above.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -157,6 +157,8 @@ class Bundle:
 def write(out: Path, bundle: Bundle, card: str) -> Path:
     """Writes a folder and, beside it, a zip of it, whose path is returned.
 
+    Passwords and tokens in addresses are left out.
+
     Args:
         out: the folder; the zip has the same name with ``.zip`` behind it.
         bundle: what to write.
@@ -177,8 +179,9 @@ def write(out: Path, bundle: Bundle, card: str) -> Path:
         CARD: card.encode(),
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
-    digests[PREPROCESSING] = _digest_of_backbones(bundle.description)
-    described = asdict(bundle.description) | {"sha256": digests, "format_version": FORMAT_VERSION}
+    described = _without_secrets(bundle.description) | {"format_version": FORMAT_VERSION}
+    digests[DESCRIPTION] = _digest(described)
+    described["sha256"] = digests
     text = json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False)
     members[DESCRIPTION] = f"{text}\n".encode()
     with atomic_write_folder(out) as folder:
@@ -201,19 +204,13 @@ def read(path: Path) -> Bundle:
     from safetensors.numpy import load as load_arrays
     from safetensors.torch import load as load_network
 
-    member = _member_of_folder(path) if path.is_dir() else _member_of_zip(path)
+    member = reader(path, MEMBERS)
+    text = member(DESCRIPTION).decode("utf-8", "replace")
     described = typed_json.parse(
-        member(DESCRIPTION).decode("utf-8", "replace"),
-        f"{path}: {DESCRIPTION}",
-        Description,
-        FORMAT_VERSION,
-        remedy=REMEDY,
+        text, f"{path}: {DESCRIPTION}", Description, FORMAT_VERSION, remedy=REMEDY
     )
-    if _digest_of_backbones(described) != described.sha256.get(PREPROCESSING):
-        raise FormatError(
-            f"{path}: {DESCRIPTION}: backbones: the preprocessing or the weights are not those "
-            f"that the network was trained with; {REMEDY}"
-        )
+    if _digest(parse_json(text)) != described.sha256.get(DESCRIPTION):
+        raise FormatError(f"{path}: {DESCRIPTION} was changed since it was written; {REMEDY}")
     content = {name: member(name) for name in (NETWORK, ARRAYS, SCORES)}
     for name, part in content.items():
         if hashlib.sha256(part).hexdigest() != described.sha256.get(name):
@@ -254,46 +251,15 @@ def _check(path: Path, bundle: Bundle) -> None:
         raise FormatError(f"{path}: {ARRAYS} has numbers that are not finite")
 
 
-def _digest_of_backbones(described: Description) -> str:
-    backbones = {name: asdict(backbone) for name, backbone in described.backbones.items()}
-    return hashlib.sha256(canonical_json(backbones).encode()).hexdigest()
+def _without_secrets(description: Description) -> dict[str, Any]:
+    """Returns a description as JSON has it, which knows no tuples, to be given away."""
+    described: dict[str, Any] = json.loads(json.dumps(asdict(description)))
+    for part in (*described["backbones"].values(), described["text"]):
+        part["settings"] = without_secrets(part["settings"])
+    described["model_settings"] = without_secrets(described["model_settings"])
+    return described
 
 
-def _member_of_folder(path: Path) -> Callable[[str], bytes]:
-    def member(name: str) -> bytes:
-        try:
-            return (path / name).read_bytes()
-        except OSError as error:
-            raise FormatError(f"{path}: {name} cannot be read ({error.strerror})") from error
-
-    return member
-
-
-def _member_of_zip(path: Path) -> Callable[[str], bytes]:
-    """Returns what reads a member of a zip: one folder with our files in it, none compressed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            for entry in entries:
-                folder, _, name = entry.filename.partition("/")
-                if folder in ("", ".", "..") or name not in ("", *MEMBERS):
-                    raise FormatError(
-                        f"{path}: holds {entry.filename!r}, which no bundle has; do not trust it"
-                    )
-                # Of compressed bytes a megabyte may become a gigabyte.
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    raise FormatError(f"{path}: {entry.filename!r} is compressed; we compress none")
-            content = {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
-    except FormatError:
-        raise
-    except (OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise FormatError(f"{path}: cannot be read as a zip ({error})") from error
-    except zipfile.BadZipFile as error:
-        raise FormatError(f"{path}: damaged or not a zip ({error})") from error
-
-    def member(name: str) -> bytes:
-        if name not in content:
-            raise FormatError(f"{path}: {name} is missing; it is no bundle")
-        return content[name]
-
-    return member
+def _digest(described: Mapping[str, Any]) -> str:
+    stated = {name: value for name, value in described.items() if name != "sha256"}
+    return hashlib.sha256(canonical_json(stated).encode()).hexdigest()

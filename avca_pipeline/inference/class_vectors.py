@@ -18,6 +18,7 @@ from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.published.class_names import class_key
 from avca_pipeline.runtime.addresses import redacted
+from avca_pipeline.runtime.sealing import lacks_secrets
 
 
 def embed_names(
@@ -54,6 +55,12 @@ def new_vectors(text: BundledText, class_names: Sequence[str], cache: Path) -> n
         PipelineError: a name cannot be embedded, or the text embedding is no longer the same.
     """
     same_package("text_embeddings", text.plugin, text.package)
+    if lacks_secrets(text.settings):
+        raise PipelineError(
+            f"text_embeddings ({text.plugin}): the password or token of an address is not in the "
+            f"bundle, and class {abbreviated(class_names[0])} has no vector of the run's own; use "
+            "the run's folder, or its class names"
+        )
     module = registry.load("text_embeddings", text.plugin)
     typed = validated(module.Settings, text.settings, f"text_embeddings ({text.plugin})")
     try:

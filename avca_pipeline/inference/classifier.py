@@ -15,7 +15,7 @@ import numpy as np
 from avca_pipeline import registry
 from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone
 from avca_pipeline.artifacts.scores import Scores
-from avca_pipeline.errors import PipelineError, abbreviated
+from avca_pipeline.errors import PipelineError, abbreviated, one_line
 from avca_pipeline.evaluation.device_clips import EvaluationSet
 from avca_pipeline.evaluation.labelled_clips import Scaling
 from avca_pipeline.evaluation.scoring import predict
@@ -30,6 +30,7 @@ from avca_pipeline.media import Limits
 from avca_pipeline.media.container import probe
 from avca_pipeline.models import ClassKnowledge, Dims, defaults
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.runtime.sealing import lacks_secrets
 from avca_pipeline.transformer_models.settings import NamedModel
 
 
@@ -73,8 +74,8 @@ class TrainedRun:
     def __repr__(self) -> str:
         named = ", ".join(f"{part.name} ({kind})" for kind, part in self.backbones.items())
         return (
-            f"<{self.bundle.description.name}: {named}, {len(self.seen_classes)} seen and "
-            f"{len(self.unseen_classes)} unseen classes>"
+            f"<{one_line(self.bundle.description.name)}: {one_line(named)}, "
+            f"{len(self.seen_classes)} seen and {len(self.unseen_classes)} unseen classes>"
         )
 
     @property
@@ -268,10 +269,17 @@ class TrainedRun:
 
 def _placed(backbone: BundledBackbone, file: str | Path | None) -> BundledBackbone:
     """Returns a backbone with its weights where they are on this machine."""
-    if file is None:
-        return backbone
     settings = registry.load("backbones", backbone.plugin).Settings
     key = "model" if issubclass(settings, NamedModel) else "weights"
+    for name, value in backbone.settings.items():
+        if lacks_secrets(value) and (name != key or file is None):
+            given = f"--weights {backbone.name}=FILE" if name == key else "the run's folder"
+            raise PipelineError(
+                f"backbone {backbone.name}: {name}: the password or token of {value} is not in the "
+                f"bundle; give {given}"
+            )
+    if file is None:
+        return backbone
     if backbone.settings.get(key, RANDOM) == RANDOM:
         raise PipelineError(
             f"weights: backbone {backbone.name} has random weights and needs no file, found "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,6 @@ from avca_pipeline.runtime.sealing import unsealed
 
 RequestT = TypeVar("RequestT", ExtractRequest, EmbedRequest)
 MODALITIES = ("video", "audio")
-STATED_OF_TEXT = ("plugin", "settings", "files", "weights")
 
 
 def read(folder: Path) -> Bundle:
@@ -40,6 +39,8 @@ def read(folder: Path) -> Bundle:
             than those it was made from.
     """
     folder = folder.expanduser().resolve()
+    if not (folder / "scores.json").is_file():
+        raise PipelineError(f"{folder}: is not the folder of a run that has ended: no scores.json")
     value = scores.read(folder / "scores.json")
     if value.selection.is_on_test:
         raise PipelineError(
@@ -53,6 +54,9 @@ def read(folder: Path) -> Bundle:
             f"{folder}: is not where the results of {value.run.path} are; copy the folder of "
             "results as a whole, or make a bundle of the run"
         )
+    own = results / value.run.dataset
+    labels_of = own / "labels" / f"{value.run.text_embedding}.h5"
+    _check_same(results, folder, [folder / "stage2.pt", folder / "selection.json", labels_of])
     content = checkpoint.read(folder / "stage2.pt")
     model = registry.load("models", content["model"])
     if model.Settings.over_time:
@@ -66,7 +70,7 @@ def read(folder: Path) -> Bundle:
         if (stated := getattr(value.provenance, modality))
     }
     limits = next(iter(made.values()))[1]
-    text, vectors = _text(results, value)
+    text, vectors = _text(results, value, labels_of)
     described = Description(
         name=value.run.path,
         model=content["model"],
@@ -125,17 +129,13 @@ def _backbone(
     return backbone, request.limits
 
 
-def _text(results: Path, value: Scores) -> tuple[BundledText, np.ndarray]:
+def _text(results: Path, value: Scores, path: Path) -> tuple[BundledText, np.ndarray]:
     """Returns the text embedding of a run, and the vectors of its classes."""
-    path = results / value.run.dataset / "labels" / f"{value.run.text_embedding}.h5"
     request, stored = _request(EmbedRequest, results, path), labels.read(path)
-    stated = {name: value.provenance.text.get(name) for name in STATED_OF_TEXT}
-    if None in stated.values():
+    if not {"files", "weights"} <= stored.attributes.keys():
         raise PipelineError(
             f"{path}: does not say what the vectors were made with; run the workflow again"
         )
-    if stated != {name: stored.attributes.get(name) for name in stated}:
-        raise PipelineError(f"{path}: was made anew since the run; run the workflow again")
     files = json.loads(stored.attributes["files"])
     text = BundledText(
         plugin=request.plugin,
@@ -152,10 +152,9 @@ def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
     """Returns the clips that the run was trained on, for a method that looks at them again."""
     own, run = results / value.run.dataset, results / value.run.path
     # Of a feature set with two modalities both, also where the run uses one: its clips have both.
-    read = {
-        path.stem: features.read(path)
-        for path in _features_read(results, value.run.dataset, run / "stage2.pt")
-    }
+    paths = _features_read(results, value.run.dataset, run / "stage2.pt")
+    _check_same(results, run, [own / "splits" / f"{value.run.split}.csv", *paths])
+    read = {path.stem: features.read(path) for path in paths}
     rows = {
         name: {clip_id: row for row, clip_id in enumerate(made.clip_ids)}
         for name, made in read.items()
@@ -179,6 +178,17 @@ def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
         for modality, name in names.items()
     }
     return arrays | {"training.class": np.array([class_row[clip.class_name] for clip in trained])}
+
+
+def _check_same(results: Path, run: Path, paths: Sequence[Path]) -> None:
+    """Raises `PipelineError` where a file is another one than was read for a run's scores."""
+    inputs = _record(results, run / "scores.json").inputs
+    for path in paths:
+        scored = inputs.get(records.within(results, path))
+        if path.is_file() and records.digest_of(path) != scored:
+            raise PipelineError(
+                f"{path}: was made anew since the run was scored; run the workflow again"
+            )
 
 
 def _features_read(results: Path, dataset: str, path: Path) -> list[Path]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable
 from typing import Any
 
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.runtime.addresses import shown
+from avca_pipeline.runtime.addresses import HIDDEN, shown
 
 
 def sealed(value: Any) -> tuple[Any, dict[str, str]]:
@@ -54,6 +55,20 @@ def unsealed(value: Any) -> Any:
     return _each_text(unseal, value)
 
 
+def without_secrets(value: Any) -> Any:
+    """Returns a value of JSON that can be published: where an address had a secret, ``#…`` stands.
+
+    Unlike `sealed`, it gives no means to try passwords.
+    """
+    return _each_text(lambda text: text if shown(text) == text else f"{shown(text)}{_CUT}", value)
+
+
+def lacks_secrets(value: Any) -> bool:
+    """Returns whether `without_secrets` has taken something out of a value."""
+    return _CUT in json.dumps(value, ensure_ascii=False)
+
+
+_CUT = f"#{HIDDEN}"
 _SEALED = re.compile(r"://.*#(AVCA_ADDRESS_[0-9a-f]{12})$")
 
 

@@ -21,6 +21,9 @@ from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone, BundledText,
 from avca_pipeline.artifacts.scores import ClassAccuracy
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.inference import card
+from avca_pipeline.inference.class_vectors import new_vectors
+from avca_pipeline.inference.classifier import TrainedRun
+from avca_pipeline.inference.video_features import Environment
 from tests.builders import scores_of
 
 NAMES = ("a cat", "dogs | <b>")
@@ -98,6 +101,36 @@ def test_the_card_is_one_of_hugging_face_and_names_what_is_in_the_bundle(tmp_pat
     assert "<b>" not in body.replace("\\<b\\>", "")  # a name is text and no markup
 
 
+def test_no_password_or_token_is_in_a_bundle(tmp_path: Path) -> None:
+    value = made(tmp_path)
+    address = "https://me:hunter2@example.org/vggish.pth?token=SECRET"
+    audio = BundledBackbone("sound", "vggish", "", 3, {"weights": address}, "ab" * 32, 2)
+    described = replace(
+        value.description,
+        backbones={**value.description.backbones, "audio": audio},
+        text=replace(value.description.text, settings={"parts": [{"path": address}]}),
+        class_names=("a cat", "https://example.org/?a=name"),
+    )
+    bundle.write(tmp_path / "mine", replace(value, description=described), "")
+    for path in (tmp_path / "mine/bundle.json", tmp_path / "mine.zip"):
+        assert b"hunter2" not in path.read_bytes()
+        assert b"SECRET" not in path.read_bytes()
+    found = bundle.read(tmp_path / "mine.zip")
+    assert found.description.class_names == described.class_names
+    audio = found.description.backbones["audio"]
+    found = replace(found, description=replace(found.description, backbones={"audio": audio}))
+    environment = Environment(tmp_path, "cpu", 1, 3)
+    with pytest.raises(PipelineError) as error:
+        TrainedRun(found, environment, {})
+    (line,) = error.value.lines
+    assert "https://example.org/vggish.pth" in line
+    assert "--weights sound=FILE" in line
+    run = TrainedRun(found, environment, {"sound": "here.pth"})
+    assert run.backbones["audio"].settings == {"weights": "here.pth"}
+    with pytest.raises(PipelineError, match="is not in the bundle, and class 'fox' has no vector"):
+        new_vectors(found.description.text, ["fox"], tmp_path)
+
+
 def repacked(folder: Path, change: Callable[[dict[str, bytes]], None], **options: Any) -> Path:
     """Returns a zip whose members were changed."""
     with zipfile.ZipFile(folder.parent / "mine.zip") as archive:
@@ -109,11 +142,18 @@ def repacked(folder: Path, change: Callable[[dict[str, bytes]], None], **options
     return folder.parent / "other.zip"
 
 
-def rewritten(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """Returns the folder with a changed description."""
+def rewritten(
+    folder: Path, change: Callable[[dict[str, Any]], None], *, is_hidden: bool = False
+) -> Path:
+    """Returns the folder with a changed description, also with one whose digest is right."""
     path = folder / "bundle.json"
     described = json.loads(path.read_text())
     change(described)
+    if is_hidden:
+        digests = described.pop("sha256")
+        text = json.dumps(described, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        digests[path.name] = hashlib.sha256(text.encode()).hexdigest()
+        described["sha256"] = digests
     path.write_text(json.dumps(described))
     return folder
 
@@ -149,7 +189,8 @@ WRONG: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: repacked(f, lambda m: m.update({"/etc/bundle.json": b"x"})), "/etc/bundle.json",
     ),
     "compressed members": (
-        lambda f: repacked(f, lambda m: None, compression=zipfile.ZIP_DEFLATED), "is compressed",
+        lambda f: repacked(f, lambda m: None, compression=zipfile.ZIP_DEFLATED),
+        "is compressed; pass the folder, or zip it with: zip -0 -r",
     ),
     "a member too few": (
         lambda f: repacked(f, lambda m: m.pop("mine/arrays.safetensors")), "arrays.safetensors",
@@ -183,16 +224,42 @@ WRONG: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an unknown key": (lambda f: rewritten(f, lambda d: d.update(code="x")), "code: Unexpected"),
     "other preprocessing": (
         lambda f: rewritten(f, lambda d: d["backbones"]["video"]["settings"].update(model="n")),
-        "the preprocessing or the weights are not those",
+        "bundle.json was changed since it was written",
+    ),
+    "another bias": (
+        lambda f: rewritten(f, lambda d: d.update(bias=0.5)), "bundle.json was changed",
+    ),
+    "classes in another order": (
+        lambda f: rewritten(f, lambda d: d["class_names"].reverse()), "bundle.json was changed",
+    ),
+    "another seed of the text embedding": (
+        lambda f: rewritten(f, lambda d: d["text"]["settings"].update(seed=1)),
+        "bundle.json was changed",
+    ),
+    "files of macOS": (
+        lambda f: repacked(f, lambda m: m.update({"__MACOSX/mine/._bundle.json": b"x"})),
+        "pass the folder, or zip it with: zip -0 -r",
+    ),
+    "no folder in the zip": (
+        lambda f: repacked(f, lambda m: m.update({"bundle.json": m.pop("mine/bundle.json")})),
+        "pass the folder, or zip it with: zip -0 -r",
     ),
     "a class more": (
-        lambda f: rewritten(f, lambda d: d["class_names"].append("c")),
+        lambda f: rewritten(f, lambda d: d["class_names"].append("c"), is_hidden=True),
         "class_vectors must have shape (3, 4), found (2, 4)",
     ),
     "a class twice": (
-        lambda f: rewritten(f, lambda d: d.update(class_names=["c", "c"])), "do not fit together",
+        lambda f: rewritten(f, lambda d: d.update(class_names=["c", "c"]), is_hidden=True),
+        "do not fit together",
     ),
 }  # fmt: skip
+
+
+def test_the_name_of_a_run_is_shown_in_one_line(tmp_path: Path) -> None:
+    value = made(tmp_path)
+    described = replace(value.description, name="two\nlines", backbones={})
+    run = TrainedRun(replace(value, description=described), Environment(tmp_path, "cpu", 1, 3), {})
+    assert repr(run) == "<two\\nlines: , 1 seen and 1 unseen classes>"
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,10 @@ def run_of(results: Path, world: World, model: str, of_text: Mapping[str, str] =
     records.write(results, folder / "stage2.pt", Record("", inputs))
     content = {"model": model, "settings": "{}", "scaling": {}, "state": {"w": torch.zeros(1)}}
     checkpoint.write(folder / "stage2.pt", content)
+    (folder / "selection.json").write_text("{}")
+    inputs |= {f"{run.path}/stage2.pt": ""}
+    digests = {name: hashlib.sha256((results / name).read_bytes()).hexdigest() for name in inputs}
+    records.write(results, folder / "scores.json", Record("", digests))
     return folder
 
 
@@ -95,8 +100,34 @@ def test_vectors_of_other_weights_than_the_runs_are_refused(tmp_path: Path) -> N
     stored = labels.read(path)
     moved = {**OF_TEXT, "weights": canonical_json([{**WEIGHTS, "revision": "1" * 40}])}
     labels.write(path, replace(stored, attributes=moved))
-    with pytest.raises(PipelineError, match=r"t\.h5: was made anew since the run"):
+    with pytest.raises(PipelineError, match=r"t\.h5: was made anew since the run was scored"):
         run_folder.read(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["stage2.pt", "selection.json", "splits/s.csv", "features/audio.h5"]
+)
+def test_a_part_of_another_training_than_the_one_scored_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    folder = run_of(tmp_path, World(), "fvaegan")
+    path = folder / name if "/" not in name else tmp_path / "d" / name
+    if name == "stage2.pt":
+        content = checkpoint.read(path)
+        checkpoint.write(path, {**content, "state": {"w": torch.ones(1)}})
+    else:
+        path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(
+        PipelineError, match="was made anew since the run was scored; run the"
+    ) as error:
+        run_folder.read(folder)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_bundle_is_not_the_folder_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "mine.zip").write_bytes(b"PK")
+    with pytest.raises(PipelineError, match=r"mine\.zip: is not the folder of a run"):
+        run_folder.read(tmp_path / "mine.zip")
 
 
 def test_a_run_that_says_nothing_of_weights_is_refused(tmp_path: Path) -> None:

@@ -352,6 +352,10 @@ def test_a_method_that_trains_a_classifier_for_the_classes_gets_the_same_bits(
     )  # fmt: skip
     tested = StoredTest(folder, str(run.relative_to(folder)))
 
+    paths = [*inputs.values(), run / "stage2.pt", run / "selection.json"]
+    scored = {records.within(folder / "results", path): file_sha256(path) for path in paths}
+    records.write(folder / "results", run / "scores.json", records.Record("", scored))
+
     silent = next((data / "raw").glob("*no-audio*"))
     made = avca_pipeline.load_run(run, device="cpu").predict([*tested.videos, silent])
     *rows, last = made
