@@ -9,12 +9,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts import bundle, features
@@ -22,17 +20,22 @@ from avca_pipeline.artifacts.bundle import BundledBackbone
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import Config, LimitsSettings, load, validated
-from avca_pipeline.errors import PipelineError
-from avca_pipeline.evaluation import accuracy
-from avca_pipeline.evaluation.distances import euclidean_distances
+from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.extraction.encoded_clip import as_features
 from avca_pipeline.inference import run_folder, training_free
-from avca_pipeline.inference.class_vectors import embed_names
+from avca_pipeline.inference.class_vectors import embed_names, texts
 from avca_pipeline.inference.classifier import TrainedRun
-from avca_pipeline.inference.predictions import Prediction, Predictions, RankedClass, frame
+from avca_pipeline.inference.own_embeddings import Evaluation, evaluate
+from avca_pipeline.inference.predictions import (
+    Prediction,
+    Predictions,
+    RankedClass,
+    is_positive,
+)
 from avca_pipeline.inference.video_features import Environment, encode_videos
 from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.device import choose_device
+from avca_pipeline.runtime.paths import expanded
 from avca_pipeline.stages import VERSIONS
 
 __all__ = [
@@ -77,16 +80,22 @@ def load_run(
         PipelineError: neither a run that has ended nor a bundle; it is damaged, or was made with
             another version of the extraction or of a plugin.
     """
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     environment = _environment(cache, device, workers)
-    if bundle.is_one(path):
+    try:
+        is_bundle, is_run = bundle.is_one(path), (path / "scores.json").is_file()
+    except OSError as error:
+        raise PipelineError(
+            f"{path}: cannot be read ({error.strerror}); name the folder of a run, or a bundle"
+        ) from error
+    if is_bundle:
         return TrainedRun(bundle.read(path), environment, weights or {})
-    if not (path / "scores.json").is_file():
+    if not is_run:
         raise PipelineError(
             f"{path}: neither the folder of a run that has ended (no scores.json) nor a bundle (no "
             "bundle.json, no .zip); name one of them"
         )
-    return TrainedRun(run_folder.read(path), environment, weights or {})
+    return TrainedRun(run_folder.read(path.absolute()), environment, weights or {})
 
 
 def zero_shot(
@@ -109,7 +118,7 @@ def zero_shot(
     Raises:
         PipelineError: there is no such set.
     """
-    read = None if config is None else load(Path(config).expanduser())
+    read = None if config is None else load(expanded(config))
     place = cache or (read.cache if read else CACHE)
     environment = _environment(place, device, workers)
     collected = training_free.collect(name, read, environment.extract_version, environment.cache)
@@ -170,7 +179,7 @@ def read_features(path: str | Path) -> Features:
     Raises:
         PipelineError: it is no whole file of features.
     """
-    return features.read(Path(path).expanduser())
+    return features.read(expanded(path))
 
 
 def embed_text(
@@ -189,108 +198,24 @@ def embed_text(
         **settings: of the plugin, such as ``templates="a video of {}"``.
 
     Raises:
-        PipelineError: there is no such text embedding or setting, or a name has no vector.
+        PipelineError: there is no such text embedding or setting, or a name has no vector, is
+            empty or no text.
     """
-    place = Path(cache).expanduser()
-    return np.asarray(embed_names(plugin, settings, list(names), place).vectors, np.float32)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of generalised zero-shot learning, as shares from 0 to 1.
-
-    Attributes:
-        seen: S, mean class accuracy on clips of seen classes, among all classes.
-        unseen: U, the same on clips of unseen classes.
-        hm: their harmonic mean.
-        zsl: mean class accuracy on clips of unseen classes, among unseen classes.
-        bias: that was added to the distances of seen classes.
-        per_class: name of each class to the share of its clips that is right; NaN without clips.
-    """
-
-    seen: float
-    unseen: float
-    hm: float
-    zsl: float
-    bias: float
-    per_class: dict[str, float]
-
-    def __str__(self) -> str:
-        named = {"S": self.seen, "U": self.unseen, "HM": self.hm, "ZSL": self.zsl}
-        return "  ".join(f"{name} {100 * value:.1f} %" for name, value in named.items())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the numbers by name."""
-        return asdict(self)
-
-    def to_frame(self) -> Any:
-        """Returns ``per_class`` as a data frame of pandas.
-
-        Raises:
-            PipelineError: pandas is not installed.
-        """
-        return frame(list(self.per_class.items()), ("class", "accuracy"))
-
-
-def evaluate(
-    clips: ArrayLike,
-    class_of_clip: Sequence[str],
-    classes: ArrayLike,
-    class_names: Sequence[str],
-    unseen: Sequence[str],
-    *,
-    bias: float = 0.0,
-) -> Evaluation:
-    """Scores embeddings of one's own as the benchmark does: the nearest class wins.
-
-    Args:
-        clips: ``(clips, dim)`` embeddings of the test clips.
-        class_of_clip: the true class of each clip.
-        classes: ``(classes, dim)`` embeddings of the classes in the same space.
-        class_names: one for each row of ``classes``.
-        unseen: those of the classes that were not trained on.
-        bias: added to the Euclidean distances of seen classes; choose it on validation clips.
-
-    Raises:
-        PipelineError: shapes or names do not fit together.
-    """
-    points, centres = np.asarray(clips, np.float64), np.asarray(classes, np.float64)
-    names = list(class_names)
-    if points.ndim != 2 or centres.ndim != 2 or points.shape[1] != centres.shape[1]:
-        raise PipelineError(
-            "evaluate: clips and classes must be (clips, dim) and (classes, dim), found "
-            f"{points.shape} and {centres.shape}"
-        )
-    if len(points) != len(class_of_clip) or len(centres) != len(names):
-        raise PipelineError(
-            f"evaluate: {len(points)} clips with {len(class_of_clip)} classes of clips, "
-            f"{len(centres)} classes with {len(names)} names; give one for each"
-        )
-    column = {name: number for number, name in enumerate(names)}
-    unknown = [name for name in [*class_of_clip, *unseen] if name not in column]
-    if unknown or len(column) != len(names):
-        what = f"class {unknown[0]!r} is not among" if unknown else "a class is twice among"
-        raise PipelineError(f"evaluate: {what} class_names; name each class once")
-    reached = accuracy.evaluate(
-        euclidean_distances(points, centres),
-        np.array([column[name] for name in class_of_clip], np.int64),
-        np.isin(np.arange(len(names)), [column[name] for name in unseen]),
-        bias,
-    )
-    per_class = dict(zip(names, map(float, reached.gzsl_per_class), strict=True))
-    return Evaluation(
-        seen=float(reached.seen),
-        unseen=float(reached.unseen),
-        hm=float(reached.hm),
-        zsl=float(reached.zsl),
-        bias=bias,
-        per_class=per_class,
-    )
+    asked = texts(names, "names")
+    return np.asarray(embed_names(plugin, settings, asked, expanded(cache)).vectors, np.float32)
 
 
 def _environment(cache: str | Path, device: Device, workers: int | None) -> Environment:
+    if device not in get_args(Device):
+        raise PipelineError(
+            f"device: expected {', '.join(get_args(Device))}, found {abbreviated(device)}"
+        )
+    if workers is not None and not is_positive(workers):
+        raise PipelineError(
+            f"workers: expected a whole number from 1 on, found {abbreviated(workers)}"
+        )
     return Environment(
-        cache=Path(cache).expanduser(),
+        cache=expanded(cache),
         device=choose_device(device, None, 1, "predict"),
         workers=workers or max(1, (os.cpu_count() or 1) - 1),
         extract_version=VERSIONS["extract"],

@@ -46,8 +46,8 @@ COMMANDS = (
             ),
             Option(
                 "classes",
-                "class names to choose among: a text file with one a line, or names with commas "
-                "between them (default: those of the run)",
+                "class names to choose among: a text file with one a line, which names with commas "
+                "in them need, or names with commas between them (default: those of the run)",
                 settings={"metavar": "NAMES"},
             ),
             Option(

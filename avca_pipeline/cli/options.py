@@ -125,12 +125,12 @@ DEVICE_OPTIONS = (
     Option(
         "threads",
         "number of CPU threads (default: all)",
-        settings={"type": int, "metavar": "NUMBER"},
+        settings={"type": positive, "metavar": "NUMBER"},
     ),
     Option(
         "jobs-per-gpu",
         "number of jobs that may use one GPU at a time (default: 1)",
-        settings={"type": int, "default": 1, "metavar": "NUMBER"},
+        settings={"type": positive, "default": 1, "metavar": "NUMBER"},
     ),
 )
 MADE = Option(

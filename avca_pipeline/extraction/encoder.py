@@ -33,6 +33,7 @@ from avca_pipeline.extraction.devices import (
 from avca_pipeline.extraction.encoded_clip import EncodedClip
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits
+from avca_pipeline.media.decode_worker import rejecting
 from avca_pipeline.media.workers import (
     DecodedWindow,
     DecodePool,
@@ -59,11 +60,17 @@ def decode_pool(
     *,
     device: str,
     num_workers: int,
+    rejects_unreadable: bool = False,
 ) -> DecodePool:
-    """Returns decode workers for clips, with room for the windows of a few batches."""
+    """Returns decode workers for clips, with room for the windows of a few batches.
+
+    With ``rejects_unreadable``, a clip whose disk is in trouble is rejected. A stage ends instead,
+    because its result is kept, and the next run can try again.
+    """
     spec = backbone.spec(settings)
+    windows = functools.partial(backbone.windows, settings, limits=limits)
     return DecodePool(
-        functools.partial(backbone.windows, settings, limits=limits),
+        functools.partial(rejecting, windows) if rejects_unreadable else windows,
         [clip.media for clip in clips],
         spec.window_shape,
         spec.window_dtype,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,23 +124,45 @@ def matched(class_names: Sequence[str], own: Sequence[str]) -> list[str]:
         own: of the run.
 
     Raises:
-        PipelineError: a name is empty, or two names are one class.
+        PipelineError: a name is empty or no text, or two names are one class.
     """
+    asked = texts(class_names, "classes")
     spelled: dict[str, list[str]] = {}
     for name in own:
         spelled.setdefault(class_key(name), []).append(name)
     names = []
-    for written in class_names:
+    for written in asked:
         alike = spelled.get(class_key(written), [])
         names.append(alike[0] if written not in own and len(alike) == 1 else written)
-    if not names:
-        raise PipelineError("classes: none are named; name at least one")
     for name in names:
-        if not name.strip():
-            raise PipelineError("classes: a name is empty; remove it")
         if names.count(name) > 1:
             raise PipelineError(f"classes: {abbreviated(name)} is named twice; name it once")
     return names
+
+
+def texts(names: Iterable[str], what: str) -> list[str]:
+    """Returns names without the space around them.
+
+    Args:
+        names: what a caller gives.
+        what: it is, for the error.
+
+    Raises:
+        PipelineError: there is none, one is empty, or they are no list of texts.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise PipelineError(
+            f"{what}: expected a list of names, found {abbreviated(names)}; write [{names!r:.100}]"
+        )
+    found = list(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise PipelineError(f"{what}: a name must be a text, found {abbreviated(name)}")
+        if not name.strip():
+            raise PipelineError(f"{what}: a name is empty; remove it")
+    if not found:
+        raise PipelineError(f"{what}: none are named; name at least one")
+    return [str(name.strip()) for name in found]
 
 
 def input_files(module: Any, typed: Any) -> set[tuple[str, str]]:

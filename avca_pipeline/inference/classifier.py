@@ -22,7 +22,7 @@ from avca_pipeline.evaluation.scoring import predict
 from avca_pipeline.extraction.encoded_clip import NOTHING_DECODED
 from avca_pipeline.fetching.weights import RANDOM
 from avca_pipeline.inference.class_vectors import matched, new_vectors, same_package
-from avca_pipeline.inference.predictions import Part, Predictions, answers
+from avca_pipeline.inference.predictions import Part, Predictions, answers, is_positive
 from avca_pipeline.inference.stretches import stretches
 from avca_pipeline.inference.trained_network import rebuilt
 from avca_pipeline.inference.video_features import Environment, encode_videos
@@ -126,8 +126,13 @@ class TrainedRun:
             reason.
 
         Raises:
-            PipelineError: a class name has no vector; weights are missing or other ones.
+            PipelineError: a class name has no vector; weights are missing or other ones; ``top``
+                is no whole number from 1 on.
         """
+        if top is not None and not is_positive(top):
+            raise PipelineError(
+                f"top: expected a whole number from 1 on, or None for all, found {abbreviated(top)}"
+            )
         asked = [videos] if isinstance(videos, str | Path) else list(videos)
         names, vectors = self._classes_asked_for(classes)
         parts = self._parts(asked, timeline=timeline)
@@ -153,7 +158,7 @@ class TrainedRun:
         own = {name: row for row, name in enumerate(self.class_names)}
         if classes is None and not own:
             raise PipelineError("classes: nothing was trained, so name the classes to choose among")
-        names = matched(self.class_names if classes is None else classes, self.class_names)
+        names = [*own] if classes is None else matched(classes, self.class_names)
         new = [name for name in names if name not in own]
         by_name = dict(zip(own, self.bundle.arrays["class_vectors"], strict=True))
         if new:

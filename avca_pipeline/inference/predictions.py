@@ -196,6 +196,12 @@ def answers(
     return Predictions(tuple(predictions), names, is_seen, distances, bias)
 
 
+def is_positive(value: object) -> bool:
+    """Returns whether a value is a whole number from 1 on."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_whole and value >= 1  # type: ignore[operator]
+
+
 def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Any:
     """Returns a data frame of pandas.
 

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts.bundle import BundledBackbone
-from avca_pipeline.backbones import Timing
+from avca_pipeline.backbones import MediaSegment, Timing
 from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.extraction.encoded_clip import EncodedClip
 from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
-from avca_pipeline.inference.videos import segment
-from avca_pipeline.media import Limits
-
-MISSING = "missing file"
+from avca_pipeline.inference.videos import is_address, segment, why_unreadable
+from avca_pipeline.media import Limits, MediaError
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,7 @@ def encode_videos(
         PipelineError: weights are missing, damaged, or not the required ones; or windows are to be
             kept, and a backbone does not say where they are in time.
     """
-    clips = [EncodedClip(str(video), segment(video)) for video in videos]
-    for clip in clips:
-        clip.reason = "" if clip.media.path.is_file() else MISSING
+    clips = [_clip(video) for video in videos]
     encoded = {name: [replace(clip, windows=[], starts=[]) for clip in clips] for name in backbones}
     weights, timings = {}, {}
     with contextlib.ExitStack() as stack:
@@ -101,6 +97,7 @@ def encode_videos(
                 limits,
                 device=environment.device,
                 num_workers=environment.workers,
+                rejects_unreadable=True,
             )
             started.append((name, plugin, typed, there, stack.enter_context(pool)))
         for name, plugin, typed, there, pool in started:
@@ -115,3 +112,15 @@ def encode_videos(
                 expected_weights=backbones[name].weights,
             )
     return Encoded(encoded, weights, timings)
+
+
+def _clip(video: str | Path) -> EncodedClip:
+    """Returns a video that is to be encoded, or the reason why it cannot be."""
+    try:
+        media = segment(video)
+    except MediaError as error:
+        return EncodedClip(str(video), MediaSegment(Path(video)), reason=str(error))
+    reason = why_unreadable(media.path)
+    if reason and is_address(video):
+        reason = "an address; download it first"
+    return EncodedClip(str(video), media, reason=reason)

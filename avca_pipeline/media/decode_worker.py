@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.errors import PipelineError
+from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.notes import taking_notes
 from avca_pipeline.media.windows import Window
@@ -91,6 +91,18 @@ def _decode(
         traceback.print_exc()
         return f"decoder failed: {type(error).__name__}: {error}".splitlines()[0]
     return ""
+
+
+def rejecting(windows: Callable[[Any], Iterator[Window]], clip: Any) -> Iterator[Window]:
+    """Yields the windows of a clip.
+
+    Raises:
+        MediaError: also where reading may succeed at another time.
+    """
+    try:
+        yield from windows(clip)
+    except TransientError as error:
+        raise MediaError(str(error)) from error
 
 
 class _Pipe:

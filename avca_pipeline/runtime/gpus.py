@@ -31,6 +31,9 @@ from avca_pipeline.runtime import locks
 
 logger = logging.getLogger(__name__)
 
+_own: set[tuple[Path, str]] = set()
+"""Folders of locks, and GPUs on which this process has a place."""
+
 LISTED = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)")
 POLL_S = 1.0
 ASK_S = 120.0
@@ -188,8 +191,9 @@ def _of_parts(parts: list[list[str]], chosen: str | None) -> list[str]:
 def reserve(names: Sequence[str], jobs_per_gpu: int = 1, folder: Path | None = None) -> str:
     """Returns a GPU with a free place and keeps the place until this process ends.
 
-    The least used one comes first. Waits where there is no place. Where no lock can be written,
-    it says so and returns one of them.
+    The least used one comes first. Waits where there is no place. A process has one place: it gets
+    the same GPU when it asks again. Where no lock can be written, it says so and returns one of
+    them.
 
     Args:
         names: ids of GPUs.
@@ -222,9 +226,14 @@ def _place(names: Sequence[str], jobs_per_gpu: int, folder: Path) -> str:
     begin = 0 if locks.are_supported(folder / "test") else os.getpid() % len(names)
     ordered = [*names[begin:], *names[:begin]]
     while True:
+        # Looked at each time: another thread may have got the place for this process meanwhile.
+        for name in ordered:
+            if (folder, name) in _own:
+                return name
         for place in range(jobs_per_gpu):
             for name in ordered:
                 if locks.hold(folder / f"{name}.{place}", RISK):
+                    _own.add((folder, name))
                     return name
         if not has_waited:
             logger.info(f"all {len(names)} GPUs are in use by other jobs: waiting for a free place")

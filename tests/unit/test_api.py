@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import avca_pipeline
 from avca_pipeline import PipelineError
 from avca_pipeline.artifacts import features
 from avca_pipeline.artifacts.features import Features
+from avca_pipeline.errors import TransientError
 from avca_pipeline.inference.class_vectors import matched
 from avca_pipeline.inference.predictions import Prediction, Predictions, RankedClass, scores_of
 from avca_pipeline.inference.videos import segment
+from avca_pipeline.media import MediaError
+from avca_pipeline.media.decode_worker import rejecting
+from avca_pipeline.media.windows import Window
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
@@ -66,6 +73,18 @@ def test_embeddings_of_ones_own_are_scored() -> None:
         ({"class_of_clip": ["z"]}, "class 'z' is not among"),
         ({"unseen": ["z"]}, "class 'z' is not among"),
         ({"class_names": ["a", "a"], "unseen": []}, "a class is twice among"),
+        ({"clips": [[np.nan]]}, "clips: some of its numbers are not finite"),
+        ({"classes": [[0.0], [np.inf]]}, "classes: some of its numbers are not finite"),
+        ({"clips": [[1.0], [1.0, 2.0]]}, "clips cannot be read as an array of numbers"),
+        ({"clips": [["far"]]}, "clips cannot be read as an array of numbers"),
+        ({"clips": torch.ones(1, 1, requires_grad=True)}, "tensor.detach().cpu()"),
+        ({"unseen": "b"}, "unseen must be a list of names, found 'b'"),
+        ({"class_of_clip": "a"}, "class_of_clip must be a list of names"),
+        ({"class_names": [["a"], ["b"]]}, "class_names must be a list of names"),
+        ({"class_names": None}, "class_names must be a list of names, found empty"),
+        ({"unseen": []}, "unseen: none is named"),
+        ({"bias": np.nan}, "bias must be a finite number"),
+        ({"bias": "1"}, "bias must be a finite number, found '1'"),
     ],
 )
 def test_embeddings_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
@@ -96,6 +115,90 @@ def test_a_video_that_is_not_there_is_a_row_with_a_reason(tmp_path: Path) -> Non
     found = avca_pipeline.extract([tmp_path / "none.mp4"], "vggish", device="cpu")
     assert found.rejected == {str(tmp_path / "none.mp4"): "missing file"}
     assert found.attributes["weights"] == "random:0"
+
+
+def test_each_video_that_cannot_be_used_has_a_reason_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~odd.mp4").write_text("no video")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    time = "; write #t=START,END in seconds"
+    reasons = {
+        "~odd.mp4": "not a media file: Invalid data found when processing input",
+        "~nosuchuser/a.mp4": "missing file",
+        "~odd.mp4/a.mp4": "missing file",
+        "a\0.mp4": "missing file",
+        f"{300 * 'a'}.mp4": "cannot be read: File name too long",
+        "loop.mp4": "cannot be read: Too many levels of symbolic links",
+        "folder.mp4": "a folder; name the videos in it",
+        "https://example.org/a.mp4": "an address; download it first",
+        "~odd.mp4#t=0:10": f"'#t=0:10' is no stretch of time{time}",
+        "~odd.mp4#t=3,2": f"'#t=3,2' is no stretch of time{time}",
+        "~odd.mp4#t=1,2": "not a media file: Invalid data found when processing input",
+    }
+    assert avca_pipeline.extract(list(reasons), "vggish", device="cpu").rejected == reasons
+
+
+def test_a_clip_whose_disk_is_in_trouble_is_rejected_alone() -> None:
+    def windows(_: object) -> Iterator[Window]:
+        yield Window(np.zeros(1), 1)
+        raise TransientError("a.mp4: cannot be read: Input/output error")
+
+    made = rejecting(windows, None)
+    assert next(made).num_valid == 1
+    with pytest.raises(MediaError, match="cannot be read: Input/output error"):
+        next(made)
+
+
+@pytest.mark.parametrize("folder", ["~nosuchuser/x", 300 * "a", "."])
+def test_a_path_of_a_run_that_cannot_be_read_is_one_line(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match=r"name one of them|File name too long") as error:
+        avca_pipeline.load_run(folder, device="cpu")
+    assert len(error.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"device": "gpu"}, "device: expected auto, cpu, cuda, found 'gpu'"),
+        ({"workers": 0}, "workers: expected a whole number from 1 on, found 0"),
+        ({"workers": 1.5}, "workers: expected a whole number from 1 on"),
+    ],
+)
+def test_where_to_compute_is_checked_first(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        avca_pipeline.extract([], "vggish", **{"device": "cpu", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("surfing", r"expected a list of names, found 'surfing'; write \['surfing'\]"),
+        (b"surfing", "expected a list of names"),
+        (None, "expected a list of names, found empty"),
+        ([1], "a name must be a text, found 1"),
+        (["a", " "], "a name is empty"),
+        ([], "name at least one"),
+    ],
+)
+def test_names_that_are_no_list_of_names_are_refused(names: Any, message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        avca_pipeline.embed_text(names, "hashed", dim=8)
+    with pytest.raises(PipelineError, match=message):
+        matched(names, ["surfing"])
+
+
+def test_space_around_a_name_is_no_part_of_it() -> None:
+    assert matched([" riding ", "surfing\t"], ["surfing"]) == ["riding", "surfing"]
+    np.testing.assert_array_equal(
+        avca_pipeline.embed_text([" a cat "], "hashed", dim=8),
+        avca_pipeline.embed_text(["a cat"], "hashed", dim=8),
+    )
 
 
 def test_what_a_run_is_not_is_said_in_one_line(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -122,6 +123,28 @@ def test_job_and_scheduler_decide_alike(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose_device("auto", None, 1, "train") == "cpu"
     with pytest.raises(PipelineError, match=r"no usable GPU \(none of these\)"):
         choose_device("cuda", None, 1, "train")
+
+
+def waited(_: float) -> None:
+    raise AssertionError("this process waits for itself")
+
+
+def test_a_process_that_asks_again_gets_its_own_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each function for Python asks; on the only GPU the second one waited for the first."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is as before after the test
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(gpus, "visible_or_why", lambda: (["GPU-a"], ""))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpus.time, "sleep", waited)
+    for _ in range(3):
+        assert choose_device("auto", None, 1, "predict") == "cuda"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a"
+    # With two there are, it keeps to the one that it has, and leaves the other to others.
+    assert [gpus.reserve(["GPU-b", "GPU-c"], folder=tmp_path / "two") for _ in range(2)] == [
+        "GPU-b", "GPU-b",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -254,6 +277,6 @@ def test_without_locks_jobs_begin_at_different_gpus(
     got = set()
     for process in range(300, 303):
         monkeypatch.setattr(os, "getpid", lambda process=process: process)
-        got.add(gpus.reserve(names, folder=tmp_path / "locks"))
+        got.add(gpus.reserve(names, folder=tmp_path / f"locks{process}"))
     assert got == set(names)
     assert capsys.readouterr().err.count("several jobs may choose the same GPU") == 1
