@@ -152,7 +152,7 @@ def texts(names: Iterable[str], what: str) -> list[str]:
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise PipelineError(
-            f"{what}: expected a list of names, found {abbreviated(names)}; write [{names!r:.100}]"
+            f"{what}: expected a list of names, such as ['surfing'], found {abbreviated(names)}"
         )
     found = list(names)
     for name in found:

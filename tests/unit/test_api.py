@@ -178,9 +178,9 @@ def test_where_to_compute_is_checked_first(wrong: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("surfing", r"expected a list of names, found 'surfing'; write \['surfing'\]"),
-        (b"surfing", "expected a list of names"),
-        (None, "expected a list of names, found empty"),
+        ("surfing", r"list of names, such as \['surfing'\], found 'surfing'"),
+        (b"surfing", "expected a list of names, such as"),
+        (None, "found empty"),
         ([1], "a name must be a text, found 1"),
         (["a", " "], "a name is empty"),
         ([], "name at least one"),
