@@ -41,8 +41,8 @@ class StoredWindows:
         path: of the file.
         clip_ids: of the clips, in the order of the file.
         lengths: ``(clips,)`` int64, how many windows each clip has.
-        window_s: length of a window in seconds; NaN where that differs from clip to clip.
-        hop_s: seconds from the beginning of a window to that of the next; NaN likewise.
+        hop_s: seconds from the beginning of a window to that of the next; NaN where that differs
+            from clip to clip.
     """
 
     def __init__(self, path: Path, file: Any) -> None:
@@ -51,7 +51,7 @@ class StoredWindows:
         self._offsets = numbers(file, OFFSETS)
         self.clip_ids = strings(file, "clip_id")
         self.lengths = np.diff(self._offsets)
-        self.window_s, self.hop_s = (float(file.attrs[name]) for name in ("window_s", "hop_s"))
+        self.hop_s = float(file.attrs["hop_s"])
 
     def read(self, clips: Iterable[int]) -> FeatureWindows:
         """Returns the windows of clips, in the order of the clips.
@@ -127,14 +127,21 @@ def write(
         num_windows: ``(clips,)``.
         width: of the features.
         parts: row of a first clip, and the windows of this clip and of those behind it.
+
+    Raises:
+        ValueError: the parts are not all windows.
     """
     offsets = np.concatenate([[0], np.cumsum(num_windows)]).astype(np.int64)
     file[OFFSETS] = offsets
     values = file.create_dataset(WINDOWS, (int(offsets[-1]), width), np.float32)
     starts_s = file.create_dataset(STARTS, (int(offsets[-1]),), np.float64)
+    num_written = 0
     for row, part in parts:
         rows = slice(offsets[row], offsets[row] + len(part.values))
         values[rows], starts_s[rows] = part.values, part.starts_s
+        num_written += len(part.values)
+    if num_written != len(values):
+        raise ValueError(f"{num_written} windows to write, and the clips have {len(values)}")
 
 
 def of_shards(

@@ -78,6 +78,9 @@ def write(path: Path, value: Features, shards: Sequence[Path] = ()) -> None:
         path: of the file.
         value: what to write.
         shards: files to copy the windows from, clip by clip, where ``value`` has none in memory.
+
+    Raises:
+        ValueError: the clips have windows that are neither in memory nor in shards.
     """
     with atomic_write_hdf5(path, KIND, FORMAT_VERSION) as file:
         for name, text in sorted(value.attributes.items()):

@@ -81,7 +81,8 @@ class EncodedClip:
             self.feature_sum = self.feature_sum + row_float64
         self.num_encoded += 1
         if keep_window:
-            self.windows.append(row)
+            # A view would keep the whole batch in memory that the GPU copies to.
+            self.windows.append(row.copy())
 
 
 def as_features(

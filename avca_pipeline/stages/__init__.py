@@ -8,7 +8,7 @@ stale.
 VERSIONS = {
     "manifest": 1,
     "fetch": 2,
-    "extract": 3,
+    "extract": 4,
     "import": 2,
     "gather": 3,
     "embed": 4,

@@ -124,6 +124,13 @@ def test_windows_are_kept_in_the_order_of_the_clips(tmp_path: Path) -> None:
     assert found.windows is not None
     np.testing.assert_array_equal(found.windows.values, windows.values)
     np.testing.assert_array_equal(found.windows.starts_s, windows.starts_s)
+    # They cannot be lost where a file is written that was read without them.
+    copy = tmp_path / "2.h5"
+    with pytest.raises(ValueError, match="0 windows to write, and the clips have 5"):
+        features.write(copy, features.read(path))
+    assert not copy.exists()
+    features.write(copy, found)
+    assert features.read(copy).has_windows
 
 
 def test_vectors_stand_beside_their_names(tmp_path: Path) -> None:

@@ -162,6 +162,8 @@ def test_windows_stay_in_order() -> None:
     rows = [row for clip in clips for row in clip.windows]
     assert [row[0] for row in rows] == [6.0 * number for number in range(40)]
     assert [len(clip.windows) for clip in clips] == list(WINDOWS_PER_CLIP)
+    # A view of a batch would keep all of the batch in memory.
+    assert all(row.base is None for row in rows)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 8, 64])
