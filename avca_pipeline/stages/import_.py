@@ -80,8 +80,9 @@ def _stacked(means: Sequence[Any]) -> np.ndarray:
 def _windows(windows: Sequence[np.ndarray], hop_s: float | None) -> FeatureWindows:
     """Returns windows that begin ``hop_s`` after each other, the first one with its clip."""
     numbers = [np.arange(len(values)) for values in windows]
+    nothing = np.zeros((0, windows[0].shape[1] if windows else 0), np.float32)
     return FeatureWindows(
-        np.concatenate([np.zeros((0, windows[0].shape[1] if windows else 0), np.float32), *windows]),
+        np.concatenate([nothing, *windows]),
         np.concatenate([np.zeros(0), *numbers]) * (hop_s or math.nan),
     )
 
