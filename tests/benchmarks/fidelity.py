@@ -58,7 +58,7 @@ from avca_pipeline.published import lists
 from avca_pipeline.text_embeddings import precomputed
 from avca_pipeline.training.fit import fit, train_epoch
 from avca_pipeline.training.triplets import sampler
-from tests.benchmarks.training import loader
+from tests.benchmarks.plain_loop import loader
 from tests.conftest import shared_folder
 
 EPOCHS, BATCHES, DIM, NOISE = 4, 100, 512, 2.0

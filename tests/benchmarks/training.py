@@ -1,12 +1,14 @@
 """How fast a method trains, beside what limits it and beside a plain loop in the published manner.
 
-    python -m tests.benchmarks.training --method avca     # or clipclap, zero_shot
+    python -m tests.benchmarks.training --method avca     # or clipclap, tcaf, zero_shot
 
 Numbers of clips are those of UCF-GZSL, sizes and hyper-parameters the published ones. Everything is
 measured in turns, several times, in the same process; figures are medians. On a CPU the time is CPU
 time, which other work on the machine disturbs least; on a GPU it is wall time between
-synchronisations. zero_shot trains nothing: its scores on validation are measured alone, beside a
-plain loop over biases and classes.
+synchronisations. tcaf_as_published is TCaF with what is peculiar to its published code, which the
+plain loop always has; a step of it takes a second, so give both --steps 2 --turns 3. zero_shot
+trains nothing: its scores on validation are measured alone, beside a plain loop over biases and
+classes.
 """
 
 from __future__ import annotations
@@ -14,33 +16,47 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from avca_pipeline.artifacts.split import TRAIN, VAL_SEEN, VAL_UNSEEN
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.evaluation.scoring import validate
-from avca_pipeline.models import Batch, Dims, avca, clipclap, zero_shot
+from avca_pipeline.models import Dims, avca, clipclap, tcaf, zero_shot
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.training.fit import train_epoch
 from avca_pipeline.training.triplets import sampler
+from tests.benchmarks.plain_loop import PlainLoop
+from tests.benchmarks.plain_loop_over_time import PlainLoopOverTime, with_windows
 
 DIM, TEXT_DIM = 512, 300
 AS_AVCA = Dims(video=DIM, audio=DIM, text=TEXT_DIM)
-METHODS: dict[str, tuple[ModuleType, Dims, dict[str, Any]]] = {
-    "avca": (avca, AS_AVCA, {"dropout_bits": 53}),
-    "clipclap": (clipclap, Dims(video=512, audio=1024, text=1536), {}),
-    "zero_shot": (zero_shot, Dims(video=512, audio=512, text=1024), {}),
+OVER_TIME = Dims(video=4096, audio=128, text=TEXT_DIM)
+PECULIAR = {
+    "scores_with_time_stamps": False, "video_norm": "time", "counts_padding": True,
+    "refreshes_statistics": True,
+}  # fmt: skip
+"""What is peculiar to the published code of TCaF."""
+METHODS: dict[str, tuple[ModuleType, Dims, dict[str, Any], dict[str, Any]]] = {
+    "avca": (avca, AS_AVCA, {}, {"dropout_bits": 53}),
+    "clipclap": (clipclap, Dims(video=512, audio=1024, text=1536), {}, {}),
+    "tcaf": (tcaf, OVER_TIME, {}, PECULIAR | {"dropout_bits": 53}),
+    "tcaf_as_published": (tcaf, OVER_TIME, PECULIAR, PECULIAR | {"dropout_bits": 53}),
+    "zero_shot": (zero_shot, Dims(video=512, audio=512, text=1024), {}, {}),
 }
-"""Each method, its sizes, and settings for the published manner."""
+"""Each method, its sizes, its settings here and those for the published manner."""
 PARTITIONS = {TRAIN: (30, 3174), VAL_SEEN: (30, 353), VAL_UNSEEN: (12, 1467)}
 """Classes and clips of stage 1."""
+BARE, WITH_PASS = "bare step", "bare step and pass for the batch norms"
+OURS, PLAIN = "epoch of this package", "epoch in the published manner"
+PLAIN_LOSS = "validation loss in the published manner"
 SCORES = "scores on validation, once an epoch"
 PLAIN_SCORES = "scores by a loop over biases and classes"
 
@@ -69,67 +85,32 @@ def labelled_clips(dims: Dims = AS_AVCA) -> LabelledClips:
     )  # fmt: skip
 
 
-class Triplets(Dataset):
-    """Draws the negative of one clip at a time, as the published loader does.
-
-    An item is the clip's video, audio and text, those of a clip of another class, and the row of
-    the clip.
-    """
-
-    def __init__(self, data: LabelledClips, rows: np.ndarray) -> None:
-        self.data, self.rows = data, rows
-        targets = data.class_row[rows]
-        self.of_class = {label: rows[targets == label] for label in np.unique(targets)}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
-        data, positive = self.data, self.rows[index]
-        label = data.class_row[positive]
-        while np.random.choice(self.of_class[label]) == positive:
-            pass
-        other = np.random.choice([one for one in self.of_class if one != label])
-        negative = np.random.choice(self.of_class[other])
-        arrays = (
-            torch.from_numpy(array)
-            for row in (positive, negative)
-            for array in (data.video[row], data.audio[row], data.text[data.class_row[row]])
-        )
-        return *arrays, torch.tensor(positive)
-
-
-def loader(data: LabelledClips, rows: np.ndarray, steps: int, batch: int) -> DataLoader:
-    """Returns class-balanced batches of `Triplets`."""
-    targets = data.class_row[rows]
-    weights = 1 / np.bincount(targets)[targets]
-    drawn = WeightedRandomSampler(weights.tolist(), steps * batch)
-    return DataLoader(Triplets(data, rows), batch_size=batch, sampler=drawn)
-
-
 class Contest:
     """The ways of training, each with a network and an optimiser of its own."""
 
-    def __init__(self, method: str, device: str, steps: int) -> None:
-        self.module, dims, as_published = METHODS[method]
-        self.device, self.steps, self.settings = device, steps, self.module.Settings()
-        self.data = labelled_clips(dims)
-        scaling = learn_scaling("none", self.data, 1)
-        self.clips = training_clips(self.data, scaling, 1, device)
-        self.val = evaluation_set(self.data, scaling, self.clips)
-        self.rows = self.data.rows(TRAIN)
-        self.val_rows = self.data.rows(VAL_SEEN, VAL_UNSEEN)
+    def __init__(self, method: str, device: str, steps: int, folder: Path) -> None:
+        self.module, dims, settings, as_published = METHODS[method]
+        self.device, self.steps = device, steps
+        self.settings = self.module.Settings(**settings)
+        data = labelled_clips(dims)
+        if self.settings.over_time:
+            data = with_windows(data, folder)
+        scaling = learn_scaling("none", data, 1)
+        self.clips = training_clips(data, scaling, 1, device)
+        self.val = evaluation_set(data, scaling, self.clips)
         self.draw = sampler(self.clips.class_row).draw
         self.triplets = torch.Generator().manual_seed(0)
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
         self.network = self.module.build(self.settings, dims).to(device)
-        self.optimiser = Adam(self.module.trainable(self.settings, self.network), rate, decay)
-        self.as_published = self.module.Settings(**as_published)
-        self.plain = self.module.build(self.as_published, dims).to(device)
-        if parameters := self.module.trainable(self.as_published, self.plain):
-            self.plain_optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
-        first = self.draw(1, self.settings.batch_size, self.triplets)
-        self.in_place = self._batch(*(rows[0].to(device) for rows in first))
+        self.optimiser = Adam(
+            self.module.trainable(self.settings, self.network),
+            self.settings.learning_rate,
+            self.settings.weight_decay,
+        )
+        if self.optimiser.parameters:
+            loop = PlainLoopOverTime if self.settings.over_time else PlainLoop
+            plain = self.module.Settings(**as_published)
+            self.plain = loop(self.module, plain, dims, data, self.clips.class_text, steps)
+        self.in_place = self.clips.batch(*(rows[0] for rows in self._drawn(1)))
 
     def bare(self, *, refreshes: bool = False) -> None:
         """Forward, backward and optimiser step, always on the same data."""
@@ -148,35 +129,14 @@ class Contest:
 
     def ours(self) -> None:
         """An epoch as `fit` runs it."""
-        drawn = self.draw(self.steps, self.settings.batch_size, self.triplets)
-        positives, negatives = (rows.to(self.device) for rows in drawn)
         train_epoch(
-            self.module, self.settings, self.network, self.optimiser, self.clips, positives,
-            negatives,
+            self.module, self.settings, self.network, self.optimiser, self.clips,
+            *self._drawn(self.steps),
         )  # fmt: skip
 
     def our_validation(self) -> None:
         """Validation as `fit` runs it."""
         validate(self.module, self.settings, self.network, self.val)
-
-    def published(self) -> None:
-        """An epoch in the published manner; the pass for the batch norms builds a graph."""
-        self.plain.train()
-        for batch in self._loaded(self.rows):
-            self.plain_optimiser.zero_grad()
-            total = self.module.losses(self.as_published, self.plain, batch)["total"]
-            total.backward()
-            self.plain_optimiser.step()
-            self.module.embed_clips(self.as_published, self.plain, batch.video, batch.audio)
-            self.module.embed_classes(self.as_published, self.plain, batch.text)
-            total.item()
-
-    def published_validation(self) -> None:
-        """The validation loss that the published code computes besides, and nothing reads."""
-        self.plain.eval()
-        with torch.no_grad():
-            for batch in self._loaded(self.val_rows):
-                self.module.losses(self.as_published, self.plain, batch)["total"].item()
 
     def plain_scores(self) -> None:
         """Scores on validation by a loop over biases and classes, as published code has it."""
@@ -191,20 +151,11 @@ class Contest:
                 own = self.val.column == label
                 (predicted[own] == label).mean()
 
-    def _loaded(self, rows: np.ndarray) -> Iterator[Batch]:
-        for *tensors, row in loader(self.data, rows, self.steps, self.settings.batch_size):
-            own = (tensor.to(self.device) for tensor in tensors)
-            text_row = torch.from_numpy(self.data.class_row[row.numpy()]).to(self.device)
-            # Validation has classes that are not trained on; ClipClap's loss wants a row for each.
-            yield Batch(*own, self.clips.class_text, text_row % len(self.clips.class_text))
-
-    def _batch(self, positive: torch.Tensor, negative: torch.Tensor) -> Batch:
-        clips = self.clips
-        return Batch(
-            clips.video[positive], clips.audio[positive], clips.text[positive],
-            clips.video[negative], clips.audio[negative], clips.text[negative],
-            clips.class_text, clips.text_row[positive],
-        )  # fmt: skip
+    def _drawn(self, num_batches: int) -> list[torch.Tensor]:
+        """Returns rows of clips, and of clips of other classes, where they are read from."""
+        place = "cpu" if self.settings.over_time else self.device
+        drawn = self.draw(num_batches, self.settings.batch_size, self.triplets)
+        return [rows.to(place) for rows in drawn]
 
     def seconds(self, run: Callable[[], None]) -> float:
         """Returns how long it takes."""
@@ -231,7 +182,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    contest = Contest(options.method, options.device, options.steps)
+    with TemporaryDirectory() as folder:  # The files in it stay open, and are gone at the end.
+        contest = Contest(options.method, options.device, options.steps, Path(folder))
     ways = {SCORES: contest.our_validation, PLAIN_SCORES: contest.plain_scores}
     if contest.optimiser.parameters:
         ways = _trainings(contest)
@@ -245,13 +197,14 @@ def main() -> None:
 
 
 def _trainings(contest: Contest) -> dict[str, Callable[[], None]]:
+    with_pass = {WITH_PASS: contest.refreshing} if contest.settings.refreshes_statistics else {}
     return {
-        "bare step": contest.bare,
-        "bare step and pass for the batch norms": contest.refreshing,
-        "epoch of this package": contest.ours,
-        "epoch in the published manner": contest.published,
+        BARE: contest.bare,
+        **with_pass,
+        OURS: contest.ours,
+        PLAIN: contest.plain.epoch,
         SCORES: contest.our_validation,
-        "validation loss in the published manner": contest.published_validation,
+        PLAIN_LOSS: contest.plain.validation_loss,
     }
 
 
@@ -271,13 +224,17 @@ def _print(taken: dict[str, list[float]], contest: Contest, options: argparse.Na
     step = {name: statistics.median(times) / options.steps for name, times in taken.items()}
     for name, seconds in step.items():
         print(f"  {name:40} {1000 * seconds:8.2f} ms {1 / seconds:10.1f} steps/s")
-    bare, refreshing, ours, published, val_loss = step.values()
     num_steps = settings.batches_per_epoch
-    epoch = num_steps * ours + validation
-    other = num_steps * (published + val_loss) + validation
+    epoch = num_steps * step[OURS] + validation
+    other = num_steps * (step[PLAIN] + step[PLAIN_LOSS]) + validation
     print(f"  {SCORES:40} {1000 * validation:8.2f} ms")
-    print(f"rate of our epoch, of the bare step's           {100 * bare / ours:6.1f} %")
-    print(f"  of the bare step's with the batch norms' pass {100 * refreshing / ours:6.1f} %")
+    print(f"rate of our epoch, of the bare step's           {100 * step[BARE] / step[OURS]:6.1f} %")
+    if WITH_PASS in step:
+        rate = 100 * step[WITH_PASS] / step[OURS]
+        print(f"  of the bare step's with the batch norms' pass {rate:6.1f} %")
+    print(
+        f"a step of ours, of one in the published manner  {100 * step[OURS] / step[PLAIN]:6.1f} %"
+    )
     print(f"{num_steps} steps and validation, this package         {epoch:6.1f} {kind} s")
     print(f"  in the published manner                       {other:6.1f} {kind} s")
     print(f"  this package's share of that                  {100 * epoch / other:6.1f} %")
