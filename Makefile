@@ -10,8 +10,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell comma
 demo: setup
 	$(BIN)/snakemake --cores all
 
+# Three at a time on two cores: many tests wait for other programs.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations=25 --durations-min=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal --durations=25 --durations-min=10
 
 # Which branches the quick tests take. For reading: nothing is required of the figure.
 coverage: setup
