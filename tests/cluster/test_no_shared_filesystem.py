@@ -30,6 +30,9 @@ from tests.cluster import machines
 from tests.conftest import REPOSITORY, program
 from tests.workflow.driving import results, tiny
 
+# Jobs wait for a machine that is busy with other tests.
+pytestmark = pytest.mark.timeout(1800)
+
 # What jobs leave on their own disk, by rule: downloads, the state of an interrupted training, and
 # the arguments of the report's command.
 SCRATCH = {
@@ -63,7 +66,7 @@ class Cluster:
                 *arguments,
             ],
             cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False,
-            timeout=600,
+            timeout=1500,
         )  # fmt: skip
 
 

@@ -155,7 +155,10 @@ def a_features_file_of_another_version(folder: Path) -> dict[str, Any]:
         (a_clip_twice, "clip_id 'c' occurs twice"),
         (a_class_with_one_source, "has 1 source(s) but needs"),
         (a_wrong_checksum, f"expected {'0' * 64}"),
-        (a_features_file_of_another_version, "format version 99, this release reads 1"),
+        (
+            a_features_file_of_another_version,
+            f"format version 99, this release reads {features.FORMAT_VERSION}",
+        ),
     ],
 )
 def test_a_mistake_stops_before_any_long_work(
