@@ -48,6 +48,11 @@ def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.n
     """
     folders = stage_folders(path, modality)
     files = [file for folder in folders for file in sorted(folder.glob("*.h5"))]
+    if not files:
+        raise PipelineError(
+            f"{path / modality}: no features (<stage>/<class>.h5) in it; set keep_windows: true in "
+            "imported.* if these are features over time (<stage>/<class>.pkl)"
+        )
     for file, (clip_ids, data) in zip(files, in_child.read_each(files, _read_class), strict=True):
         yield file, file.stem, clip_ids, data
 
