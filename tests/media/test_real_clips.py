@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -107,6 +108,10 @@ def test_every_file_is_a_row(raw: Path, listed: tuple[Path, Path]) -> None:
 def test_clips_with_the_stream_have_features_and_the_others_a_reason(
     module: ModuleType, raw: Path, listed: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    if module is c3d:  # Each of its windows takes a second. Other networks see the whole clips.
+        beginnings = [replace(clip, start_s=0.0, end_s=2.0) for clip in manifest.read(listed[0])]
+        manifest.write(tmp_path / "clips.csv", beginnings)
+        listed = tmp_path / "clips.csv", listed[1]
     found = extracted(module, listed, tmp_path / "features.h5")
     assert np.isfinite(found.features).all()
     assert (found.features.std(axis=1) > 0).all()
