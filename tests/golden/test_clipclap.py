@@ -12,21 +12,16 @@ import pytest
 import torch
 
 from avca_pipeline.models import Batch, Dims, clipclap
-from avca_pipeline.nn.adam import Adam
 from tests.conftest import shared_folder, shared_path
 from tests.golden.filling import filled
+from tests.golden.three_steps import EXACT, SUMS, TERMS, assert_three_steps, running
 
-EXACT = {"atol": 1e-9, "rtol": 0}
-SUMS = {"atol": 1e-6, "rtol": 1e-9}
-STEPS = {"atol": 1e-6, "rtol": 0}
 FILE = "clipclap.npz"
 # Their names of our parts, in the order of their state.
 PARTS = {
     "O_enc": "clip_encoder", "W_enc": "text_encoder", "O_proj": "clip_projection",
     "D_o": "clip_decoder", "W_proj": "text_projection", "D_w": "text_decoder",
 }  # fmt: skip
-TERMS = {"l_rec": ("rec_o", "rec_w"), "l_reg": ("reg",), "l_ce": ("ce",),
-         "rec_o": ("rec_o",), "rec_w": ("rec_w",), "total": ("total",)}  # fmt: skip
 
 
 class Case:
@@ -147,14 +142,6 @@ def case(stored: dict[str, np.ndarray], request: pytest.FixtureRequest) -> Case:
     return Case(stored, request.param)
 
 
-def running(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {
-        name: value
-        for name, value in network.state_dict().items()
-        if "running" in name or "tracked" in name
-    }
-
-
 def assert_terms(case: Case, mode: str, terms: dict[str, torch.Tensor]) -> None:
     for theirs, ours in TERMS.items():
         if theirs in ("rec_o", "rec_w") and not case.settings.reconstruction:
@@ -198,34 +185,7 @@ def test_gradients_and_running_statistics(case: Case) -> None:
 
 @pytest.mark.parametrize("refreshes", [True, False])
 def test_three_optimiser_steps(case: Case, refreshes: bool) -> None:
-    network = case.network().train()
-    settings = case.settings.model_copy(update={"refreshes_statistics": refreshes})
-    optimiser = Adam(
-        clipclap.trainable(settings, network), settings.learning_rate, settings.weight_decay
-    )
-    for number, expected in enumerate(case["f64/steps/losses"]):
-        for terms in clipclap.steps(settings, network, case.batch(number)):
-            optimiser.zero_grad()
-            terms["total"].backward()
-            optimiser.step()
-            sums = [
-                sum(terms[name].item() for name in TERMS[theirs] if name in terms)
-                for theirs in ("total", "l_rec", "l_reg", "l_ce")
-            ]
-            np.testing.assert_allclose(sums, expected, **STEPS)
-    if refreshes:
-        case.assert_state("after3", network.state_dict(), **STEPS)
-    elif "after3_without_get_embeddings/O_enc.fc.1.running_mean" in case:
-        case.assert_state("after3_without_get_embeddings", running(network), **STEPS)
-    network.eval()
-    batch = case.batch(0)
-    which = "with" if refreshes else "without"
-    with torch.no_grad():
-        clips = clipclap.embed_clips(settings, network, batch.video, batch.audio)
-        classes = clipclap.embed_classes(settings, network, batch.text)
-    for ours, theirs in ((clips, "theta_o"), (classes, "theta_w")):
-        stored = case[f"steps/{which}_get_embeddings/{theirs}"]
-        np.testing.assert_allclose(ours.numpy(), stored, **STEPS)
+    assert_three_steps(clipclap, case, refreshes, "O_enc.fc.1.running_mean")
 
 
 def test_dropout_is_drawn_in_the_published_order(case: Case) -> None:

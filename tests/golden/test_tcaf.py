@@ -15,13 +15,10 @@ import torch
 from avca_pipeline.models import BatchOverTime, Dims, Windows, tcaf
 from avca_pipeline.models._sequences import Cuts, padded
 from avca_pipeline.models._tcaf_network import attended
-from avca_pipeline.nn.adam import Adam
 from tests.conftest import shared_folder, shared_path
 from tests.golden.filling import filled
+from tests.golden.three_steps import EXACT, SUMS, TERMS, assert_three_steps, running
 
-EXACT = {"atol": 1e-9, "rtol": 0}
-SUMS = {"atol": 1e-6, "rtol": 1e-9}
-STEPS = {"atol": 1e-6, "rtol": 0}
 FILE = "tcaf.npz"
 PUBLISHED: dict[str, Any] = {
     "scores_with_time_stamps": False, "video_norm": "time", "counts_padding": True,
@@ -40,8 +37,6 @@ NAMES = {
     "audio_tokens.": f"{CODES}.out_proj_audio.", "video_tokens.": f"{CODES}.out_proj_video.",
 }  # fmt: skip
 IN_LAYER = {"attention_norm": "norm", "out": "attn.to_out", "feed_forward": "ff.net"}
-TERMS = {"l_rec": ("rec_o", "rec_w"), "l_reg": ("reg",), "l_ce": ("ce",),
-         "rec_o": ("rec_o",), "rec_w": ("rec_w",), "total": ("total",)}  # fmt: skip
 STARTS: dict[str, dict[str, torch.Tensor]] = {}
 
 
@@ -238,14 +233,6 @@ def case(stored: dict[str, np.ndarray], request: pytest.FixtureRequest) -> Case:
     return Case(stored, request.param)
 
 
-def running(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {
-        name: value
-        for name, value in network.state_dict().items()
-        if "running" in name or "tracked" in name
-    }
-
-
 def all_losses(
     settings: tcaf.Settings, network: torch.nn.ModuleDict, batch: BatchOverTime, padding: int = 0
 ) -> dict[str, torch.Tensor]:
@@ -350,34 +337,7 @@ def test_gradients_and_running_statistics(case: Case) -> None:
 
 @pytest.mark.parametrize("refreshes", [True, False])
 def test_three_optimiser_steps(case: Case, refreshes: bool) -> None:
-    network = case.network().train()
-    settings = case.settings.model_copy(update={"refreshes_statistics": refreshes})
-    optimiser = Adam(
-        tcaf.trainable(settings, network), settings.learning_rate, settings.weight_decay
-    )
-    for number, expected in enumerate(case["f64/steps/losses"]):
-        for terms in tcaf.steps(settings, network, case.batch(number)):
-            optimiser.zero_grad()
-            terms["total"].backward()
-            optimiser.step()
-            sums = [
-                sum(terms[name].item() for name in TERMS[theirs] if name in terms)
-                for theirs in ("total", "l_rec", "l_reg", "l_ce")
-            ]
-            np.testing.assert_allclose(sums, expected, **STEPS)
-    if refreshes:
-        case.assert_state("after3", network.state_dict(), **STEPS)
-    elif "after3_without_get_embeddings/A_enc.fc.1.running_mean" in case:
-        case.assert_state("after3_without_get_embeddings", running(network), **STEPS)
-    network.eval()
-    batch = case.batch(0)
-    which = "with" if refreshes else "without"
-    with torch.no_grad():
-        clips = tcaf.embed_clips(settings, network, batch.video, batch.audio)
-        classes = tcaf.embed_classes(settings, network, batch.text)
-    for ours, theirs in ((clips, "theta_o"), (classes, "theta_w")):
-        stored = case[f"steps/{which}_get_embeddings/{theirs}"]
-        np.testing.assert_allclose(ours.numpy(), stored, **STEPS)
+    assert_three_steps(tcaf, case, refreshes, "A_enc.fc.1.running_mean")
 
 
 def test_dropout_is_drawn_in_the_published_order(case: Case) -> None:
