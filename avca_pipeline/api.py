@@ -157,11 +157,10 @@ def extract(
     plugin = registry.load("backbones", backbone)
     typed = validated(plugin.Settings, settings, f"backbone {backbone}")
     written = typed.model_dump(mode="json")
-    asked = [videos] if isinstance(videos, str | Path) else list(videos)
     chosen = BundledBackbone(backbone, backbone, "", environment.extract_version, written)
     limits = LimitsSettings().limits()
     encoded = encode_videos(
-        asked, {backbone: chosen}, limits, environment, keep_windows=keep_windows
+        videos, {backbone: chosen}, limits, environment, keep_windows=keep_windows
     )
     attributes = {
         "backbone": backbone,

@@ -13,10 +13,10 @@ from avca_pipeline.evaluation.accuracy import GzslScores
 from avca_pipeline.evaluation.device_clips import EvaluationSet
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.models import AnyModel, ModelSettings
-from avca_pipeline.nn.blocks import in_blocks
+from avca_pipeline.nn.blocks import BLOCK_ROWS, in_blocks
 from avca_pipeline.runtime.lazy import torch
 
-EMBED_CLIPS_AT_ONCE = 256
+EMBED_CLIPS_AT_ONCE = BLOCK_ROWS
 """Size of a block: the embedding of a clip must not depend on how many others there are."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,9 +75,8 @@ def new_vectors(text: BundledText, class_names: Sequence[str], cache: Path) -> n
             f"text_embeddings ({text.plugin}): {', '.join(changed)} is another file than the run "
             "was trained with; bring that one, or use the run's class names"
         )
-    made = embed_names(text.plugin, text.settings, class_names, cache)
-    _check_weights(text, json.loads(made.attributes["weights"]))
-    vectors = made.vectors
+    vectors: np.ndarray = module.vectors(typed.with_files(cache), class_names)
+    _check_weights(text, typed.weights_used(cache))
     if text.dim and vectors.shape[1] != text.dim:
         raise PipelineError(
             f"text_embeddings ({text.plugin}): gives {vectors.shape[1]} numbers for a class, and "

@@ -133,9 +133,8 @@ class TrainedRun:
             raise PipelineError(
                 f"top: expected a whole number from 1 on, or None for all, found {abbreviated(top)}"
             )
-        asked = [videos] if isinstance(videos, str | Path) else list(videos)
         names, vectors = self._classes_asked_for(classes)
-        parts = self._parts(asked, timeline=timeline)
+        parts = self._parts(videos, timeline=timeline)
         usable = [row for row, part in enumerate(parts) if not part.reason]
         distances = np.full((len(parts), len(names)), np.nan)
         if usable:
@@ -166,7 +165,7 @@ class TrainedRun:
             by_name |= dict(zip(new, made, strict=True))
         return tuple(names), np.stack([by_name[name] for name in names]).astype(np.float32)
 
-    def _parts(self, videos: Sequence[str | Path], *, timeline: bool) -> list[Part]:
+    def _parts(self, videos: str | Path | Sequence[str | Path], *, timeline: bool) -> list[Part]:
         """Returns what is classified: each video, or each stretch of each, or why there is none."""
         described = self.bundle.description
         limits = Limits(described.max_pixels, described.max_duration_s)
@@ -230,8 +229,9 @@ class TrainedRun:
         )
         found = predict(trained.plugin, trained.settings, trained.network, asked).distances
         # A method may measure in another way where all classes are unseen.
-        only_unseen = found.zsl is not None and bool(knowledge.is_unseen.all())
-        return found.zsl if only_unseen and found.zsl is not None else found.gzsl
+        if found.zsl is not None and knowledge.is_unseen.all():
+            return found.zsl
+        return found.gzsl
 
     def _scaling(self, dims: Dims) -> Scaling:
         arrays = self.bundle.arrays
@@ -248,10 +248,10 @@ class TrainedRun:
         """Returns what the method may know: of the training clips those of the classes named."""
         arrays, device = self.bundle.arrays, self.environment.device
         own = {name: row for row, name in enumerate(self.class_names)}
-        column_of_row = np.full(len(own) + 1, -1)
+        column_of_row = np.full(len(own), -1)
         for column, name in enumerate(names):
-            column_of_row[own.get(name, -1)] = column
-        column_of_row[-1] = -1
+            if name in own:
+                column_of_row[own[name]] = column
         columns = column_of_row[arrays.get("training.class", np.zeros(0, np.int64))]
         clips = np.flatnonzero(columns >= 0)
 

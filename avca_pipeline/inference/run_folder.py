@@ -17,6 +17,7 @@ from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import validated
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.evaluation.labelled_clips import MODALITIES
 from avca_pipeline.media import Limits
 from avca_pipeline.models import defaults
 from avca_pipeline.requests import EmbedRequest, ExtractRequest
@@ -24,7 +25,6 @@ from avca_pipeline.runtime.addresses import redacted
 from avca_pipeline.runtime.sealing import unsealed
 
 RequestT = TypeVar("RequestT", ExtractRequest, EmbedRequest)
-MODALITIES = ("video", "audio")
 
 
 def read(folder: Path) -> Bundle:
@@ -38,7 +38,7 @@ def read(folder: Path) -> Bundle:
             the test clips; its method looks at clips over time; or other results stand beside it
             than those it was made from.
     """
-    folder = folder.expanduser().resolve()
+    folder = folder.resolve()
     if not (folder / "scores.json").is_file():
         raise PipelineError(f"{folder}: is not the folder of a run that has ended: no scores.json")
     value = scores.read(folder / "scores.json")

@@ -51,7 +51,7 @@ class Encoded:
 
 
 def encode_videos(
-    videos: Sequence[str | Path],
+    videos: str | Path | Sequence[str | Path],
     backbones: Mapping[str, BundledBackbone],
     limits: Limits,
     environment: Environment,
@@ -61,7 +61,7 @@ def encode_videos(
     """Decodes and encodes videos with each backbone.
 
     Args:
-        videos: paths, also with a stretch behind them, see `segment`.
+        videos: one or several paths, also with a stretch behind them, see `segment`.
         backbones: by any name, such as the modality. Weights that are stated are required.
         limits: what a video may cost.
         environment: where and how is computed.
@@ -71,7 +71,8 @@ def encode_videos(
         PipelineError: weights are missing, damaged, or not the required ones; or windows are to be
             kept, and a backbone does not say where they are in time.
     """
-    clips = [_clip(video) for video in videos]
+    asked = [videos] if isinstance(videos, str | Path) else videos
+    clips = [_clip(video) for video in asked]
     encoded = {name: [replace(clip, windows=[], starts=[]) for clip in clips] for name in backbones}
     weights, timings = {}, {}
     with contextlib.ExitStack() as stack:

@@ -46,8 +46,7 @@ def read(path: Path, modality: str) -> Iterator[tuple[Path, str, list[str], np.n
     Raises:
         PipelineError: there are no features, or a file is damaged.
     """
-    folders = stage_folders(path, modality)
-    files = [file for folder in folders for file in sorted(folder.glob("*.h5"))]
+    files = _files(path, modality, "*.h5")
     if not files:
         raise PipelineError(
             f"{path / modality}: no features (<stage>/<class>.h5) in it; set keep_windows: true in "
@@ -65,8 +64,7 @@ def read_windows(
     Raises:
         PipelineError: there are no features over time, or a file is damaged.
     """
-    folders = stage_folders(path, modality)
-    files = [file for folder in folders for file in sorted(folder.glob("*.pkl"))]
+    files = _files(path, modality, "*.pkl")
     if not files:
         raise PipelineError(
             f"{path / modality}: no features over time (<stage>/<class>.pkl) in it; leave "
@@ -75,6 +73,13 @@ def read_windows(
     found = in_child.read_each(files, _read_class_over_time)
     for file, (clip_ids, windows) in zip(files, found, strict=True):
         yield file, file.stem, clip_ids, windows
+
+
+def _files(path: Path, modality: str, pattern: str) -> list[Path]:
+    """Returns the files of all classes, stage by stage."""
+    return [
+        file for folder in stage_folders(path, modality) for file in sorted(folder.glob(pattern))
+    ]
 
 
 def _read_class_over_time(path: Path) -> tuple[list[str], list[np.ndarray]]:
