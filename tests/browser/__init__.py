@@ -1,0 +1,1 @@
+"""Pages as a reader sees them: the report and the page of `avca serve`, in headless Chromium."""
