@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -27,6 +26,16 @@ from avca_pipeline.reporting.tables import (
 
 MAX_LISTED = 200
 IS_RANDOM = "random"
+SECTIONS = {
+    "results": "Results",
+    "embeddings": "Embeddings",
+    "classes": "Classes",
+    "training": "Training",
+    "leaks": "Leakage audit",
+    "clips": "Clips",
+    "provenance": "Provenance",
+}
+"""Id and title of each section, in the order of the page; ``templates/sections/<id>.html.j2``."""
 HEADINGS = {
     "seen": ("S", "clips of seen classes"),
     "unseen": ("U", "clips of unseen classes"),
@@ -73,6 +82,7 @@ def render(
     figures: Sequence[Figures],
     audits: Sequence[Audit],
     coverage: Sequence[Coverage],
+    **of_sections: Any,
 ) -> str:
     """Returns the page.
 
@@ -81,20 +91,26 @@ def render(
         figures: of each row.
         audits: of all splits.
         coverage: of all datasets.
+        of_sections: what templates of further sections use, by the name that they use.
     """
     # Whatever stands in a file may be hostile, so that everything is escaped; only drawings that
     # we made, in which no foreign text occurs, are not.
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "mean_std": mean_std, "words": _words}
-    template = resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
     balances = {
         dataset.dataset: [*dataset.steps(), *_test_steps(dataset.dataset, rows, audits)]
         for dataset in coverage
     }
     rejections = [rejection for dataset in coverage for rejection in dataset.rejections()]
-    return environment.from_string(template).render(
+    return environment.get_template("page.html.j2").render(
+        sections=SECTIONS,
+        **of_sections,
         headings=HEADINGS,
         scores=SCORES,
         partitions=PARTITIONS,

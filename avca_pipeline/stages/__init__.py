@@ -17,6 +17,6 @@ VERSIONS = {
     "train": 2,
     "select": 1,
     "evaluate": 3,
-    "report": 6,
+    "report": 7,
     "export": 1,
 }
