@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from avca_pipeline.artifacts import spreadsheets
 from avca_pipeline.errors import PipelineError, one_line
 
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "seen", "distance", "score", "reason")
@@ -132,11 +133,11 @@ class Predictions(Sequence[Prediction]):
         }
 
     def to_csv(self) -> str:
-        """Returns `rows` as CSV with a header."""
+        """Returns `rows` as CSV with a header, for people: no name is a formula."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(self.rows())
+        writer.writerows([spreadsheets.cell(one) for one in row] for row in self.rows())
         return text.getvalue()
 
     def to_frame(self) -> Any:

@@ -13,6 +13,7 @@ from avca_pipeline.artifacts import audits
 from avca_pipeline.artifacts.audits import CheckResult, DataAudit, SplitAudit
 from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.artifacts.split import PARTITIONS
+from avca_pipeline.errors import one_line
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
 from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import Plot
@@ -101,6 +102,7 @@ def render(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters |= {"percent": percent, "mean_std": mean_std, "words": _words}
     balances = {
@@ -258,6 +260,11 @@ def _counted(noun: str, items: Sequence[str]) -> str:
 
 def _joined(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _shown(value: Any) -> Any:
+    """Returns what the page shows: control characters in a name are written as escapes."""
+    return one_line(value) if type(value) is str else value
 
 
 def _words(name: str) -> str:

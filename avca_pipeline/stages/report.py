@@ -10,9 +10,9 @@ from pathlib import Path
 
 from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
-from avca_pipeline.artifacts import manifest
+from avca_pipeline.artifacts import manifest, spreadsheets
 from avca_pipeline.artifacts import scores as scores_files
-from avca_pipeline.artifacts.atomic import atomic_write, write_csv
+from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.audits import SplitMethod, read_data_audit, read_split_audit
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.scores import Scores
@@ -92,7 +92,7 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
     page = render(rows, figures, audits, coverage)
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    write_csv(table_out, csv_columns(), map(csv_row, rows))
+    spreadsheets.write(table_out, csv_columns(), map(csv_row, rows))
     for row in rows:
         logger.info(f"report: {row.title}: {_scores_in_words(row)}")
         for remark in thin_evidence(row):

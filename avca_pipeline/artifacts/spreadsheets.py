@@ -1,0 +1,36 @@
+"""CSV that people open in a spreadsheet program: no cell of it is a formula or breaks its line.
+
+A table that another stage reads has its names as they are (`atomic.write_csv`). A spreadsheet
+program takes a cell that begins with ``=`` for a formula and runs it, and names come from anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.errors import one_line
+
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
+"""Begins a formula, in East Asian width too."""
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def cell(value: Any) -> Any:
+    """Returns what a spreadsheet program shows as the same text; what is no text stays as it is.
+
+    A text that would be a formula gets an apostrophe before it, and control characters are written
+    as escapes. Numbers that are written as text stay numbers.
+    """
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a UTF-8 CSV with a header line for people."""
+    write_csv(path, [cell(name) for name in columns], ([cell(one) for one in row] for row in rows))
