@@ -139,12 +139,15 @@ class World:
         split.write(folder / "split", self.clips)
         names = sorted(self.vectors, reverse=True)
         vectors = np.array([self.vectors[name] for name in names])
-        labels.write(folder / "labels", Labels(names, vectors, "drawn"))
+        origin = {"plugin": "drawn by hand"}
+        labels.write(folder / "labels", Labels(names, vectors, "drawn", origin))
         for index, (name, dim) in enumerate((("video", self.dim), ("audio", self.audio_dim))):
             ids = sorted(set(self.features) - self.missing[name], reverse=name == "audio")
             table = np.array([self.features[clip][index][:dim] for clip in ids])
             ones = np.ones(len(ids), int)
-            features.write(folder / name, Features(ids, table, ones, ones > 1))
+            origin = {"backbone": f"{name} by hand"}
+            made = Features(ids, table, ones, ones > 1, attributes=origin)
+            features.write(folder / name, made)
         return paths
 
 

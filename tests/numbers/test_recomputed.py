@@ -207,7 +207,10 @@ def test_scores_are_those_of_the_test_clips(world: Unequal, done: Protocol) -> N
 def test_scores_say_where_they_come_from(done: Protocol) -> None:
     found, origin = done.scores["run"], done.scores["provenance"]
     assert found == {**asdict(RUN), "seed": SEED}
-    assert (origin["video"]["name"], origin["audio"]["name"]) == ("video", "audio")
+    for modality in ("video", "audio"):
+        of_file = {"backbone": f"{modality} by hand"}
+        assert origin[modality] == {"name": modality, "dim": "6", **of_file}
+    assert origin["text"] == {"name": "t", "dim": "4", "plugin": "drawn by hand"}
     assert (origin["scaling"], origin["text_embedding"]) == ("standard", "drawn")
     assert (origin["model"], origin["device"]) == ("devise", "CPU")
     assert origin["settings"] == CANDIDATES[done.selection["candidate"]]

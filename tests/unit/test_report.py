@@ -297,6 +297,20 @@ def test_seeds_of_one_row_have_the_same_classes(results: Path, tmp_path: Path) -
         report.run(request, files, tmp_path / "report.html", tmp_path / "table.csv")
 
 
+def test_scores_of_another_run_are_refused(results: Path, tmp_path: Path) -> None:
+    """A file in the place of another would give a row the scores of the wrong seed."""
+    folder = results / "two/runs/built/c3d-vggish/hashed/avca"
+    request = ReportRequest(
+        runs=[ReportedRun(run=_identity("two", "avca", 0), candidates=[])], datasets=[]
+    )
+    files = report_files(
+        scores=[folder / "seed1/scores.json"], embeddings=[folder / "seed0/embeddings.h5"]
+    )
+    with pytest.raises(FormatError, match=r"scores of .*seed1, not of .*seed0"):
+        report.run(request, files, tmp_path / "report.html", tmp_path / "table.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("num_clips", [1, 3, 40])
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 def test_few_or_collapsed_embeddings(num_clips: int, spread: float) -> None:

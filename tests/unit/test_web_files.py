@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import resource
 import threading
 from collections.abc import Iterator
@@ -441,3 +442,22 @@ def test_what_may_pass_is_asked_for_again_at_once(
             web_files.download(f"{base}/a", tmp_path / "a", QUICK)
             assert (tmp_path / "a").read_bytes() == ONE
     assert len(asked) == num_asked
+
+
+def test_a_proxy_is_asked_for_what_is_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's name leads nowhere without it."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    asked = []
+
+    def handle(request: Request) -> None:
+        asked.append(request.path)
+        request.answer(ONE)
+
+    with serving(handle) as proxy:
+        limits = dataclasses.replace(QUICK, proxy=proxy)
+        web_files.download("http://media.invalid/a", tmp_path / "a", limits)
+    assert asked == ["http://media.invalid/a"]
+    assert (tmp_path / "a").read_bytes() == ONE
