@@ -260,7 +260,7 @@ def trained_and_scored(
     train.run_stage2(request, inputs, chosen, stage2, folder / "2.json", **more)
     evaluate.run(
         EvaluateRequest(run=run, video="video", audio="audio"), stage2, chosen, inputs,
-        folder / "scores.json", folder / "embeddings.h5", device="cpu",
+        folder / "scores.json", folder / "embeddings.h5", folder / "predictions.csv", device="cpu",
     )  # fmt: skip
     return content_of(folder / "scores.json")
 

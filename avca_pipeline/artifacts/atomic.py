@@ -91,14 +91,17 @@ def _reason(error: OSError) -> str:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a UTF-8 CSV with a header line."""
+    """Writes a UTF-8 CSV with a header line; any text in a cell is read back as it was."""
     with (
         atomic_write(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
+        # A carriage return ends a line for readers; Python 3.11 does not quote it by itself.
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
-        writer.writerows(rows)
+        for row in rows:
+            (quoting if any("\r" in str(cell) for cell in row) else writer).writerow(row)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,7 +1,8 @@
 """CSV that people open in a spreadsheet program: no cell of it is a formula or breaks its line.
 
-A table that another stage reads has its names as they are (`atomic.write_csv`). A spreadsheet
-program takes a cell that begins with ``=`` for a formula and runs it, and names come from anywhere.
+A table that another stage reads has its names as they are (`atomic.write_csv`), or marked so that
+they can be read back (`as_text`). A spreadsheet program takes a cell that begins with ``=`` for a
+formula and runs it, and names come from anywhere.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from avca_pipeline.errors import one_line
 
 FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 """Begins a formula, in East Asian width too."""
+QUOTE = "'"
+"""What a spreadsheet program takes as the mark of a text, and does not show."""
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -28,9 +31,19 @@ def cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = one_line(value)
-    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+    return QUOTE + text if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a UTF-8 CSV with a header line for people."""
     write_csv(path, [cell(name) for name in columns], ([cell(one) for one in row] for row in rows))
+
+
+def as_text(name: str) -> str:
+    """Returns a cell of a table that people and stages read; `from_text` gives back the name."""
+    return QUOTE + name if FORMULA.match(name) or name.startswith(QUOTE) else name
+
+
+def from_text(cell_of_name: str) -> str:
+    """Returns the name that `as_text` made a cell of."""
+    return cell_of_name.removeprefix(QUOTE)

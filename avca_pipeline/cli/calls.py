@@ -138,6 +138,7 @@ def evaluate(o: argparse.Namespace) -> None:
         _problem(o),
         o.out,
         o.embeddings,
+        o.predictions,
         device=_device(o),
     )
 
@@ -156,6 +157,7 @@ def report(o: argparse.Namespace) -> None:
     files = stage.ReportFiles(
         scores=o.scores,
         embeddings=o.embeddings,
+        predictions=o.predictions,
         histories=o.histories,
         audits=o.audits,
         data_audits=o.data_audits,

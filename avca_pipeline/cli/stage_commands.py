@@ -194,6 +194,7 @@ STAGE_COMMANDS = (
             reads("selection", "what 'avca select' chose"),
             makes("out", "scores to write"),
             makes("embeddings", "embeddings of test clips and classes to write"),
+            makes("predictions", "predictions of test clips to write, as CSV"),
         ),
         request=EvaluateRequest,
         uses_device=True,
@@ -205,6 +206,7 @@ STAGE_COMMANDS = (
         (
             reads_all("scores", "scores of each run"),
             reads_all("embeddings", "embeddings of each run"),
+            reads_all("predictions", "predictions of each run"),
             reads_all("histories", "histories of stage 1 of each candidate of each run"),
             reads_all("audits", "audits of each split of each dataset"),
             reads_all("data-audits", "audits of the data of each split of each dataset"),

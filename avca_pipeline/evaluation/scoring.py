@@ -101,10 +101,10 @@ def _best_adapted(
 
     As published, HM and ZSL are each taken from the network that is best for them: of equal HMs the
     last network wins, of equal ZSLs the first. The predictions are those of the network with the
-    best HM.
+    best HM, with the distances among unseen classes of the other one.
     """
     best: tuple[Predictions, GzslScores] | None = None
-    best_zsl: GzslScores | None = None
+    best_zsl: tuple[np.ndarray, GzslScores] | None = None
     for adapted in plugin.adapt_to_classes(settings, network.eval(), test.knowledge):
         predictions = _predict(plugin, settings, adapted, test)
         distances = predictions.distances
@@ -113,12 +113,15 @@ def _best_adapted(
         )
         if best is None or scores.hm >= best[1].hm:
             best = predictions, scores
-        if best_zsl is None or scores.zsl > best_zsl.zsl:
-            best_zsl = scores
+        if best_zsl is None or scores.zsl > best_zsl[1].zsl:
+            best_zsl = (distances.gzsl if distances.zsl is None else distances.zsl), scores
     assert best is not None
     assert best_zsl is not None
-    predictions, scores = best
-    return predictions, replace(scores, zsl=best_zsl.zsl, zsl_per_class=best_zsl.zsl_per_class)
+    (predictions, scores), (zsl, scores_of_zsl) = best, best_zsl
+    return (
+        replace(predictions, distances=replace(predictions.distances, zsl=zsl)),
+        replace(scores, zsl=scores_of_zsl.zsl, zsl_per_class=scores_of_zsl.zsl_per_class),
+    )
 
 
 def _predict(

@@ -250,7 +250,9 @@ class Jobs:
         folder = _folder(names)
         return Job(
             "evaluate",
-            (f"{folder}/scores.json", f"{folder}/embeddings.h5"),
+            tuple(
+                f"{folder}/{name}" for name in ("scores.json", "embeddings.h5", "predictions.csv")
+            ),
             self.settings("evaluate", *names),
             self._problem(*names[:4])
             | {
@@ -266,8 +268,9 @@ class Jobs:
         splits = [(part.dataset, split) for part in datasets for split in part.splits]
         features = [(part.dataset, name) for part in datasets for name in part.features]
         inputs = {
-            "scores": [file for names in runs for file in self("evaluate", *names).files[:1]],
-            "embeddings": [file for names in runs for file in self("evaluate", *names).files[1:]],
+            "scores": [self("evaluate", *names).files[0] for names in runs],
+            "embeddings": [self("evaluate", *names).files[1] for names in runs],
+            "predictions": [self("evaluate", *names).files[2] for names in runs],
             "histories": [file for names in runs for file in self._histories(*names)],
             "audits": [file for names in splits for file in self("split", *names).files[1:]],
             "data_audits": [file for names in splits for file in self("audit", *names).files],

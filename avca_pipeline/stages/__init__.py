@@ -16,7 +16,7 @@ VERSIONS = {
     "audit": 3,
     "train": 2,
     "select": 1,
-    "evaluate": 3,
-    "report": 7,
+    "evaluate": 4,
+    "report": 8,
     "export": 1,
 }

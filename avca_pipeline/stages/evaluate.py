@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.artifacts import checkpoint, features, labels, scores, split, training
+from avca_pipeline.artifacts import (
+    checkpoint,
+    features,
+    labels,
+    predictions,
+    scores,
+    split,
+    training,
+)
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
 from avca_pipeline.artifacts.scores import (
@@ -32,6 +40,7 @@ from avca_pipeline.evaluation.labelled_clips import (
     join_clips,
     used_modalities,
 )
+from avca_pipeline.evaluation.ranking import predictions_of
 from avca_pipeline.evaluation.scoring import Predictions, choose_epoch_on_test, predict
 from avca_pipeline.inference import trained_network
 from avca_pipeline.inference.trained_network import TrainedNetwork
@@ -49,10 +58,11 @@ def run(
     inputs: dict[str, Path],
     out: Path,
     embeddings_out: Path,
+    predictions_out: Path,
     *,
     device: str,
 ) -> None:
-    """Writes the scores of a run and the embeddings that they can be recomputed from.
+    """Writes the scores of a run, and the predictions and embeddings that they follow from.
 
     Args:
         request: names of the run and of its features.
@@ -61,6 +71,7 @@ def run(
         inputs: files under ``split``, ``labels`` and each modality that the feature set has.
         out: the scores.
         embeddings_out: the embeddings.
+        predictions_out: the predictions.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -78,13 +89,19 @@ def run(
         test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
         if settings.chosen_on_test:
             best = choose_epoch_on_test(plugin, settings, network, content["states"], test)
-            epoch, predictions, reached = best.epoch, best.predictions, best.scores
+            epoch, seen_as, reached = best.epoch, best.predictions, best.scores
         else:
-            epoch, predictions = chosen.epoch, predict(plugin, settings, network, test)
-            reached = _scores_at(chosen.bias, predictions, test)
+            epoch, seen_as = chosen.epoch, predict(plugin, settings, network, test)
+            reached = _scores_at(chosen.bias, seen_as, test)
 
     names = [labelled.class_names[row] for row in test.class_row]
-    _write_embeddings(embeddings_out, test, names, predictions)
+    _write_embeddings(embeddings_out, test, names, seen_as)
+    predictions.write(
+        predictions_out,
+        predictions_of(
+            seen_as.distances, test.clip_ids, names, test.column, test.is_unseen, reached.bias
+        ),
+    )
     scores.write(
         out,
         Scores(
@@ -118,23 +135,23 @@ def _rebuilt(trained: Mapping[str, Any], device: str, where: str) -> TrainedNetw
 
 
 def _write_embeddings(
-    out: Path, test: EvaluationSet, class_names: list[str], predictions: Predictions
+    out: Path, test: EvaluationSet, class_names: list[str], seen_as: Predictions
 ) -> None:
     scores.write_embeddings(
         out,
         Embeddings(
             clip_ids=test.clip_ids,
             class_of_clip=[class_names[column] for column in test.column],
-            clips=predictions.clips,
+            clips=seen_as.clips,
             class_names=class_names,
             is_unseen=test.is_unseen,
-            classes=predictions.classes,
+            classes=seen_as.classes,
         ),
     )
 
 
-def _scores_at(bias: float, predictions: Predictions, test: EvaluationSet) -> accuracy.GzslScores:
-    distances = predictions.distances
+def _scores_at(bias: float, seen_as: Predictions, test: EvaluationSet) -> accuracy.GzslScores:
+    distances = seen_as.distances
     return accuracy.evaluate(distances.gzsl, test.column, test.is_unseen, bias, zsl=distances.zsl)
 
 

@@ -37,6 +37,7 @@ class ReportFiles:
     Attributes:
         scores: of each run.
         embeddings: of each run.
+        predictions: of each run.
         histories: of stage 1, of each candidate of each run. Those of stage 2 say nothing about
             generalisation, because it trains on the validation clips too, and are left out.
         audits: of each split of each dataset.
@@ -48,6 +49,7 @@ class ReportFiles:
 
     scores: Sequence[Path]
     embeddings: Sequence[Path]
+    predictions: Sequence[Path]
     histories: Sequence[Path]
     audits: Sequence[Path]
     data_audits: Sequence[Path]

@@ -105,7 +105,7 @@ def _run(folder: Path, pairing: str) -> None:
     request = EvaluateRequest(run=RUN, video="video", audio="audio")
     evaluate.run(
         request, out / "stage2.pt", out / "selection.json", inputs, out / "scores.json",
-        out / "embeddings.h5", device="cpu",
+        out / "embeddings.h5", out / "predictions.csv", device="cpu",
     )  # fmt: skip
 
 

@@ -148,5 +148,6 @@ def run(
         "evaluate", "--settings", json.dumps(scored), *files, *alone,
         "--checkpoint", folder / "stage2.pt", "--selection", selection,
         "--out", folder / "scores.json", "--embeddings", folder / "embeddings.h5",
+        "--predictions", folder / "predictions.csv",
     )  # fmt: skip
     return Protocol(folder, tuple(candidates))

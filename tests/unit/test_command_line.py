@@ -106,6 +106,7 @@ def test_thousands_of_files_make_no_command_line_longer(tmp_path: Path) -> None:
         "input": {
             "scores": [f"{path}/scores.json" for path in of_runs],
             "embeddings": [f"{path}/embeddings.h5" for path in of_runs],
+            "predictions": [f"{path}/predictions.csv" for path in of_runs],
             "histories": histories,
             "audits": ["audit.json"], "data_audits": ["data.json"], "manifests": ["m.csv"],
             "first_fetched": ["00000-of-00001.csv"], "features": ["video.h5", "audio.h5"],
@@ -136,7 +137,9 @@ def test_thousands_of_files_make_no_command_line_longer(tmp_path: Path) -> None:
 def test_an_arguments_file_that_lacks_some_files_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("scores", "embeddings", "histories", "data-audits", "manifests", "features")
+    options = (
+        "scores", "embeddings", "predictions", "histories", "data-audits", "manifests", "features"
+    )  # fmt: skip
     lines = ["--settings", report_request(2).model_dump_json(), "--audits"]
     lines += [text for option in options for text in (f"--{option}", "one")]
     lines += ["--fetched", "00000-of-00001.csv", "--out", "page", "--table", "table"]

@@ -56,7 +56,11 @@ def test_the_report_says_it_beside_the_row(
     path = next(tmp_path.rglob("scores.json"))
     reported = ReportedRun(run=scores.read(path).run, candidates=[])
     request = ReportRequest(runs=[reported], datasets=[])
-    files = report_files(scores=[path], embeddings=[path.with_name("embeddings.h5")])
+    files = report_files(
+        scores=[path],
+        embeddings=[path.with_name("embeddings.h5")],
+        predictions=[path.with_name("predictions.csv")],
+    )
     report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
     words = "clips of 2 unseen classes"
     line = next(x for x in (tmp_path / "r.html").read_text().splitlines() if words in x)
@@ -97,7 +101,11 @@ def test_hashed_words_are_warned_of_where_backbones_have_learned(
     (row,) = rows_of([scores.read(path)])
     assert bool(without_language(row)) == is_warned
     request = ReportRequest(runs=[ReportedRun(run=value.run, candidates=[])], datasets=[])
-    files = report_files(scores=[path], embeddings=[path.with_name("embeddings.h5")])
+    files = report_files(
+        scores=[path],
+        embeddings=[path.with_name("embeddings.h5")],
+        predictions=[path.with_name("predictions.csv")],
+    )
     report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
     for said in ((tmp_path / "r.html").read_text(), capsys.readouterr().err):
         assert ("words, which hold no language" in said) == is_warned

@@ -25,6 +25,7 @@ from avca_pipeline.requests import (
 )
 from avca_pipeline.stages import evaluate, report, select, train
 from tests.builders import RUN, World, content_of, report_files
+from tests.numbers.from_predictions import scores_from, table
 
 EPOCHS = 4
 SETTINGS = fvaegan.Settings(
@@ -69,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = EvaluateRequest(run=RUN, video="video", audio="audio")
     evaluate.run(
         request, path / "stage2.pt", path / "selection.json", inputs, path / "scores.json",
-        path / "embeddings.h5", device="cpu",
+        path / "embeddings.h5", path / "predictions.csv", device="cpu",
     )  # fmt: skip
     return path
 
@@ -80,10 +81,21 @@ def test_every_epoch_is_kept_and_the_scores_say_how_they_were_chosen(folder: Pat
     content = content_of(folder / "scores.json")
     assert content["selection"]["is_on_test"]
     assert content["bias"] == 0
-    files = report_files(scores=[folder / "scores.json"], embeddings=[folder / "embeddings.h5"])
+    files = report_files(
+        scores=[folder / "scores.json"],
+        embeddings=[folder / "embeddings.h5"],
+        predictions=[folder / "predictions.csv"],
+    )
     request = ReportRequest(runs=[ReportedRun(run=RUN, candidates=[])], datasets=[])
     report.run(request, files, folder / "report.html", folder / "table.csv")
     assert "chosen on test clips" in (folder / "report.html").read_text()
+
+
+def test_the_scores_follow_from_the_predictions(folder: Path) -> None:
+    """HM and ZSL are each of the network that is best for them, and so are the predictions."""
+    stated = content_of(folder / "scores.json")["scores"]
+    again = scores_from(table(folder / "predictions.csv"))["scores"]
+    assert stated == pytest.approx(again, abs=1e-12)
 
 
 def hm_and_zsl(

@@ -14,7 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import audits, features, fetched, manifest, scores, training
+from avca_pipeline.artifacts import (
+    audits,
+    features,
+    fetched,
+    manifest,
+    predictions,
+    scores,
+    training,
+)
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
@@ -23,6 +31,8 @@ from avca_pipeline.artifacts.scores import Accuracies, Choice, ClassAccuracy, Em
 from avca_pipeline.artifacts.split import BuiltSplit, SplitClip
 from avca_pipeline.errors import FormatError
 from avca_pipeline.evaluation import accuracy
+from avca_pipeline.evaluation.distances import Distances
+from avca_pipeline.evaluation.ranking import predictions_of
 from avca_pipeline.leakage.split_checks import SplitUnderAudit, audit_split
 from avca_pipeline.models import ale
 from avca_pipeline.published.checksums import known_checksums
@@ -292,6 +302,7 @@ def test_seeds_of_one_row_have_the_same_classes(results: Path, tmp_path: Path) -
     files = report_files(
         scores=[folder / "seed0/scores.json", other],
         embeddings=[folder / f"seed{seed}/embeddings.h5" for seed in (0, 1)],
+        predictions=[folder / f"seed{seed}/predictions.csv" for seed in (0, 1)],
     )
     with pytest.raises(FormatError, match="other classes or clips"):
         report.run(request, files, tmp_path / "report.html", tmp_path / "table.csv")
@@ -363,6 +374,7 @@ def _report(
     files = ReportFiles(
         scores=[folder / "scores.json" for folder in folders],
         embeddings=[folder / "embeddings.h5" for folder in folders],
+        predictions=[folder / "predictions.csv" for folder in folders],
         histories=[
             folder / "stage1" / name / "history.json" for folder in folders for name in CANDIDATES
         ],
@@ -440,6 +452,17 @@ def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
             classes,
             is_unseen,
             rng.normal(size=(len(classes), 4)),
+        ),
+    )
+    predictions.write(
+        folder / "predictions.csv",
+        predictions_of(
+            Distances(rng.random((len(tested), len(classes)))),
+            [clip.clip_id for clip in tested],
+            classes,
+            np.array([classes.index(clip.class_name) for clip in tested]),
+            is_unseen,
+            bias=0.6,
         ),
     )
     for candidate in CANDIDATES:

@@ -34,9 +34,9 @@ if stage in {real!r}:
     os.execv({avca!r}, [{avca!r}, *sys.argv[1:]])
 made = json.loads(options["--made"])
 open(options["--log"], "w").close()
-for name in ("--out", "--table", "--history", "--embeddings"):
+for name in ("--out", "--table", "--history", "--embeddings", "--predictions"):
     path = options.get(name)
-    if path is None or (name == "--embeddings" and stage == "report"):
+    if path is None or (name in ("--embeddings", "--predictions") and stage == "report"):
         continue
     if stage in ("extract", "gather") and name == "--out":
         shutil.copyfile({features!r}, path)

@@ -348,7 +348,7 @@ def test_a_method_that_trains_a_classifier_for_the_classes_gets_the_same_bits(
     evaluate.run(
         EvaluateRequest(run=names, video="frames", audio="vggish"),
         run / "stage2.pt", run / "selection.json", inputs,
-        run / "scores.json", run / "embeddings.h5", device="cpu",
+        run / "scores.json", run / "embeddings.h5", run / "predictions.csv", device="cpu",
     )  # fmt: skip
     tested = StoredTest(folder, str(run.relative_to(folder)))
 

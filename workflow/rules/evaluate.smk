@@ -7,6 +7,7 @@ rule evaluate:
     output:
         scores=f"{RUN}/scores.json",
         embeddings=f"{RUN}/embeddings.h5",
+        predictions=f"{RUN}/predictions.csv",
     params:
         **params_of("evaluate"),
     log:
@@ -23,5 +24,6 @@ rule evaluate:
         f"exec avca evaluate --settings {{params.settings:q}} {TRAINING_OPTIONS}"
         " --checkpoint {input.checkpoint:q} --selection {input.selection:q}"
         " --out {output.scores:q} --embeddings {output.embeddings:q}"
+        " --predictions {output.predictions:q}"
         " --threads {threads} --jobs-per-gpu {resources.jobs_per_gpu} --log {log:q}"
         f"{MADE_OPTION}"

@@ -8,6 +8,7 @@ rule report:
             # All in the order in which the request has the names.
             scores=run_files("scores.json"),
             embeddings=run_files("embeddings.h5"),
+            predictions=run_files("predictions.csv"),
             histories=[
                 f"{RESULTS}/{reported.run.path}/stage1/{candidate}/history.json"
                 for reported in REPORTED.runs

@@ -11,6 +11,7 @@ from pathlib import Path
 OPTIONS = {
     "scores": "--scores",
     "embeddings": "--embeddings",
+    "predictions": "--predictions",
     "histories": "--histories",
     "audits": "--audits",
     "data_audits": "--data-audits",

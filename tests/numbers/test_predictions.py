@@ -1,0 +1,134 @@
+"""Predictions: scores of a run computed again from ``predictions.csv`` alone, in plain NumPy."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avca_pipeline.artifacts import predictions
+from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass, RunPredictions
+from avca_pipeline.artifacts.spreadsheets import as_text, from_text
+from avca_pipeline.errors import FormatError
+from avca_pipeline.evaluation.distances import Distances
+from avca_pipeline.evaluation.ranking import predictions_of
+from tests.builders import content_of
+from tests.numbers.from_predictions import scores_from, table
+
+HOSTILE = (
+    "=cmd()",
+    "+1",
+    "-1",
+    "@x",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "'=1",
+    "'",
+    "''-",
+    "＝1",
+    "-a,\"b\r\n'",
+)
+PLAIN = ("archery", "it's", "a=b", "", "<b>x</b>", "\x1b[31m")
+
+
+def test_scores_follow_from_the_predictions_of_the_workflow(finished: Path) -> None:
+    paths = list(finished.rglob("predictions.csv"))
+    assert paths
+    for path in paths:
+        stated, rows = content_of(path.with_name("scores.json")), table(path)
+        again = scores_from(rows)
+        assert stated["scores"] == pytest.approx(again["scores"], abs=1e-12)
+        assert stated["bias"] == again["bias"]
+        assert [row["top1"] for row in rows] == again["answers"]
+        assert [row["rank"] == "1" for row in rows] == [
+            row["top1"] == row["class_name"] for row in rows
+        ]
+        counts = {of["class_name"]: of["num_clips"] for of in stated["per_class"]}
+        names = [row["class_name"] for row in rows]
+        assert {name: names.count(name) for name in counts} == counts
+
+
+def test_ranks_and_ties_of_a_hand_made_case() -> None:
+    """Classes b and d are unseen; the bias of 1 makes a, b and d equally near to clip x."""
+    names, is_unseen = ["a", "b", "c", "d"], np.array([False, True, False, True])
+    distance = np.array([[1.0, 2.0, 4.0, 2.0], [5.0, 1.0, 0.5, 3.0]])
+    zsl = np.array([[9.0, 7.0, 9.0, 6.0], [0.0, 1.0, 0.0, 0.5]])
+    made = predictions_of(
+        Distances(distance, zsl=zsl), ["x", "y"], names, np.array([3, 2]), is_unseen, bias=1.0
+    )
+    assert made.bias == 1.0
+    first, second = made.clips
+    assert [near.class_name for near in first.top] == ["a", "b", "d", "c"]
+    assert [near.distance for near in first.top] == [1.0, 2.0, 2.0, 4.0]
+    assert (first.class_name, first.is_unseen, first.rank, first.rank_among_unseen) == (
+        "d",
+        True,
+        3,
+        1,
+    )
+    assert first.nearest_seen == NearClass("a", False, 1.0)
+    assert first.nearest_unseen == NearClass("b", True, 2.0)
+    assert [near.class_name for near in second.top] == ["b", "c", "d", "a"]
+    assert (second.rank, second.rank_among_unseen) == (2, None)
+
+
+def test_a_table_gives_back_what_was_written(tmp_path: Path) -> None:
+    names = [name for name in (*HOSTILE, *PLAIN) if name]
+    near = NearClass("u", True, 1 / 3)
+    clips = [
+        ClipPrediction(
+            clip_id=name, class_name=names[-1 - index], is_unseen=index % 2 == 1,
+            rank=index + 1, rank_among_unseen=index if index % 2 else None,
+            nearest_seen=NearClass(name, False, -0.1 - index), nearest_unseen=near,
+            top=(NearClass(name, False, -0.1 - index), near)[: 1 + index % 2],
+        )
+        for index, name in enumerate(names)
+    ]  # fmt: skip
+    value = RunPredictions(0.1 + 0.2, clips)
+    predictions.write(tmp_path / "p.csv", value)
+    assert predictions.read(tmp_path / "p.csv") == value
+    columns = ("clip_id", "class_name", "nearest_seen", "top1")
+    for row in table(tmp_path / "p.csv"):
+        assert not any(
+            row[column].startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for column in columns
+        )
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *PLAIN])
+def test_a_spreadsheet_s_cell_gives_back_its_name(name: str) -> None:
+    cell = as_text(name)
+    assert from_text(cell) == name
+    assert (cell == name) == (name in PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("rank", "first", "rank"),
+        ("kind", "new", "kind is 'new', expected seen or unseen"),
+        ("nearest_seen_distance", "", "could not convert"),
+        ("bias", "2.0", "with one bias"),
+        ("clip_id", "y", "each of them once"),
+    ],
+)
+def test_a_damaged_table_is_one_line(column: str, cell: str, words: str, tmp_path: Path) -> None:
+    near = NearClass("a", False, 1.0), NearClass("b", True, 2.0)
+    clips = [ClipPrediction(name, "a", False, 1, None, *near, near) for name in "xy"]
+    path = tmp_path / "p.csv"
+    predictions.write(path, RunPredictions(0.5, clips))
+    rows = table(path)
+    rows[0][column] = cell
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(FormatError) as raised:
+        predictions.read(path)
+    (line,) = raised.value.lines
+    assert str(path) in line
+    assert "delete the file and evaluate again" in line
+    if column != "rank":
+        assert words in line
