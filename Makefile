@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 
-.PHONY: demo test coverage mutants cluster lint schema benchmark lock setup clean
+.PHONY: demo test coverage mutants cluster lint docs schema benchmark lock setup clean
 
 demo: setup
 	$(BIN)/snakemake --cores all
@@ -38,6 +38,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
+
+# The documentation site, in site/; a link that leads nowhere is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 setup: $(VENV)/.complete
 
@@ -75,4 +79,4 @@ lock: setup
 	$(BIN)/python envs/update.py
 
 clean:
-	rm -rf $(VENV) results .snakemake .mutants
+	rm -rf $(VENV) results site .snakemake .mutants

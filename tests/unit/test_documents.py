@@ -40,8 +40,8 @@ def blocks(document: Path) -> list[str]:
     return re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_the_tree_of_the_readme_is_the_package() -> None:
-    (tree,) = (block for block in blocks(DOCUMENTS[0]) if block.startswith("avca_pipeline/\n"))
+def test_the_tree_of_the_parts_is_the_package() -> None:
+    (tree,) = (block for block in blocks(ARCHITECTURE) if block.startswith("avca_pipeline/\n"))
     names = re.findall(r"[├└]── (\S+)", tree)
     assert len(set(names)) == len(names)
     assert set(names) == {

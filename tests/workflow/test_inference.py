@@ -439,14 +439,14 @@ def test_encoders_that_share_a_space_classify_real_clips_without_training(
     assert "did you mean 'towers'?" in capsys.readouterr().err
 
 
-def block_of_the_readme(language: str, mark: str) -> str:
-    text = (REPOSITORY / "README.md").read_text()
+def block_of_the_page(language: str, mark: str) -> str:
+    text = (REPOSITORY / "docs/classify.md").read_text()
     blocks = [part.partition("```")[0] for part in text.split(f"```{language}\n")[1:]]
     (block,) = [block for block in blocks if mark in block]
     return block
 
 
-def test_the_readme_runs_as_it_stands(
+def test_the_page_runs_as_it_stands(
     finished: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -455,8 +455,8 @@ def test_the_readme_runs_as_it_stands(
     """Its lines of Python and of the shell, on the tiny run instead of the demo's."""
     monkeypatch.chdir(finished)
     code, shell = (
-        block_of_the_readme("python", "load_run"),
-        block_of_the_readme("sh", "avca bundle"),
+        block_of_the_page("python", "load_run"),
+        block_of_the_page("sh", "avca bundle"),
     )
     whole_file = next(video for video in StoredTest(finished).videos if "#t=" not in video)
     for theirs, ours in {
@@ -469,7 +469,7 @@ def test_the_readme_runs_as_it_stands(
         assert theirs in code + shell, theirs
         code, shell = code.replace(theirs, ours), shell.replace(theirs, shlex.quote(ours))
     names: dict[str, Any] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "classify.md", "exec"), names)
     assert len(code.strip().splitlines()) <= 12
     assert names["found"][1].start_s == 0.2
     assert "blinking yellow dots" in capsys.readouterr().out
