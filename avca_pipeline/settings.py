@@ -82,7 +82,7 @@ class PluginSettings(BaseModel):
             unknown = refusal(f"unknown key {abbreviated(key)}; {hint}")
             return InitErrorDetails(type=unknown, loc=(), input=error["input"])
         if not outer and error["type"] == "missing":
-            missing = refusal(f"is missing; add it: {_first_sentence(cls, str(key))}")
+            missing = refusal(f"is missing; add it: {first_sentence(cls, str(key))}")
             return InitErrorDetails(type=missing, loc=(key,), input=error["input"])
         if (
             not outer
@@ -239,7 +239,8 @@ def nearest(name: object, choices: Iterable[str]) -> str:
     return f"there are: {', '.join(names[:MAX_NAMES]) or 'none'}{rest}"
 
 
-def _first_sentence(settings: type[BaseModel], key: str) -> str:
+def first_sentence(settings: type[BaseModel], key: str) -> str:
+    """Returns what a key is for, to end an error message with."""
     description = settings.model_fields[key].description or "see the documentation"
     words = " ".join(description.split())
     sentence = words.partition(". ")[0].replace("``", "").removesuffix(".")

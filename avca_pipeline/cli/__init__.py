@@ -29,11 +29,12 @@ logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 1 for an error that a user can correct."""
-    options = parser(COMMANDS).parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser(COMMANDS).parse_args(_separated(words))
     _need_no_home()
     logs.show_on_screen()
     try:
-        with logs.copied_to(options.log):
+        with logs.copied_to(getattr(options, "log", None)):
             try:
                 _run(options.declared, options)
             except PipelineError as error:
@@ -53,6 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     return 0
+
+
+def _separated(words: list[str]) -> list[str]:
+    """Returns the words with ``--`` before those that are meant for another program."""
+    passes_on = {command.name for command in COMMANDS if command.passes_words_on}
+    if words[:1] and words[0] in passes_on and not {"-h", "--help"} & set(words):
+        return [words[0], "--", *words[1:]]
+    return words
 
 
 def _need_no_home() -> None:

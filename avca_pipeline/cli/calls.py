@@ -25,6 +25,23 @@ def _stage(name: str) -> Any:
     return importlib.import_module(f"avca_pipeline.stages.{name}")
 
 
+def init(o: argparse.Namespace) -> None:
+    """Writes a config for the user's data."""
+    importlib.import_module("avca_pipeline.commands.init").run(
+        o.kind,
+        o.path,
+        o.out,
+        weights=o.weights,
+        features_only=o.features,
+        force=o.force,
+    )
+
+
+def run(o: argparse.Namespace) -> None:
+    """Starts Snakemake."""
+    importlib.import_module("avca_pipeline.commands.run").run(o.words)
+
+
 def check(o: argparse.Namespace) -> None:
     """Checks a config."""
     from avca_pipeline.config import load

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.cli import calls
+from avca_pipeline.cli.first_commands import FIRST_COMMANDS
 from avca_pipeline.cli.options import (
     DEVICE_OPTIONS,
     Command,
@@ -17,6 +18,7 @@ from avca_pipeline.cli.options import (
 from avca_pipeline.cli.stage_commands import STAGE_COMMANDS
 
 COMMANDS = (
+    *FIRST_COMMANDS,
     Command(
         "predict",
         "classify videos with a trained run, a bundle, or without any training",

@@ -16,8 +16,8 @@ from avca_pipeline.requests import Request
 DESCRIPTION = """\
 Audio-visual zero-shot learning, from raw video to a table of results.
 
-There is one command for each stage of the pipeline. The workflow calls them: 'snakemake --cores
-all' runs all stages that config.yaml asks for. 'avca check' says whether a config makes sense."""
+Begin with 'avca init', which writes a config. 'avca check' says whether it makes sense, and 'avca
+run' runs all that it asks for. Each stage is a command of its own, which the workflow calls."""
 EPILOG = "'avca COMMAND --help' explains the options of a command."
 SETTINGS_HELP = "the request of the stage, as JSON with the keys below"
 
@@ -54,6 +54,7 @@ class Command:
         uses_device: whether it computes on a GPU, and has the options for that.
         prepare: completes its options once they are parsed.
         has_arguments_file: whether ``@FILE`` stands for arguments that are the lines of a file.
+        passes_words_on: whether all its words are those of another program, options too.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Command:
     uses_device: bool = False
     prepare: Callable[[argparse.Namespace], None] | None = None
     has_arguments_file: bool = False
+    passes_words_on: bool = False
 
     @property
     def results(self) -> list[str]:
@@ -199,4 +201,4 @@ def _all_options(command: Command) -> list[Option]:
         options += DEVICE_OPTIONS
     if command.results and command.request is not None:
         options.append(MADE)
-    return [*options, LOG]
+    return options if command.passes_words_on else [*options, LOG]

@@ -75,13 +75,13 @@ def _folder(value: Any) -> str:
 
 
 def _folder_of_results(value: Any) -> str:
-    """Returns the folder as Snakemake writes it, because Snakemake compares paths as texts."""
+    """Returns the folder as Snakemake writes it, because Snakemake compares paths as texts.
+
+    The home folder takes the place of ``~`` here: a shell would do so in some commands only.
+    """
     folder = _folder(value)
     if folder.startswith("~"):
-        raise refusal(
-            f"{abbreviated(folder)}: '~' is another folder for each user who runs this; "
-            "write the whole path"
-        )
+        folder = _folder(str(whole_path(Path(folder))))
     normal = os.path.normpath(folder)
     if normal in (".", "/", "//") or Path(normal).parts[0] == ".snakemake":
         raise refusal(f"{abbreviated(folder)} cannot be the folder of results; name another")
@@ -98,6 +98,6 @@ def _path_without(first: str) -> Any:
 Folder = Annotated[str, PlainValidator(_folder, json_schema_input_type=_path_without("-"))]
 """A folder whose path stands in commands and in patterns of Snakemake."""
 ResultsFolder = Annotated[
-    str, PlainValidator(_folder_of_results, json_schema_input_type=_path_without("~-"))
+    str, PlainValidator(_folder_of_results, json_schema_input_type=_path_without("-"))
 ]
 """The folder of all results."""

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from avca_pipeline import registry
-from avca_pipeline.config.sections import Experiment
-from avca_pipeline.config.typed import Config
+from avca_pipeline.config.typed import SECTIONS_OF_EXPERIMENT, Config
 from avca_pipeline.errors import PipelineError, abbreviated
-from avca_pipeline.settings import nearest
+from avca_pipeline.settings import first_sentence, nearest
 
 
 def mistakes(config: Any) -> list[str]:
@@ -27,6 +26,7 @@ def mistakes(config: Any) -> list[str]:
     if not isinstance(config, Mapping):
         return []
     return [
+        *_missing_sections(config),
         *_missing_features(config),
         *_names_used_twice(config),
         *_wrong_features(config),
@@ -79,6 +79,13 @@ def windows_at_uneven_distances(config: Config) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def _missing_sections(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each section that is needed because there is an experiment."""
+    for section in SECTIONS_OF_EXPERIMENT if "experiment" in config else ():
+        if section not in config:
+            yield f"{section}: is missing; add it: {first_sentence(Config, section)}"
+
+
 def _missing_features(config: Mapping[str, Any]) -> Iterator[str]:
     if config.get("backbones") in (None, {}) and config.get("imported") in (None, {}):
         yield "backbones: is missing; name a video and an audio backbone, or features in imported"
@@ -120,9 +127,8 @@ def _wrong_backbones_of_splits(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_names_in_experiment(config: Mapping[str, Any]) -> Iterator[str]:
-    sections = [key for key in Experiment.model_fields if key not in ("modalities", "seeds")]
     for key, grid in grids(config):
-        for section in sections:
+        for section in ("datasets", *SECTIONS_OF_EXPERIMENT):
             choices = _names(config, section)
             for name in texts(grid.get(section)):
                 if choices and name not in choices:

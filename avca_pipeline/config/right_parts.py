@@ -49,9 +49,11 @@ def right_parts(written: Any) -> Config:
 
 
 def _used(written: Mapping[str, Any], section: str, right: Mapping[str, object]) -> tuple[str, ...]:
-    """Returns the right entries of a section that the experiment names."""
+    """Returns the right entries of a section that the experiment names; all if there is none."""
     grids = references.grids(written)
     names = (name for _, grid in grids for name in references.texts(grid.get(section)))
+    if "experiment" not in written:
+        names = (name for name in right)
     return tuple(name for name in dict.fromkeys(names) if name in right)
 
 

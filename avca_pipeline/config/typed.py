@@ -36,6 +36,8 @@ from avca_pipeline.registry import Kind
 from avca_pipeline.settings import PluginSettings, refusal
 
 MAX_RUNS = 100_000
+SECTIONS_OF_EXPERIMENT = ("feature_sets", "text_embeddings", "splits", "models")
+"""What an experiment needs beside datasets; without one, only features can be made."""
 
 
 def _of_plugins(kind: Kind) -> ReadBy:
@@ -75,7 +77,10 @@ def _read_grids(value: Any) -> tuple[Experiment, ...]:
 class Config(PluginSettings):
     """A config that has passed every check that needs no media."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        json_schema_extra={"dependentRequired": {"experiment": list(SECTIONS_OF_EXPERIMENT)}},
+    )
 
     results: ResultsFolder = "results"
     """The folder that receives all results."""
@@ -97,16 +102,23 @@ class Config(PluginSettings):
         dict[str, ImportedFeatures], _may_be_empty(_of_settings("imported", ImportedFeatures))
     ] = Field(default_factory=dict)
     """Features that were computed elsewhere."""
-    feature_sets: Annotated[dict[str, FeatureSet], _of_settings("feature_sets", FeatureSet)]
+    feature_sets: Annotated[dict[str, FeatureSet], _of_settings("feature_sets", FeatureSet)] = (
+        Field(default_factory=dict)
+    )
     """Pairs of a video and an audio backbone, or one of the two, by a name for each."""
-    text_embeddings: Annotated[dict[str, TextEmbeddingEntry], _of_plugins("text_embeddings")]
+    text_embeddings: Annotated[dict[str, TextEmbeddingEntry], _of_plugins("text_embeddings")] = (
+        Field(default_factory=dict)
+    )
     """What gives each class name a vector."""
-    splits: Annotated[dict[str, SplitEntry], _of_plugins("splits")]
+    splits: Annotated[dict[str, SplitEntry], _of_plugins("splits")] = Field(default_factory=dict)
     """What puts each clip into one of the five partitions."""
-    models: Annotated[dict[str, ModelEntry], _of_plugins("models")]
+    models: Annotated[dict[str, ModelEntry], _of_plugins("models")] = Field(default_factory=dict)
     """Methods, with their hyper-parameters and the values to search."""
-    experiment: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)]
-    """The grid of runs, or a list of grids: one run for each combination."""
+    experiment: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)] = ()
+    """The grid of runs, or a list of grids: one run for each combination. Without it, the target
+    ``features`` extracts the features of all backbones from all datasets, and nothing else can be
+    made.
+    """
 
     def runs(self) -> list[Run]:
         """Returns all runs of the experiment, each once."""
@@ -146,7 +158,12 @@ class Config(PluginSettings):
         return candidates
 
     def used_names(self, section: str) -> list[str]:
-        """Returns the names of the entries of a section that the experiment lists, each once."""
+        """Returns the names of the entries of a section that are used, each once.
+
+        They are those that the experiment lists; without an experiment, all datasets.
+        """
+        if not self.experiment and section == "datasets":
+            return list(self.datasets)
         names = (name for grid in self.experiment for name in getattr(grid, section))
         return list(dict.fromkeys(names))
 
@@ -160,6 +177,8 @@ class Config(PluginSettings):
         Args:
             split: the split that they are used with; nothing for all splits.
         """
+        if not self.experiment:
+            return list(itertools.product(sorted(self.datasets), self.used_backbones()))
         runs = [run for run in self.runs() if run.split == (split or run.split)]
         feature_sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in runs]
         return sorted(
@@ -171,7 +190,9 @@ class Config(PluginSettings):
         )
 
     def used_backbones(self) -> list[str]:
-        """Returns the names of the backbones and imported features that the experiment uses."""
+        """Returns the names of the backbones and imported features that are used."""
+        if not self.experiment:
+            return sorted({*self.backbones, *self.imported})
         feature_sets = [self.feature_sets[name] for name in self.used_names("feature_sets")]
         return sorted({name for chosen in feature_sets for name in chosen.names.values()})
 

@@ -69,7 +69,8 @@ class Jobs:
                 yield self("train_stage1", *names, candidate)
             for rule in ("select", "train_stage2", "evaluate"):
                 yield self(rule, *names)
-        yield self("report")
+        if self.config.experiment:
+            yield self("report")
         for run in self.config.runs():
             yield self("export", run.dataset, run.split, run.feature_set, run.text_embedding)
 

@@ -22,3 +22,14 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # such as a name that is too long
         return False
+
+
+def shipped(name: str) -> Path:
+    """Returns a file or folder of the repository that a wheel has a copy of.
+
+    Args:
+        name: its path in the repository, such as ``workflow/Snakefile``.
+    """
+    package = Path(__file__).parents[1]
+    copy = package / "shipped" / name
+    return copy if copy.exists() else package.parent / name

@@ -226,7 +226,10 @@ WRONG = {
         put("results", value="a" * 256),
         "results: no file system has names or paths as long as that",
     ),
-    "results at home": (put("results", value="~/x"), "results: '~/x': '~' is another folder"),
+    "results of nobody": (
+        put("results", value="~nobody-at-all/x"),
+        "results: there is no such home folder; write the whole path (found '~nobody-at-all/x')",
+    ),
     "results twice": (put("results", value="x/"), "results: found 'x/'; write 'x'"),
     "results there and back": (put("results", value="./x/../y"), "results: found './x/../y'; wr"),
     "results everywhere": (put("results", value="/"), "results: '/' cannot be the folder"),
@@ -494,17 +497,26 @@ def test_all_mistakes_are_reported_together() -> None:
 def test_a_config_of_nothing_is_told_what_to_add(nothing: Any) -> None:
     with pytest.raises(PipelineError) as caught:
         avca_config.parse(nothing)
-    keys = [
-        "datasets",
-        "feature_sets",
-        "text_embeddings",
-        "splits",
-        "models",
-        "experiment",
-        "backbones",
-    ]
+    keys = ["datasets", "backbones"]
     assert [line.partition(": is missing; ")[0] for line in caught.value.lines] == keys
     assert caught.value.lines[0] == "datasets: is missing; add it: where clips come from"
+
+
+def test_features_alone_need_datasets_and_backbones() -> None:
+    config = avca_config.parse({key: DEFAULT[key] for key in ("datasets", "backbones")})
+    assert config.runs() == []
+    assert config.used_features() == [("demo", "c3d"), ("demo", "vggish")]
+    assert config.used_backbones() == ["c3d", "vggish"]
+    assert config.datasets_with_media() == ["demo"]
+
+
+@pytest.mark.parametrize("section", ["feature_sets", "text_embeddings", "splits", "models"])
+def test_an_experiment_needs_its_sections(section: str) -> None:
+    raw = {key: value for key, value in DEFAULT.items() if key != section}
+    with pytest.raises(PipelineError) as caught:
+        avca_config.parse(raw)
+    (line,) = caught.value.lines
+    assert line.startswith(f"{section}: is missing; add it: ")
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:
@@ -527,10 +539,12 @@ def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     raw["backbones"]["c3d"]["weights"] = "~/weights.pth"
     raw["text_embeddings"]["hashed"] = {"plugin": "precomputed", "path": "~/v.npy"}
     raw["download"] = {"cookies": "~/cookies.txt"}
+    raw["results"] = "~/results"
     config = avca_config.parse(raw)
     avca_config.check_inputs(config)
     assert config.datasets["demo"].settings.path == tmp_path / "media"
     assert config.download.cookies == tmp_path / "cookies.txt"
+    assert config.results == str(tmp_path / "results")
     activity = {"plugin": "activitynet", "annotations": "~/a.json", "media": ["~/one", "/two"]}
     raw["datasets"]["activity"] = activity
     settings = avca_config.parse(raw).datasets["activity"].settings

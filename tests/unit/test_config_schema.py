@@ -172,7 +172,6 @@ def test_what_users_write_is_valid_and_read() -> None:
         (("results",), ""),
         (("results",), "a b"),
         (("results",), "a{b}"),
-        (("results",), "~/x"),
         (("results",), "-x"),
         (("cache",), ""),
         (("cache",), "-x"),

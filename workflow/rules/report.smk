@@ -1,12 +1,22 @@
 REPORTED = JOBS.request.report()
 
 
+def scores_of_all_runs():
+    """Returns the scores of each run; stops where there is nothing to report on."""
+    if not CONFIG.experiment:
+        raise PipelineError(
+            "experiment: is missing; without one only the target features can be made, as in "
+            "'avca run config.yaml features': name it, or add the sections that 'avca init' writes"
+        )
+    return run_files("scores.json")
+
+
 rule report:
     input:
         **inputs_of(
             "report",
             # All in the order in which the request has the names.
-            scores=run_files("scores.json"),
+            scores=lambda wildcards: stop_on_user_errors(scores_of_all_runs),
             embeddings=run_files("embeddings.h5"),
             predictions=run_files("predictions.csv"),
             histories=[
