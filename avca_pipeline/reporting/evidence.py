@@ -15,11 +15,7 @@ def thin_evidence(row: Row) -> list[str]:
     """Returns in words which scores of a row rest on little: one class, or a handful of clips."""
     remarks = []
     for is_unseen, kind, scores in ((False, "seen", "S"), (True, "unseen", "U and ZSL")):
-        clips = [
-            accuracy.num_clips
-            for accuracy in row.runs[0].per_class
-            if accuracy.is_unseen is is_unseen and accuracy.num_clips
-        ]
+        clips = clips_of_classes(row, is_unseen=is_unseen)
         few = sum(number < MIN_CLIPS_OF_A_CLASS for number in clips)
         if len(clips) == 1:
             always = "; ZSL is 100 whatever the model does" if is_unseen else ""
@@ -32,6 +28,21 @@ def thin_evidence(row: Row) -> list[str]:
                 f"{MIN_CLIPS_OF_A_CLASS} clips"
             )
     return remarks
+
+
+def clips_of_classes(row: Row, *, is_unseen: bool) -> list[int]:
+    """Returns how many test clips each seen or unseen class has, without classes that have none."""
+    return [
+        accuracy.num_clips
+        for accuracy in row.runs[0].per_class
+        if accuracy.is_unseen is is_unseen and accuracy.num_clips
+    ]
+
+
+def num_clips(row: Row) -> dict[str, int]:
+    """Returns how many test clips each score of a row rests on."""
+    seen, unseen = (sum(clips_of_classes(row, is_unseen=kind)) for kind in (False, True))
+    return {"seen": seen, "unseen": unseen, "hm": seen + unseen, "zsl": unseen}
 
 
 def _counted(number: int) -> str:

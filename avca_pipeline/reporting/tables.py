@@ -98,8 +98,8 @@ class Row:
 
     @property
     def epochs(self) -> list[int]:
-        """The chosen epoch of each seed."""
-        return [run.selection.epoch for run in self.runs]
+        """The chosen epoch of each seed, counted from 1."""
+        return [run.selection.epoch + 1 for run in self.runs]
 
 
 def _identity_of_row(runs: Sequence[Scores]) -> tuple[str, ...]:

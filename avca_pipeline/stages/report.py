@@ -88,8 +88,8 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
     files_of_run = _files_of_runs(request, files)
     with Progress("report", len(rows), "figures") as progress:
         figures = []
-        for index, row in enumerate(rows):
-            figures.append(_figures(row, f"row{index}", files_of_run))
+        for row in rows:
+            figures.append(_figures(row, len(rows), files_of_run))
             progress.advance(note=row.title)
     page = render(rows, figures, audits, coverage)
     with atomic_write(out) as temporary:
@@ -160,7 +160,7 @@ def _scores_in_words(row: Row) -> str:
     )
 
 
-def _figures(row: Row, name: str, files_of_run: Mapping[Run, FilesOfRun]) -> Figures:
+def _figures(row: Row, num_rows: int, files_of_run: Mapping[Run, FilesOfRun]) -> Figures:
     first = row.runs[0].run
     histories = {
         scores.run.seed: [read_history(path) for path in sorted(files_of_run[scores.run].histories)]
@@ -170,11 +170,11 @@ def _figures(row: Row, name: str, files_of_run: Mapping[Run, FilesOfRun]) -> Fig
     return Figures(
         embeddings=embedding_plot(
             scores_files.read_embeddings(files_of_run[first].embeddings),
-            f"{name}-embeddings",
             f"t-SNE of test clips and class embeddings: {row.title}, seed {first.seed}",
+            num_rows,
         ),
         validation=validation_plot(
-            histories, chosen, f"{name}-validation", f"Validation HM after each epoch: {row.title}"
+            histories, chosen, f"Validation HM after each epoch: {row.title}"
         ),
     )
 

@@ -64,7 +64,7 @@ def test_the_report_says_it_beside_the_row(
     report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
     words = "clips of 2 unseen classes"
     line = next(x for x in (tmp_path / "r.html").read_text().splitlines() if words in x)
-    assert '<th scope="row">avca<' in line
+    assert "<strong>one · built · c3d-vggish · hashed</strong>" in line
     assert "U and ZSL: " in line
     assert "little evidence behind U and ZSL: " in capsys.readouterr().err
 

@@ -1,0 +1,83 @@
+"""The words of the headline, for each rule that chooses them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from avca_pipeline.artifacts.scores import Accuracies, ClassAccuracy
+from avca_pipeline.reporting.tables import Row, rows_of
+from avca_pipeline.reporting.verdict import headlines, verdict
+from tests.builders import RUN, scores_of
+
+CHANCE = Accuracies(seen=0.1, unseen=0.1, hm=0.12, zsl=0.2)
+TRAINED = {"name": "c3d", "weights": "sports1m"}
+CLEAR, UNCLEAR, BELOW = (0.2, 0.4), (0.1, 0.4), (0.01, 0.1)
+
+
+def row(seen: int = 10, unseen: int = 10, classes: int = 2, unseen_share: float = 0.3) -> Row:
+    """Returns a row with this many clips of each of this many seen and unseen classes."""
+    value = scores_of(
+        scores=Accuracies(0.3, unseen_share, 0.3, 0.5),
+        chance=CHANCE,
+        per_class=tuple(
+            ClassAccuracy(f"{kind}{number}", kind, num // classes, 0.5, None)
+            for kind, num in ((False, seen), (True, unseen))
+            for number in range(classes)
+        ),
+    )
+    provenance = replace(value.provenance, video=TRAINED, audio=TRAINED)
+    (made,) = rows_of([replace(value, provenance=provenance)])
+    return made
+
+
+def changed(**changes: object) -> Row:
+    """Returns a row with changed scores."""
+    made = row()
+    return replace(made, runs=(replace(made.runs[0], **changes),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "interval", "kind", "words"),
+    [
+        (row(), CLEAR, "good", "Better than guessing: "),
+        (row(), UNCLEAR, "open", "Not told apart from guessing"),
+        (row(), (0.12, 0.4), "open", "Not told apart from guessing"),
+        (row(), BELOW, "bad", "Worse than guessing"),
+        (row(unseen_share=0.1), CLEAR, "bad", "seen classes alone"),
+        (row(), None, "open", "no predictions"),
+        (row(unseen=9, classes=3), CLEAR, "open", "evidence for a verdict: 9 test clips of unseen"),
+        (row(seen=8), CLEAR, "open", "evidence for a verdict: 8 test clips of seen"),
+        (row(classes=1), CLEAR, "open", "evidence for a verdict: 1 seen class has"),
+    ],
+)
+def test_each_rule(made: Row, interval: tuple[float, float] | None, kind: str, words: str) -> None:
+    found = verdict(made, interval)
+    assert found.kind == kind
+    assert words in found.words
+
+
+def test_what_allows_no_verdict_comes_first() -> None:
+    provenance = replace(row().runs[0].provenance, audio={"name": "v", "weights": "random:0"})
+    assert "random weights in v" in verdict(changed(provenance=provenance), CLEAR).words
+    chosen = replace(row().runs[0].selection, is_on_test=True)
+    assert "chosen on the test clips" in verdict(changed(selection=chosen), CLEAR).words
+    undefined = replace(
+        row(), scores={**row().scores, "hm": replace(row().scores["hm"], mean=None)}
+    )
+    assert "HM needs test clips" in verdict(undefined, CLEAR).words
+
+
+def test_the_headline_is_the_highest_hm_of_each_split() -> None:
+    runs = [
+        scores_of(replace(RUN, split=split, model=model), scores=Accuracies(hm, hm, hm, hm))
+        for split, model, hm in (("s", "a", 0.2), ("s", "b", 0.3), ("t", "a", 0.1))
+    ]
+    rows = rows_of(runs)
+    found = headlines(rows, {rows[1].identity: CLEAR})
+    assert [(one.row.names["split"], one.row.names["model"]) for one in found] == [
+        ("s", "b"), ("t", "a"),
+    ]  # fmt: skip
+    assert [one.num_rows for one in found] == [2, 1]
+    assert found[0].interval == CLEAR
