@@ -17,6 +17,6 @@ VERSIONS = {
     "train": 2,
     "select": 1,
     "evaluate": 4,
-    "report": 8,
+    "report": 9,
     "export": 1,
 }

@@ -47,7 +47,12 @@ def changed(**changes: object) -> Row:
         (row(), BELOW, "bad", "Worse than guessing"),
         (row(unseen_share=0.1), CLEAR, "bad", "seen classes alone"),
         (row(), None, "open", "no predictions"),
-        (row(unseen=9, classes=3), CLEAR, "open", "evidence for a verdict: 9 test clips of unseen"),
+        (
+            row(seen=12, unseen=9, classes=3),
+            CLEAR,
+            "open",
+            "evidence for a verdict: 9 test clips of unseen",
+        ),
         (row(seen=8), CLEAR, "open", "evidence for a verdict: 8 test clips of seen"),
         (row(classes=1), CLEAR, "open", "evidence for a verdict: 1 seen class has"),
     ],
