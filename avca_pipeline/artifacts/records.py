@@ -188,7 +188,7 @@ def kept(results: Path, path: Path) -> Path:
     return results / FOLDER / KEPT / within(results, path)
 
 
-def keep(results: Path, paths: Iterable[str]) -> None:
+def keep(results: Path, paths: Iterable[str], *, only_copies_too: bool = False) -> None:
     """Keeps results by a second name, and forgets the results that were kept before.
 
     Where a file system has no second names, these results are made anew.
@@ -196,12 +196,25 @@ def keep(results: Path, paths: Iterable[str]) -> None:
     Args:
         results: the folder of all results.
         paths: of the results to keep, within that folder.
+        only_copies_too: whether to go on keeping results that have no other name any more:
+            Snakemake has removed them, because the job that made them did not end well.
     """
-    shutil.rmtree(results / FOLDER / KEPT, ignore_errors=True)
+    folder = results / FOLDER / KEPT
+    if not only_copies_too:
+        shutil.rmtree(folder, ignore_errors=True)
+    for place in [path for path in folder.rglob("*") if path.is_file()]:
+        if (results / place.relative_to(folder)).exists():
+            place.unlink(missing_ok=True)
+    keep_more(results, paths)
+
+
+def keep_more(results: Path, paths: Iterable[str]) -> None:
+    """Keeps results by a second name, beside those that were kept before."""
     for path in paths:
         place = kept(results, results / path)
         with contextlib.suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
             os.link(results / path, place)
 
 

@@ -88,6 +88,11 @@ class Config(PluginSettings):
     """The folder that keeps downloaded weights."""
     jobs_per_gpu: Count = 1
     """Number of jobs that may share a GPU, where there are GPUs."""
+    runs_per_job: Count = 1
+    """Number of runs of one dataset, split, feature set and text embedding that one job trains and
+    evaluates, each training in a process of its own. Such a job starts and imports once, and uses
+    all cores. On a cluster each training is a job of its own, whatever this says.
+    """
     limits: LimitsSettings = LimitsSettings()
     """Upper limits for each clip; a clip that exceeds one of them is rejected."""
     download: DownloadSettings = DownloadSettings()

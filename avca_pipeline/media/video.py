@@ -282,7 +282,8 @@ def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.
     for frame in picked:
         if frame is not source:
             check_pixels(frame.width, frame.height, limits)
-            rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
+            # Threads of the scaler cost more than they save: decode workers are the unit here, too.
+            rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
             matrix = frame.side_data.get(Type.DISPLAYMATRIX)
             if matrix is not None:
                 rgb = upright(rgb, bytes(matrix))

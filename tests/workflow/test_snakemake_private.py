@@ -20,6 +20,7 @@ PARTS = [
     "workflow.dryrun",
     "workflow.executor_plugin",
     "workflow.executor_settings",
+    "workflow.get_rule",
     "workflow.global_resources",
     "workflow.is_main_process",
     "workflow.modifier.skip_configfile",

@@ -15,7 +15,8 @@ def before_the_first_job():
     check.run(CONFIG)
     if IS_SHARED:
         stop_on_user_errors(JOBS.facts.write, FACTS)
-        records.keep(Path(RESULTS), stale().perhaps)
+        records.keep(Path(RESULTS), results_to_keep(), only_copies_too=True)
+        write_commands_of_groups()
 
 
 def stop_unless_alone():
@@ -54,6 +55,7 @@ def forget_what_was_kept():
 
 def after_a_failure():
     """Repeats why a job failed as the last line, below the text of Snakemake."""
-    forget_what_was_kept()
+    # What is not among the results any more is what jobs of several runs had finished.
+    records.keep(Path(RESULTS), [], only_copies_too=True)
     if line := logs.why_it_failed(map(Path, LOGS_OF_FAILED_JOBS)):
         atexit.register(print, line, file=sys.stderr, flush=True)

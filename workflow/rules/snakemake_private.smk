@@ -87,6 +87,11 @@ def folder_of_the_command():
     return workflow.workdir_init
 
 
+def shell_command_of(rule):
+    """Returns the shell command of a rule, with its braces."""
+    return workflow.get_rule(rule).shellcmd
+
+
 def collect_logs_of_failed_jobs(paths):
     """Has Snakemake's messages add the log files of each job that fails to a list."""
 

@@ -1,0 +1,90 @@
+"""Commands that share their imports: their order, what they keep, and what failures cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avca_pipeline.artifacts import records, training
+from avca_pipeline.artifacts.records import Expected, Record
+from avca_pipeline.cli import together
+from avca_pipeline.cli.together import Member
+from avca_pipeline.errors import FormatError
+from avca_pipeline.stages import VERSIONS
+from tests.builders import content_of, history_of
+
+
+def selecting(folder: Path, name: str, history: Path) -> tuple[str, ...]:
+    """Returns the arguments of a command that selects the one candidate of a history."""
+    settings = {"version": VERSIONS["select"], "candidates": ["a"]}
+    made = Expected(folder, f"recipe of {name}", {}).to_json()
+    return (
+        "select", "--settings", json.dumps(settings), "--histories", str(history),
+        "--out", str(folder / f"{name}.json"), "--log", str(folder / f"{name}.log"),
+        "--made", made,
+    )  # fmt: skip
+
+
+def commands(path: Path, *members: Member) -> Path:
+    """Writes commands as the workflow does."""
+    rows = [{"arguments": each.arguments, "after": each.after} for each in members]
+    path.write_text(json.dumps({"format_version": 1, "commands": rows}))
+    return path
+
+
+def test_a_failure_costs_what_needs_it_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, missing = tmp_path / "history.json", tmp_path / "missing.json"
+    training.write_history(good, history_of("a", 1, 0.1, 0.4))
+    file = commands(
+        tmp_path / "commands.json",
+        Member(selecting(tmp_path, "first", missing)),
+        Member(selecting(tmp_path, "needs first", good), (0,)),
+        Member(selecting(tmp_path, "other", good)),
+        Member(selecting(tmp_path, "needs other", good), (2,)),
+    )
+    assert together.main([str(file), "--log", str(tmp_path / "log")]) == 1
+    assert sorted(path.stem for path in tmp_path.glob("*.json")) == [
+        "commands", "history", "needs other", "other",
+    ]  # fmt: skip
+    assert content_of(tmp_path / "other.json")["epoch"] == 1
+    line = f"avca together: error: {tmp_path}/first.log: {missing}: no such file\n"
+    assert capfd.readouterr().err.endswith(line)
+    assert (tmp_path / "log").read_text().endswith(line)
+
+
+def test_what_is_finished_is_kept_until_a_run_ends_well(tmp_path: Path) -> None:
+    history = tmp_path / "history.json"
+    training.write_history(history, history_of("a", 1, 0.1, 0.4))
+    command = Member(selecting(tmp_path, "out", history))
+    file = commands(tmp_path / "commands.json", command)
+    assert together.main([str(file)]) == 0
+    out = tmp_path / "out.json"
+    number = out.stat().st_ino
+    assert records.read(tmp_path, out) == Record(
+        "recipe of out", {}, records.digest_of(out), json.loads(command.arguments[2])
+    )
+    out.unlink()  # as Snakemake does where a job fails, and before it starts
+    records.keep(tmp_path, [], only_copies_too=True)
+    assert together.main([str(file)]) == 0
+    assert out.stat().st_ino == number
+    records.keep(tmp_path, [], only_copies_too=True)
+    assert not records.kept(tmp_path, out).exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"format_version": 2, "commands": []}', "format version 2"),
+        ('{"format_version": 1, "commands": [{"after": []}]}', "no list of commands"),
+        ('{"format_version": 1, "commands": [{"arguments": ["a"], "after": [0]}]}', "before one"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "commands.json"
+    path.write_text(content)
+    with pytest.raises(FormatError, match=message):
+        together.read(path)
