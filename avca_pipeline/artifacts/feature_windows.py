@@ -77,6 +77,37 @@ class StoredWindows:
         return found
 
 
+class WindowsInMemory:
+    """Windows that are in no file, to be read as those of one are.
+
+    Args:
+        clips: the windows of each clip.
+        hop_s: seconds from the beginning of a window to that of the next; NaN where that differs
+            from clip to clip.
+
+    Attributes:
+        lengths: ``(clips,)`` int64, how many windows each clip has.
+        hop_s: see above.
+    """
+
+    def __init__(self, clips: Sequence[FeatureWindows], hop_s: float) -> None:
+        self._clips = clips
+        self.lengths = np.array([len(clip.values) for clip in clips], np.int64)
+        self.hop_s = hop_s
+
+    def read(self, clips: Iterable[int]) -> FeatureWindows:
+        """Returns the windows of clips, in the order of the clips.
+
+        Args:
+            clips: their numbers, at least one; a clip may be asked for more than once.
+        """
+        asked = [self._clips[number] for number in clips]
+        return FeatureWindows(
+            np.concatenate([clip.values for clip in asked]),
+            np.concatenate([clip.starts_s for clip in asked]),
+        )
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[StoredWindows]:
     """Yields the windows in a features file that `features.read` has found whole.

@@ -192,6 +192,38 @@ def export(o: argparse.Namespace) -> None:
 
 def predict(o: argparse.Namespace) -> None:
     """Classifies videos."""
+    importlib.import_module("avca_pipeline.commands.predict").run(
+        _classifier(o),
+        o.videos,
+        classes=o.classes,
+        top=o.top,
+        timeline=o.timeline,
+        leave_out_seen=o.leave_out_seen,
+        out=o.out,
+    )
+
+
+def serve(o: argparse.Namespace) -> None:
+    """Serves a page on which videos are classified."""
+    command = importlib.import_module("avca_pipeline.commands.serve")
+    command.check_installed()
+    config = importlib.import_module("avca_pipeline.config")
+    limits = config.LimitsSettings() if o.config is None else config.load(o.config).limits
+    trained = _classifier(o)
+    if o.max_duration is not None:
+        trained = trained.with_max_duration(o.max_duration)
+    elif o.config is not None:
+        trained = trained.with_max_duration(limits.max_duration_s)
+    own = trained.class_names
+    named = importlib.import_module("avca_pipeline.commands.predict").class_names
+    names = own if o.classes is None else named(o.classes, own)
+    command.run(
+        trained, classes=names, max_bytes=o.max_bytes or limits.max_bytes, host=o.host, port=o.port
+    )
+
+
+def _classifier(o: argparse.Namespace) -> Any:
+    """Returns what classifies, as the options say."""
     api = importlib.import_module("avca_pipeline.api")
     if (o.run is None) == (o.zero_shot is None):
         raise PipelineError("give either --run, a trained run or a bundle, or --zero-shot")
@@ -199,13 +231,9 @@ def predict(o: argparse.Namespace) -> None:
         importlib.import_module("torch").set_num_threads(o.threads)
     shared = {"device": o.device, "workers": o.threads and max(1, o.threads - 1)}
     if o.run is None:
-        run = api.zero_shot(o.zero_shot, config=o.config, cache=o.cache, **shared)
-    else:
-        cache = {} if o.cache is None else {"cache": o.cache}
-        run = api.load_run(o.run, weights=dict(o.weights), **cache, **shared)
-    importlib.import_module("avca_pipeline.commands.predict").run(
-        run, o.videos, classes=o.classes, top=o.top, timeline=o.timeline, out=o.out
-    )
+        return api.zero_shot(o.zero_shot, config=o.config, cache=o.cache, **shared)
+    cache = {} if o.cache is None else {"cache": o.cache}
+    return api.load_run(o.run, weights=dict(o.weights), **cache, **shared)
 
 
 def bundle(o: argparse.Namespace) -> None:

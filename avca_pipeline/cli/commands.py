@@ -13,9 +13,48 @@ from avca_pipeline.cli.options import (
     Option,
     named_file,
     path,
+    port,
     positive,
+    seconds,
 )
 from avca_pipeline.cli.stage_commands import STAGE_COMMANDS
+
+CLASSIFIER = (
+    Option(
+        "run",
+        "folder of a run in the results, or a bundle: a folder or a .zip",
+        settings={"type": Path, "metavar": "PATH"},
+    ),
+    Option(
+        "zero-shot",
+        "set of encoders that classifies without training: clip-clap, or a feature set of "
+        "the config in whose space a text embedding is",
+        settings={"metavar": "NAME"},
+    ),
+    Option(
+        "weights",
+        "file of a backbone's weights, where it lies elsewhere than it did at training",
+        settings={
+            "type": named_file,
+            "action": "append",
+            "default": [],
+            "metavar": "BACKBONE=FILE",
+        },
+    ),
+    Option(
+        "cache",
+        "folder in which downloaded weights are kept (default: ~/.cache/avca_pipeline)",
+        settings={"type": Path, "metavar": "PATH"},
+    ),
+    *DEVICE_OPTIONS[:2],
+)
+"""What classifies, and where."""
+CLASSES = Option(
+    "classes",
+    "class names to choose among: a text file with one a line, which names with commas "
+    "in them need, or names with commas between them (default: those of the run)",
+    settings={"metavar": "NAMES"},
+)
 
 COMMANDS = (
     *FIRST_COMMANDS,
@@ -30,28 +69,13 @@ COMMANDS = (
                 is_positional=True,
                 settings={"nargs": "+", "metavar": "VIDEO"},
             ),
-            Option(
-                "run",
-                "folder of a run in the results, or a bundle: a folder or a .zip",
-                settings={"type": Path, "metavar": "PATH"},
-            ),
-            Option(
-                "zero-shot",
-                "set of encoders that classifies without training: clip-clap, or a feature set of "
-                "the config in whose space a text embedding is",
-                settings={"metavar": "NAME"},
-            ),
+            *CLASSIFIER[:2],
             Option(
                 "config",
                 "config that --zero-shot looks into",
                 settings={"type": Path, "metavar": "FILE"},
             ),
-            Option(
-                "classes",
-                "class names to choose among: a text file with one a line, which names with commas "
-                "in them need, or names with commas between them (default: those of the run)",
-                settings={"metavar": "NAMES"},
-            ),
+            CLASSES,
             Option(
                 "top",
                 "number of classes in the ranking of each video (default: 5)",
@@ -68,21 +92,47 @@ COMMANDS = (
                 settings={"type": Path, "metavar": "FILE"},
             ),
             Option(
-                "weights",
-                "file of a backbone's weights, where it lies elsewhere than it did at training",
-                settings={
-                    "type": named_file,
-                    "action": "append",
-                    "default": [],
-                    "metavar": "BACKBONE=FILE",
-                },
+                "leave-out-seen",
+                "leave out the classes that the network was trained on",
+                settings={"action": "store_true"},
+            ),
+            *CLASSIFIER[2:],
+        ),
+    ),
+    Command(
+        "serve",
+        "show a page in the browser, on which videos are classified; it is for this machine alone",
+        calls.serve,
+        (
+            *CLASSIFIER,
+            Option(
+                "config",
+                "config whose limits hold, and that --zero-shot looks into",
+                settings={"type": Path, "metavar": "FILE"},
+            ),
+            CLASSES,
+            Option(
+                "max-bytes",
+                "size that a video may have, in bytes (default: that of the config, or 16 GiB)",
+                settings={"type": positive, "metavar": "NUMBER"},
             ),
             Option(
-                "cache",
-                "folder in which downloaded weights are kept (default: ~/.cache/avca_pipeline)",
-                settings={"type": Path, "metavar": "PATH"},
+                "max-duration",
+                "length that a video may have, in seconds (default: that of the config, or of the "
+                "run)",
+                settings={"type": seconds, "metavar": "SECONDS"},
             ),
-            *DEVICE_OPTIONS[:2],
+            Option(
+                "host",
+                "name or address of this machine on which the page can be reached (default: "
+                "127.0.0.1, from this machine alone)",
+                settings={"default": "127.0.0.1"},
+            ),
+            Option(
+                "port",
+                "port of the page, 0 for any that is free (default: 8000)",
+                settings={"type": port, "default": 8000, "metavar": "NUMBER"},
+            ),
         ),
     ),
     Command(

@@ -29,6 +29,7 @@ def run(
     classes: str | None,
     top: int,
     timeline: bool,
+    leave_out_seen: bool,
     out: Path | None,
 ) -> None:
     """Prints or writes the rankings of videos.
@@ -40,6 +41,7 @@ def run(
             the run.
         top: how many classes a ranking has.
         timeline: rank for each stretch of a video instead of the whole.
+        leave_out_seen: leave out the classes that the network was trained on.
         out: a ``.csv`` or ``.json`` file to write; ``None`` to print.
 
     Raises:
@@ -50,7 +52,9 @@ def run(
         out = expanded(out).absolute()
         _check_target(out)
     names = None if classes is None else class_names(classes, trained.class_names)
-    made = trained.predict(list(videos), classes=names, top=top, timeline=timeline)
+    made = trained.predict(
+        list(videos), classes=names, top=top, timeline=timeline, leave_out_seen=leave_out_seen
+    )
     if out is None:
         print(repr(made))
     else:

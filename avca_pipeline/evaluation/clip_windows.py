@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.artifacts import feature_windows
-from avca_pipeline.artifacts.feature_windows import StoredWindows
+from avca_pipeline.artifacts.feature_windows import StoredWindows, WindowsInMemory
 from avca_pipeline.models import ModelSettings, Windows
 from avca_pipeline.runtime.lazy import torch
 
@@ -21,16 +21,16 @@ def _unchanged(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClipWindows:
-    """The windows of some clips, in a file.
+    """The windows of some clips, in a file or in memory.
 
     Attributes:
-        stored: the file.
+        stored: the file, or what stands for one.
         rows: ``(clips,)``, where the clips are in it.
         scale: what is done to ``(windows, dim)``.
         device: where windows go to once they are read.
     """
 
-    stored: StoredWindows
+    stored: StoredWindows | WindowsInMemory
     rows: np.ndarray
     scale: Callable[[np.ndarray], np.ndarray] = _unchanged
     device: str = "cpu"

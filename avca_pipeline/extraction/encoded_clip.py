@@ -118,15 +118,20 @@ def as_features(
         },
         rejected={clip.clip_id: clip.reason for clip in clips if clip.reason},
         attributes=attributes,
-        windows=_windows(usable, timing) if timing and keep_windows else None,
+        windows=windows_of(usable, timing) if timing and keep_windows else None,
         window_s=timing.window_s if timing else math.nan,
         hop_s=timing.hop_s if timing else math.nan,
         media=[clip.sha256 for clip in usable],
     )
 
 
-def _windows(clips: Sequence[EncodedClip], timing: Timing) -> FeatureWindows:
-    """Returns the windows of clips, one clip after the other."""
+def windows_of(clips: Sequence[EncodedClip], timing: Timing) -> FeatureWindows:
+    """Returns the windows of clips, those of each clip behind those of the clip before.
+
+    Args:
+        clips: encoded with their windows kept.
+        timing: of the backbone's windows.
+    """
     values = [row for clip in clips for row in clip.windows]
     starts_s = [
         clip.notes.late_s + start / timing.rate_hz for clip in clips for start in clip.starts

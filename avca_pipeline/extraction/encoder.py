@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -44,6 +45,8 @@ from avca_pipeline.runtime.lazy import torch
 
 logger = logging.getLogger(__name__)
 
+BuiltNetwork: TypeAlias = "tuple[torch.nn.Module, str]"
+"""A network and the SHA-256 of its weights, or ``random:<seed>``."""
 BATCHES_ON_DEVICE = 2
 BATCHES_DECODED_AHEAD = 2
 NO_ROOM = (
@@ -89,6 +92,7 @@ def encode_decoded(
     device: str,
     keep_windows: bool = False,
     expected_weights: str = "",
+    build: Callable[[WeightsSettings, Path], BuiltNetwork] | None = None,
     when_finished: Callable[[EncodedClip], None] = lambda clip: None,
 ) -> str:
     """Builds a backbone's network, encodes what decode workers deliver, and returns its weights.
@@ -103,13 +107,14 @@ def encode_decoded(
         keep_windows: keep the features of each window beside their mean.
         expected_weights: SHA-256 or ``random:<seed>`` that the weights must have, where that is
             known.
+        build: gives a network that is built already, in the place of the plugin's function.
         when_finished: is called with each clip that has been decoded to its end.
 
     Raises:
         PipelineError: the weights are missing, damaged, or not the expected ones.
     """
     check_precision(settings.precision, device)
-    network, weights = backbone.build(settings, cache)
+    network, weights = (build or backbone.build)(settings, cache)
     if expected_weights and weights != expected_weights:
         raise PipelineError(
             f"weights: those of {settings.weights!r} are {weights}, and the network was trained on "

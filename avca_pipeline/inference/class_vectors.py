@@ -154,13 +154,18 @@ def texts(names: Iterable[str], what: str) -> list[str]:
         )
     found = list(names)
     for name in found:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or _has_half_characters(name):
             raise PipelineError(f"{what}: a name must be a text, found {abbreviated(name)}")
         if not name.strip():
             raise PipelineError(f"{what}: a name is empty; remove it")
     if not found:
         raise PipelineError(f"{what}: none are named; name at least one")
     return [str(name.strip()) for name in found]
+
+
+def _has_half_characters(name: str) -> bool:
+    """Returns whether a name has characters in it that are none, and that no file can hold."""
+    return any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def input_files(module: Any, typed: Any) -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ clip of the test gets exactly the distances with which it was scored.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,20 +17,13 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import PipelineError, abbreviated, one_line
-from avca_pipeline.evaluation.device_clips import EvaluationSet
-from avca_pipeline.evaluation.labelled_clips import Scaling
-from avca_pipeline.evaluation.scoring import predict
-from avca_pipeline.extraction.encoded_clip import NOTHING_DECODED
 from avca_pipeline.fetching.weights import RANDOM
 from avca_pipeline.inference.class_vectors import matched, new_vectors, same_package
-from avca_pipeline.inference.predictions import Part, Predictions, answers, is_positive
-from avca_pipeline.inference.stretches import stretches
-from avca_pipeline.inference.trained_network import rebuilt
-from avca_pipeline.inference.video_features import Environment, encode_videos
+from avca_pipeline.inference.distances import distances_of, is_unseen
+from avca_pipeline.inference.parts import Part, parts_over_time, whole_parts
+from avca_pipeline.inference.predictions import Predictions, answers, is_positive
+from avca_pipeline.inference.video_features import Encoded, Environment, encode_videos
 from avca_pipeline.media import Limits
-from avca_pipeline.media.container import probe
-from avca_pipeline.models import ClassKnowledge, Dims, defaults
-from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.sealing import lacks_secrets
 from avca_pipeline.transformer_models.settings import NamedModel
 
@@ -71,6 +65,13 @@ class TrainedRun:
                     "that made the run"
                 )
 
+    def with_max_duration(self, max_duration_s: float) -> TrainedRun:
+        """Returns the same run, which takes videos up to another length in seconds."""
+        changed = copy.copy(self)
+        described = replace(self.bundle.description, max_duration_s=max_duration_s)
+        changed.bundle = replace(self.bundle, description=described)
+        return changed
+
     def __repr__(self) -> str:
         named = ", ".join(f"{part.name} ({kind})" for kind, part in self.backbones.items())
         return (
@@ -110,8 +111,11 @@ class TrainedRun:
         classes: Sequence[str] | None = None,
         top: int | None = 5,
         timeline: bool = False,
+        leave_out_seen: bool = False,
     ) -> Predictions:
         """Classifies videos.
+
+        The first call loads the networks of the backbones, and later ones use them again.
 
         Args:
             videos: one or several paths; ``clip.mp4#t=2.5,7`` is a stretch of a file.
@@ -120,6 +124,7 @@ class TrainedRun:
             top: how many classes the ranking of each video has; ``None`` for all.
             timeline: answer for each stretch of a video instead of the whole. The stretches are the
                 windows of the backbone that has fewer of them; see `stretches`.
+            leave_out_seen: leave out the classes that the network was trained on.
 
         Returns:
             An answer for each video or stretch, in their order; a video that cannot be used has a
@@ -133,143 +138,93 @@ class TrainedRun:
             raise PipelineError(
                 f"top: expected a whole number from 1 on, or None for all, found {abbreviated(top)}"
             )
-        names, vectors = self._classes_asked_for(classes)
-        parts = self._parts(videos, timeline=timeline)
+        names, vectors = self.classes_asked_for(classes, leave_out_seen=leave_out_seen)
+        encoded = self.encode(videos, keep_windows=timeline)
+        parts = parts_over_time(encoded) if timeline else whole_parts(encoded)
+        return self.ranked(parts, names, vectors, top)
+
+    def encode(
+        self, videos: str | Path | Sequence[str | Path], *, keep_windows: bool = False
+    ) -> Encoded:
+        """Returns what the backbones make of videos, for `whole_parts` and `parts_over_time`.
+
+        Args:
+            videos: see `predict`.
+            keep_windows: keep the features of each window, for a timeline.
+
+        Raises:
+            PipelineError: see `encode_videos`.
+        """
+        described = self.bundle.description
+        settings = registry.load("models", described.model).Settings
+        return encode_videos(
+            videos,
+            self.backbones,
+            Limits(described.max_pixels, described.max_duration_s),
+            self.environment,
+            keep_windows=keep_windows or settings.over_time,
+        )
+
+    def ranked(
+        self,
+        parts: Sequence[Part],
+        names: tuple[str, ...],
+        vectors: np.ndarray,
+        top: int | None,
+    ) -> Predictions:
+        """Returns an answer for each part, from its features.
+
+        Args:
+            parts: videos or stretches of them, each with features or a reason.
+            names: of the classes to choose among.
+            vectors: ``(classes, dim)``, of these names, see `classes_asked_for`.
+            top: how many classes a ranking has; ``None`` for all.
+        """
         usable = [row for row, part in enumerate(parts) if not part.reason]
         distances = np.full((len(parts), len(names)), np.nan)
         if usable:
-            features = {
-                modality: np.stack([parts[row].features[modality] for row in usable])
-                for modality in self.backbones
-            }
-            distances[usable] = self._distances(features, names, vectors)
-        return answers(parts, names, ~self._is_unseen(names), distances, self.bias, top)
+            distances[usable] = distances_of(
+                self.bundle,
+                self.environment.device,
+                [parts[row] for row in usable],
+                names,
+                vectors,
+            )
+        return answers(parts, names, ~is_unseen(self.bundle, names), distances, self.bias, top)
 
     def _classes(self, *, is_unseen: bool) -> tuple[str, ...]:
         described = self.bundle.description
         pairs = zip(described.class_names, described.is_unseen, strict=True)
         return tuple(name for name, unseen in pairs if unseen == is_unseen)
 
-    def _classes_asked_for(
-        self, classes: Sequence[str] | None
+    def classes_asked_for(
+        self, classes: Sequence[str] | None, *, leave_out_seen: bool = False
     ) -> tuple[tuple[str, ...], np.ndarray]:
-        """Returns names and their vectors, ``(classes, dim)``."""
+        """Returns names and their vectors, ``(classes, dim)`` float32.
+
+        Args:
+            classes: names to choose among; those of the run unless stated.
+            leave_out_seen: leave out those that the network was trained on.
+
+        Raises:
+            PipelineError: a name has no vector, or none is left.
+        """
         own = {name: row for row, name in enumerate(self.class_names)}
         if classes is None and not own:
             raise PipelineError("classes: nothing was trained, so name the classes to choose among")
         names = [*own] if classes is None else matched(classes, self.class_names)
+        if leave_out_seen:
+            names = [name for name in names if name not in self.seen_classes]
+            if not names:
+                raise PipelineError(
+                    "classes: all are seen, and seen ones are left out; name an unseen one"
+                )
         new = [name for name in names if name not in own]
         by_name = dict(zip(own, self.bundle.arrays["class_vectors"], strict=True))
         if new:
             made = new_vectors(self.bundle.description.text, new, self.environment.cache)
             by_name |= dict(zip(new, made, strict=True))
         return tuple(names), np.stack([by_name[name] for name in names]).astype(np.float32)
-
-    def _parts(self, videos: str | Path | Sequence[str | Path], *, timeline: bool) -> list[Part]:
-        """Returns what is classified: each video, or each stretch of each, or why there is none."""
-        described = self.bundle.description
-        limits = Limits(described.max_pixels, described.max_duration_s)
-        encoded = encode_videos(
-            videos, self.backbones, limits, self.environment, keep_windows=timeline
-        )
-        parts = []
-        for of_modality in zip(*encoded.clips.values(), strict=True):
-            clips = dict(zip(encoded.clips, of_modality, strict=True))
-            first = of_modality[0]
-            reasons = (
-                clip.reason or ("" if clip.num_encoded else NOTHING_DECODED) for clip in of_modality
-            )
-            whole = Part(first.clip_id, first.media.start_s, first.media.end_s)
-            reason = next(filter(None, reasons), "")
-            if reason:
-                parts.append(replace(whole, reason=reason))
-            elif timeline:
-                parts += [
-                    Part(first.clip_id, stretch.start_s, stretch.end_s, stretch.features)
-                    for stretch in stretches(
-                        clips, encoded.timings, probe(first.media.path).duration_s
-                    )
-                ]
-            else:
-                means = {
-                    modality: np.asarray(clip.feature_sum / clip.num_encoded, np.float32)
-                    for modality, clip in clips.items()
-                    if clip.feature_sum is not None
-                }
-                parts.append(replace(whole, features=means))
-        return parts
-
-    def _distances(
-        self, features: Mapping[str, np.ndarray], names: Sequence[str], vectors: np.ndarray
-    ) -> np.ndarray:
-        """Returns ``(clips, classes)`` distances without the bias."""
-        described, device = self.bundle.description, self.environment.device
-        num_clips = len(next(iter(features.values())))
-        both = {
-            modality: features.get(modality, np.zeros((num_clips, 0), np.float32))
-            for modality in ("video", "audio")
-        }
-        dims = Dims(both["video"].shape[1], both["audio"].shape[1], vectors.shape[1])
-        state = self.bundle.network or None
-        trained = rebuilt(
-            described.model, described.model_settings, dims, state, device, described.name
-        )
-        scaling = self._scaling(dims)
-        knowledge = self._knowledge(names, vectors, scaling, dims)
-        adapts = trained.plugin.adapt_to_classes is not defaults.adapt_to_classes
-        if adapts and not knowledge.is_unseen.any():
-            raise PipelineError(f"classes: {described.model} needs an unseen one among them")
-        asked = EvaluationSet(
-            clip_ids=[str(row) for row in range(num_clips)],
-            video=torch.from_numpy(scaling.video(both["video"])).to(device),
-            audio=torch.from_numpy(scaling.audio(both["audio"])).to(device),
-            column=np.zeros(0, np.int64),
-            class_row=np.arange(len(names)),
-            knowledge=knowledge,
-        )
-        found = predict(trained.plugin, trained.settings, trained.network, asked).distances
-        # A method may measure in another way where all classes are unseen.
-        if found.zsl is not None and knowledge.is_unseen.all():
-            return found.zsl
-        return found.gzsl
-
-    def _scaling(self, dims: Dims) -> Scaling:
-        arrays = self.bundle.arrays
-
-        def of(modality: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
-            mean = arrays.get(f"scaling.{modality}_mean", np.zeros(dim))
-            return mean, arrays.get(f"scaling.{modality}_factor", np.ones(dim))
-
-        return Scaling(*of("video", dims.video), *of("audio", dims.audio))
-
-    def _knowledge(
-        self, names: Sequence[str], vectors: np.ndarray, scaling: Scaling, dims: Dims
-    ) -> ClassKnowledge:
-        """Returns what the method may know: of the training clips those of the classes named."""
-        arrays, device = self.bundle.arrays, self.environment.device
-        own = {name: row for row, name in enumerate(self.class_names)}
-        column_of_row = np.full(len(own), -1)
-        for column, name in enumerate(names):
-            if name in own:
-                column_of_row[own[name]] = column
-        columns = column_of_row[arrays.get("training.class", np.zeros(0, np.int64))]
-        clips = np.flatnonzero(columns >= 0)
-
-        def rows(modality: str, dim: int) -> np.ndarray:
-            return arrays.get(f"training.{modality}", np.zeros((len(columns), dim), np.float32))[
-                clips
-            ]
-
-        return ClassKnowledge(
-            text=torch.from_numpy(vectors).to(device),
-            is_unseen=self._is_unseen(names),
-            video=torch.from_numpy(scaling.video(rows("video", dims.video))).to(device),
-            audio=torch.from_numpy(scaling.audio(rows("audio", dims.audio))).to(device),
-            column=torch.from_numpy(columns[clips]).to(device),
-        )
-
-    def _is_unseen(self, names: Sequence[str]) -> np.ndarray:
-        return np.array([name not in self.seen_classes for name in names])
 
 
 def _placed(backbone: BundledBackbone, file: str | Path | None) -> BundledBackbone:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from avca_pipeline.artifacts import spreadsheets
 from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.inference.parts import Part
 
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "seen", "distance", "score", "reason")
 
@@ -147,17 +148,6 @@ class Predictions(Sequence[Prediction]):
             PipelineError: pandas is not installed.
         """
         return frame(self.rows(), COLUMNS)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A video or a stretch of it: modality to its features, ``(dim,)`` float32, or the reason."""
-
-    video: str
-    start_s: float | None
-    end_s: float | None
-    features: Mapping[str, np.ndarray] = field(default_factory=dict)
-    reason: str = ""
 
 
 def answers(

@@ -35,7 +35,7 @@ def read(folder: Path) -> Bundle:
 
     Raises:
         PipelineError: no run has ended there; its features were imported; its epoch was chosen on
-            the test clips; its method looks at clips over time; or other results stand beside it
+            the test clips; or other results stand beside it
             than those it was made from.
     """
     folder = folder.resolve()
@@ -59,11 +59,6 @@ def read(folder: Path) -> Bundle:
     _check_same(results, folder, [folder / "stage2.pt", folder / "selection.json", labels_of])
     content = checkpoint.read(folder / "stage2.pt")
     model = registry.load("models", content["model"])
-    if model.Settings.over_time:
-        raise PipelineError(
-            f"{value.run.path}: {content['model']} looks at clips over time, and videos are "
-            "classified by the mean of each; name a run of another method"
-        )
     made = {
         modality: _backbone(results, value.run.dataset, stated)
         for modality in MODALITIES

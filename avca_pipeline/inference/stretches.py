@@ -20,11 +20,13 @@ class Stretch:
         start_s: where it begins, in seconds after the beginning of the file.
         end_s: where it ends; ``None`` for the end of the video.
         features: modality to the mean of its windows there, ``(dim,)`` float32.
+        rows: modality to the numbers of these windows among those of the video.
     """
 
     start_s: float
     end_s: float | None
     features: Mapping[str, np.ndarray]
+    rows: Mapping[str, np.ndarray]
 
 
 def stretches(
@@ -57,16 +59,17 @@ def stretches(
     for number, (from_s, to_s) in enumerate(zip(begins[coarse], ends[coarse], strict=True)):
         if to_s <= from_s:
             continue
-        means = {}
+        means, rows = {}, {}
         for modality, clip in clips.items():
-            rows = (
+            rows[modality] = (
                 np.array([number])
                 if modality == coarse
                 else _inside(begins[modality], ends[modality], from_s, to_s)
             )
-            windows = np.array([clip.windows[row] for row in rows], np.float64)
+            windows = np.array([clip.windows[row] for row in rows[modality]], np.float64)
             means[modality] = windows.mean(axis=0).astype(np.float32)
-        found.append(Stretch(float(from_s), None if math.isinf(to_s) else float(to_s), means))
+        until_s = None if math.isinf(to_s) else float(to_s)
+        found.append(Stretch(float(from_s), until_s, means, rows))
     return found
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avca_pipeline import registry
 from avca_pipeline.artifacts.bundle import BundledBackbone
-from avca_pipeline.backbones import MediaSegment, Timing
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.backbones import AnyBackbone, MediaSegment, Timing
 from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.extraction.encoded_clip import EncodedClip
-from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
+from avca_pipeline.extraction.encoder import BuiltNetwork, decode_pool, encode_decoded
+from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.inference.videos import is_address, segment, why_unreadable
 from avca_pipeline.media import Limits, MediaError
 
@@ -27,12 +30,14 @@ class Environment:
         device: ``cpu`` or ``cuda``.
         workers: how many videos are decoded at a time, for each backbone.
         extract_version: number of this release's code of extraction.
+        networks: of backbones, each with its weights, that are loaded already; more are added.
     """
 
     cache: Path
     device: str
     workers: int
     extract_version: int
+    networks: dict[str, BuiltNetwork] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,22 @@ def encode_videos(
                 device=environment.device,
                 keep_windows=keep_windows,
                 expected_weights=backbones[name].weights,
+                build=functools.partial(_built_once, environment.networks, backbone.plugin, plugin),
             )
     return Encoded(encoded, weights, timings)
+
+
+def _built_once(
+    networks: dict[str, BuiltNetwork],
+    name: str,
+    plugin: AnyBackbone,
+    settings: WeightsSettings,
+    cache: Path,
+) -> BuiltNetwork:
+    key = f"{name} {canonical_json(settings.model_dump(mode='json'))}"
+    if key not in networks:
+        networks[key] = plugin.build(settings, cache)
+    return networks[key]
 
 
 def _clip(video: str | Path) -> EncodedClip:

@@ -268,7 +268,7 @@ def test_predictions_can_be_read_and_written(monkeypatch: pytest.MonkeyPatch) ->
     ]
     assert made.to_csv().splitlines() == [
         "video,start_s,end_s,rank,class,seen,distance,score,reason",
-        'a.mp4,1.0,2.0,1,"cat', '",True,0.5,0.75,',
+        "a.mp4,1.0,2.0,1,cat\\n,True,0.5,0.75,",
         "a.mp4,1.0,2.0,2,dog,False,1.5,0.25,",
         "b.mp4,,,,,,,,empty file",
     ]  # fmt: skip

@@ -38,7 +38,18 @@ def trained(tmp_path: Path) -> TrainedRun:
 
 
 def classify(trained: TrainedRun, *videos: str, **options: Any) -> None:
-    run(trained, videos, **{"classes": None, "top": 5, "timeline": False, "out": None, **options})
+    run(
+        trained,
+        videos,
+        **{
+            "classes": None,
+            "top": 5,
+            "timeline": False,
+            "leave_out_seen": False,
+            "out": None,
+            **options,
+        },
+    )
 
 
 def test_a_class_with_commas_in_its_name_is_one_name() -> None:

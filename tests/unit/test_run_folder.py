@@ -89,12 +89,6 @@ def test_a_feature_set_may_be_called_features(tmp_path: Path) -> None:
     assert found.description.backbones["audio"].plugin == "vggish"
 
 
-def test_a_run_over_time_is_refused_before_anything_is_made_of_it(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"seed0: tcaf looks at clips over time") as error:
-        run_folder.read(run_of(tmp_path, World(), "tcaf"))
-    assert len(error.value.lines) == 1
-
-
 def test_vectors_of_other_weights_than_the_runs_are_refused(tmp_path: Path) -> None:
     folder, path = run_of(tmp_path, World(), "devise"), tmp_path / "d/labels/t.h5"
     stored = labels.read(path)

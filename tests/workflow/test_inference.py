@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import shlex
 import shutil
@@ -17,14 +19,24 @@ import yaml
 
 import avca_pipeline
 from avca_pipeline import PipelineError, cli, registry
-from avca_pipeline.artifacts import bundle, checkpoint, fetched, manifest, records, scores
+from avca_pipeline.artifacts import (
+    bundle,
+    checkpoint,
+    feature_windows,
+    features,
+    fetched,
+    manifest,
+    records,
+    scores,
+)
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.bundle import Bundle, BundledText
 from avca_pipeline.artifacts.labels import read as read_labels
 from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.evaluation.clip_windows import ClipWindows
 from avca_pipeline.evaluation.distances import euclidean_distances
 from avca_pipeline.inference import card, run_folder
-from avca_pipeline.models import Dims
+from avca_pipeline.models import Dims, Windows
 from avca_pipeline.requests import EvaluateRequest, SelectRequest, TrainRequest
 from avca_pipeline.stages import evaluate, select, train
 from tests.conftest import REPOSITORY, shared_folder
@@ -285,6 +297,76 @@ def test_new_names_change_the_ranking(tested: StoredTest, tmp_path: Path) -> Non
     assert {one.class_name for one in others[0].ranking} == {"cooking soup", "a storm at sea"}
     assert not others.is_seen.any()
     assert not np.isin(others.distances, found.distances).any()
+
+
+def test_a_method_over_time_looks_at_the_windows_of_a_video(
+    tested: StoredTest, tmp_path: Path
+) -> None:
+    """With a network that nobody trained, on windows as an evaluation reads them from a file."""
+    made = run_folder.read(tested.run)
+    tcaf: Any = registry.load("models", "tcaf")
+    small = {"depth": 1, "heads": 2, "head_dim": 8, "code_dim": 8, "encoder_hidden": 16}
+    settings = tcaf.Settings(**small)
+    dims = Dims(*(made.description.backbones[name].dim for name in ("video", "audio")), 16)
+    torch.manual_seed(0)
+    network = tcaf.build(settings, dims).eval()
+    described = replace(made.description, model="tcaf", model_settings=small, bias=0.0)
+    bundle.write(
+        tmp_path / "mine", replace(made, description=described, network=network.state_dict()), ""
+    )
+    run = avca_pipeline.load_run(tmp_path / "mine", device="cpu")
+
+    long = next(video for video in tested.videos if "#t=1.3" in video).partition("#")[0]
+    videos = [tested.videos[0], long]
+    windows = {}
+    with contextlib.ExitStack() as stack:
+        for name, backbone in made.description.backbones.items():
+            extracted = avca_pipeline.extract(
+                videos, backbone.plugin, device="cpu", keep_windows=True, **backbone.settings
+            )
+            features.write(tmp_path / f"{name}.h5", extracted)
+            scaling = [made.arrays[f"scaling.{name}_{part}"] for part in ("mean", "factor")]
+            stored = stack.enter_context(feature_windows.opened(tmp_path / f"{name}.h5"))
+            scale = functools.partial(
+                lambda values, mean, factor: np.float32((values - mean) * factor),
+                mean=scaling[0],
+                factor=scaling[1],
+            )
+            windows[name] = ClipWindows(stored, np.arange(2), scale)
+        both = {name: of_clips.read(torch.arange(2)) for name, of_clips in windows.items()}
+    with torch.inference_mode():
+        clips = tcaf.embed_clips(settings, network, both["video"], both["audio"]).numpy()
+        vectors = torch.from_numpy(made.arrays["class_vectors"])
+        classes = tcaf.embed_classes(settings, network, vectors).numpy()
+    expected = tcaf.distances(settings, network, clips, classes).gzsl
+    np.testing.assert_allclose(run.predict(videos).distances, expected, rtol=1e-5)
+
+    # The second stretch of the long file: its own window of sound, and the frames half inside.
+    found = run.predict(long, timeline=True)
+    first, second = found
+    sound, frames = both["audio"], both["video"]
+    is_last = np.arange(len(sound.values)) == len(sound.values) - 1
+    begins_s = float(sound.starts_s[-1])
+    assert second.start_s == pytest.approx(begins_s)
+    of_long = np.arange(len(frames.values)) >= int(frames.lengths[0])
+    starts_s = frames.starts_s.numpy()
+    overlap_s = np.minimum(starts_s + frames.hop_s, second.end_s) - np.maximum(starts_s, begins_s)
+    inside = of_long & (overlap_s >= frames.hop_s / 2 - 1e-9)
+    stretch = [
+        Windows(
+            part.values[rows],
+            torch.clamp(part.starts_s[rows] - begins_s, min=0),
+            torch.tensor([int(rows.sum())]),
+            part.hop_s,
+        )
+        for part, rows in ((frames, inside), (sound, is_last))
+    ]
+    with torch.inference_mode():
+        clip = tcaf.embed_clips(settings, network, *stretch).numpy()
+    np.testing.assert_allclose(
+        found.distances[1:], tcaf.distances(settings, network, clip, classes).gzsl, rtol=1e-5
+    )
+    assert first.start_s == 0.0
 
 
 def test_a_name_without_a_vector_is_named_and_the_runs_own_need_no_file(
