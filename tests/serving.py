@@ -15,6 +15,8 @@ class Request(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.server.handle_test_request(self)  # type: ignore[attr-defined]
 
+    do_POST = do_GET
+
     def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
         """Sends a whole answer; headers are given with underscores, and may replace the length."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -34,7 +36,7 @@ class Request(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(handle: Callable[[Request], None]) -> Iterator[str]:
-    """Yields the address of a server whose GET requests are handled by ``handle``."""
+    """Yields the address of a server whose requests are handled by ``handle``."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Request) as server:
         server.daemon_threads = True
         server.handle_test_request = handle  # type: ignore[attr-defined]

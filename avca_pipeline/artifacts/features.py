@@ -6,7 +6,7 @@ All shards together are ``features/<backbone>.h5``, in the same format.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class Features:
             that is missing stands for zeros.
         rejected: clip id to reason, for clips that have none.
         attributes: backbone, weights (SHA-256 or ``random:<seed>``), preprocessing, versions.
-        media: SHA-256 of the file that each clip's features were made from; empty where features
-            were imported.
+        media: SHA-256 of the file that each clip's features were made from; empty where
+            that is not known.
         window_s: length of a window in seconds; NaN where that is not known, or differs from clip
             to clip.
         hop_s: seconds from the beginning of a window to that of the next; NaN likewise.
@@ -214,6 +214,34 @@ def read_all(paths: Sequence[Path]) -> Features:
         for name in NOTES:
             whole.notes[name][rows] = _note(shard, name)
     return whole
+
+
+def of_clips(value: Features, clip_ids: Container[str]) -> Features:
+    """Returns the rows of some clips, in their order, with their windows if these are in memory.
+
+    Args:
+        value: features of more clips.
+        clip_ids: which to keep; what is rejected stays.
+    """
+    rows = np.array([row for row, clip in enumerate(value.clip_ids) if clip in clip_ids], np.int64)
+    windows = value.windows
+    if windows is not None:
+        begins = np.concatenate([[0], np.cumsum(value.num_windows)])
+        kept = np.concatenate(
+            [np.zeros(0, np.int64), *(np.arange(begins[row], begins[row + 1]) for row in rows)]
+        )
+        windows = FeatureWindows(windows.values[kept], windows.starts_s[kept])
+    return replace(
+        value,
+        clip_ids=[value.clip_ids[row] for row in rows],
+        features=value.features[rows],
+        num_windows=value.num_windows[rows],
+        is_padded=value.is_padded[rows],
+        notes={name: column[rows] for name, column in value.notes.items()},
+        media=[value.media[row] for row in rows] if value.media else (),
+        has_windows=windows is not None,
+        windows=windows,
+    )
 
 
 def _stated(value: Features) -> dict[str, str | None]:

@@ -92,7 +92,7 @@ def extract(o: argparse.Namespace) -> None:
 
 def import_(o: argparse.Namespace) -> None:
     """Imports the features of a shard."""
-    _stage("import_").run(o.request, o.clips, o.out)
+    _stage("import_").run(o.request, o.clips, o.out, cache=o.cache)
 
 
 def prepare_gather(o: argparse.Namespace) -> None:
@@ -239,6 +239,13 @@ def _classifier(o: argparse.Namespace) -> Any:
 def bundle(o: argparse.Namespace) -> None:
     """Writes a bundle of a run."""
     importlib.import_module("avca_pipeline.commands.bundle").run(o.run, o.out)
+
+
+def publish(o: argparse.Namespace) -> None:
+    """Publishes features or a run."""
+    importlib.import_module("avca_pipeline.commands.publish").run(
+        o.what, o.paths, o.out, licence=o.licence, to=o.to
+    )
 
 
 def _problem(o: argparse.Namespace) -> dict[str, Path]:

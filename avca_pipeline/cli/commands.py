@@ -155,6 +155,39 @@ COMMANDS = (
         ),
     ),
     Command(
+        "publish",
+        "write features or a run as a folder for others, with a card, and upload it",
+        calls.publish,
+        (
+            Option(
+                "what",
+                "what to publish: features or run",
+                is_positional=True,
+                settings={"choices": ("features", "run")},
+            ),
+            Option(
+                "paths",
+                "results/<dataset>/features/<backbone>.h5, one or one of each modality; or the "
+                "folder of a run",
+                is_positional=True,
+                settings={"type": Path, "nargs": "+", "metavar": "PATH"},
+            ),
+            path("out", "folder to write"),
+            Option(
+                "licence",
+                "licence of what is published, as the Hugging Face Hub abbreviates it, such as "
+                "cc-by-4.0 (default: unknown)",
+                settings={"default": "unknown", "metavar": "NAME"},
+            ),
+            Option(
+                "to",
+                "repository of yours to upload to, hf:owner/name or hf:owner/name@branch (extra "
+                "hub)",
+                settings={"metavar": "REPOSITORY"},
+            ),
+        ),
+    ),
+    Command(
         "check",
         "check a config, and that the files it names are there",
         calls.check,

@@ -95,7 +95,11 @@ STAGE_COMMANDS = (
         "import",
         "take over the features of a shard that were made elsewhere",
         calls.import_,
-        (CLIPS_OF_SHARD, makes("out", "features to write")),
+        (
+            CLIPS_OF_SHARD,
+            makes("out", "features to write"),
+            path("cache", "folder in which downloaded features are kept"),
+        ),
         request=ImportRequest,
     ),
     Command(

@@ -27,14 +27,23 @@ def run(folder: Path, out: Path) -> None:
     """
     # Only so has "." a name, to which ".zip" can be added.
     out = expanded(out).absolute()
+    check_replaceable(out)
+    made = run_folder.read(expanded(folder).absolute())
+    packed = bundle.write(out, made, card.text(made))
+    logger.info(f"bundle: {made.description.name} in {out} and {packed}")
+
+
+def check_replaceable(out: Path) -> None:
+    """Raises `PipelineError` where something would be lost if a bundle were written.
+
+    Args:
+        out: the folder of the bundle; a zip of it lies beside it.
+    """
     try:
         _check_folder(out)
         _check_zip(out.with_name(f"{out.name}.zip"))
     except OSError as error:
         raise PipelineError(f"{out}: cannot be written ({error.strerror})") from error
-    made = run_folder.read(expanded(folder).absolute())
-    packed = bundle.write(out, made, card.text(made))
-    logger.info(f"bundle: {made.description.name} in {out} and {packed}")
 
 
 def _check_folder(out: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import youtube
-from avca_pipeline.published import layout
 
 
 def check_inputs(config: Config) -> None:
@@ -48,11 +47,7 @@ def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"splits.{name}", functools.partial(split.module.inputs, split.settings)
     for name in config.used_backbones():
         if name in config.imported:
-            imported = config.imported[name]
-            yield (
-                f"imported.{name}",
-                functools.partial(layout.stage_folders, imported.path, imported.modality),
-            )
+            yield f"imported.{name}", config.imported[name].files
         elif name in config.backbones:  # else an entry with mistakes, see `right_parts`
             yield f"backbones.{name}", functools.partial(_check_backbone, config, name)
 

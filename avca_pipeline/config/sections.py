@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from avca_pipeline.artifacts import feature_folder
 from avca_pipeline.artifacts.run import BOTH, Modalities
 from avca_pipeline.errors import abbreviated
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import Limits
+from avca_pipeline.published import layout
 from avca_pipeline.settings import PluginSettings, Seed, refusal
 
 MAX_COUNT = 99_999
+HUB = "hf:"
+"""Begins the name of a repository on the Hugging Face Hub."""
+_REPOSITORY = re.compile(
+    HUB + r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)@(?!.*\.\.)([A-Za-z0-9][\w./-]*)", re.ASCII
+)
 
 
 def _count(value: Any) -> int:
@@ -54,13 +62,15 @@ class LimitsSettings(PluginSettings):
 
 
 class ImportedFeatures(PluginSettings):
-    """Features that were computed elsewhere, in the published layout."""
+    """Features that were computed elsewhere: in the published layout, or by this pipeline."""
 
     modality: Literal["video", "audio"]
     """Modality of the features."""
     path: Path
     """The folder that ``video/`` and ``audio/`` are in, with ``<modality>/<stage>/<class>.h5`` in
-    it.
+    it; a folder that ``avca publish features`` wrote; or ``hf:owner/name@revision``, where the
+    Hugging Face Hub has such a folder. The revision is a commit, or a tag, whose commit at first
+    use is kept.
     """
     keep_windows: bool = Field(default=False, exclude_if=lambda value: not value)
     """Whether the features are over time and are kept so, beside their mean. The files are then
@@ -78,6 +88,34 @@ class ImportedFeatures(PluginSettings):
     ``precomputed`` vectors says too, or the model as ``https://host/owner/name@commit``. It matters
     to methods that compare features with text embeddings as they are, and changes no feature.
     """
+
+    @property
+    def repository(self) -> tuple[str, str] | None:
+        """Name and revision of a repository on the Hub; nothing where ``path`` is a folder."""
+        match = _REPOSITORY.fullmatch(str(self.path))
+        return None if match is None else (match[1], match[2])
+
+    def files(self) -> list[Path]:
+        """Returns the files and folders on this machine that the features are read from.
+
+        Raises:
+            PipelineError: there are none.
+        """
+        if self.repository is not None:
+            return []
+        if feature_folder.is_one(self.path):
+            return feature_folder.files(self.path, self.modality)
+        return layout.stage_folders(self.path, self.modality)
+
+    @field_validator("path")
+    @classmethod
+    def _a_whole_name(cls, path: Path) -> Path:
+        if str(path).startswith(HUB) and not _REPOSITORY.fullmatch(str(path)):
+            raise ValueError(
+                "write hf:owner/name@revision, such as hf:me/features@v1; without a revision, "
+                "nobody could say which features were used"
+            )
+        return path
 
     @model_validator(mode="after")
     def _times_of_windows_are_known(self) -> ImportedFeatures:

@@ -18,10 +18,16 @@ SCORES = {
 }
 
 
-def text(bundle: Bundle) -> str:
-    """Returns the text of the card: what Hugging Face reads, then what people read."""
+def text(bundle: Bundle, licence: str = "") -> str:
+    """Returns the text of the card: what Hugging Face reads, then what people read.
+
+    Args:
+        bundle: what the card is of.
+        licence: of it, as the Hub abbreviates it; empty where nobody has stated it.
+    """
     described, scored = bundle.description, bundle.typed_scores()
     header: dict[str, Any] = {
+        **({"license": licence} if licence else {}),
         "library_name": "avca_pipeline",
         "pipeline_tag": "video-classification",
         "tags": ["zero-shot", "audio-visual", described.model],

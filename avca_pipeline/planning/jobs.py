@@ -14,7 +14,6 @@ from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.facts import Facts
 from avca_pipeline.planning.job import File, Job
 from avca_pipeline.planning.requests import Requests, names_of, run_of
-from avca_pipeline.published import layout
 
 
 class Jobs:
@@ -137,10 +136,7 @@ class Jobs:
             (f"{dataset}/features/{backbone}/{shard}.h5",),
             self.settings("import", dataset, backbone, shard),
             self._clips(dataset, shard),
-            self.facts.digest(
-                f"features of {backbone}",
-                lambda: layout.stage_folders(chosen.path, chosen.modality),
-            ),
+            self.facts.digest(f"features of {backbone}", chosen.files),
         )
 
     def _gather(self, dataset: str, backbone: str) -> Job:

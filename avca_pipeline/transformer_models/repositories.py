@@ -1,4 +1,6 @@
-"""Where the files of a model lie: a folder, or a repository that is downloaded once and verified.
+"""Where the files of a model or of published features lie: a folder, or a repository.
+
+A repository is downloaded once and verified.
 
 Nothing but data is ever taken: weights as safetensors, and settings and vocabularies as JSON and
 text. Code in a repository is not downloaded.
@@ -8,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,8 @@ from avca_pipeline.transformer_models.model_files import (
 logger = logging.getLogger(__name__)
 
 HUB = "https://huggingface.co"
+DATASETS = "datasets"
+"""Stands before the names of datasets in addresses of the Hub."""
 MAIN = "main"
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -145,19 +150,41 @@ def obtain(model: str, revision: str | None, cache: Path) -> Path:
     return folder
 
 
-def _listing(model: str, source: Repository) -> dict[str, Any]:
+def dataset_files(name: str, revision: str, cache: Path, files: Sequence[str]) -> Path:
+    """Returns the folder with verified files of a dataset's repository, downloaded if need be.
+
+    Args:
+        name: of the repository, ``owner/name``.
+        revision: a commit, or a branch or tag, of which the commit at first use is kept.
+        cache: where downloads are kept.
+        files: names of the files; those that the repository does not have are left out.
+
+    Raises:
+        PipelineError: there is no such repository, a download failed, or a file is not as listed.
+    """
+    hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+    source = repository(f"{hub}/{DATASETS}/{name}", revision, cache)
+    listing = _listing(name, source, "dataset")
+    for file in files:
+        if file in listing["files"]:
+            _obtain(source, listing, file)
+    return source.folder
+
+
+def _listing(model: str, source: Repository, kind: str = "model") -> dict[str, Any]:
     """Returns a repository's commit, licence and files; what was listed first stays."""
     path = source.folder / LISTING
     parts = urlsplit(source.address)
-    api = f"{parts.scheme}://{parts.netloc}/api/models{parts.path}/revision/"
+    path_of_kind = parts.path if kind == "dataset" else f"/models{parts.path}"
+    api = f"{parts.scheme}://{parts.netloc}/api{path_of_kind}/revision/"
     if not path.is_file():
         try:
             download(f"{api}{quote(source.revision, safe='')}?blobs=true", path)
         except AddressError as error:
-            raise _missing(model, source, error) from error
+            raise _missing(kind, model, source, error) from error
         except PipelineError as error:
             if "HTTP 401" in str(error) or "HTTP 403" in str(error):
-                raise _missing(model, source, error) from error
+                raise _missing(kind, model, source, error) from error
             raise
         is_first = True
     else:
@@ -177,9 +204,9 @@ def _listing(model: str, source: Repository) -> dict[str, Any]:
     return listing
 
 
-def _missing(model: str, source: Repository, error: Exception) -> PipelineError:
+def _missing(kind: str, model: str, source: Repository, error: Exception) -> PipelineError:
     return PipelineError(
-        f"model {model!r}: there is no such repository or revision ({source.revision}), or it is "
+        f"{kind} {model!r}: there is no such repository or revision ({source.revision}), or it is "
         f"not public ({error}); correct the name, or give a local folder"
     )
 

@@ -14,7 +14,6 @@ from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import SHARD_PATTERN, shard_names
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.errors import PipelineError
-from avca_pipeline.published import layout
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import Staleness, staleness

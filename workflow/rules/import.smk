@@ -1,11 +1,7 @@
 rule import:
     input:
         **inputs_of("import", clips=clip_lists),
-        folders=lambda wildcards: external_inputs(
-            layout.stage_folders,
-            CONFIG.imported[wildcards.backbone].path,
-            CONFIG.imported[wildcards.backbone].modality,
-        ),
+        folders=lambda wildcards: external_inputs(CONFIG.imported[wildcards.backbone].files),
     output:
         f"{RESULTS}/{{dataset}}/features/{{backbone}}/{{shard}}.h5",
     wildcard_constraints:
@@ -17,10 +13,13 @@ rule import:
     benchmark:
         f"{BENCHMARKS}/import/{{backbone}}/{{shard}}.tsv"
     threads: 1
+    resources:
+        # No parameter: where downloads are kept changes no result.
+        weights_cache=CONFIG.cache,
     conda:
         "../../envs/avca.yaml"
     shell:
         "exec avca import --settings {params.settings:q}"
         f"{CLIPS_OPTION}"
-        " --out {output:q} --log {log:q}"
+        " --out {output:q} --cache {resources.weights_cache:q} --log {log:q}"
         f"{MADE_OPTION}"
