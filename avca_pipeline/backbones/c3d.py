@@ -36,6 +36,7 @@ from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("tran2015c3d",)
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 8, "cuda": 64}
 

@@ -33,6 +33,7 @@ from avca_pipeline.media.video import frame_count
 from avca_pipeline.media.windows import Window, covering_windows
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("asano2020selavi",)
 MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 128}
 

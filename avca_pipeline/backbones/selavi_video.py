@@ -31,6 +31,7 @@ from avca_pipeline.media.video import frame_count, frames, native_frames, resiza
 from avca_pipeline.media.windows import Window, covering_windows, frame_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("asano2020selavi", "tran2018r2plus1d")
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
 

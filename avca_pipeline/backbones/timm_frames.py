@@ -40,6 +40,7 @@ from avca_pipeline.settings import nearest
 
 logger = logging.getLogger(__name__)
 
+CITATIONS = ("wightman2019timm",)
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 

@@ -38,6 +38,7 @@ from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.settings import nearest
 
+CITATIONS = ("torchvision2016",)
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
 

@@ -25,6 +25,7 @@ from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 from avca_pipeline.transformer_models.sound import Sound, sound
 
+CITATIONS = ("wolf2020transformers",)
 MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}  # of 10 s at 48 kHz
 published = defaults.published

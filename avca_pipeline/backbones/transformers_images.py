@@ -20,6 +20,7 @@ from avca_pipeline.transformer_models.loading import build as build_tower
 from avca_pipeline.transformer_models.pictures import Pictures
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 
+CITATIONS = ("wolf2020transformers",)
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 published = defaults.published

@@ -23,6 +23,7 @@ from avca_pipeline.transformer_models.loading import num_frames
 from avca_pipeline.transformer_models.pictures import Pictures
 from avca_pipeline.transformer_models.settings import EncoderSettings, tower_of
 
+CITATIONS = ("wolf2020transformers",)
 MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 2, "cuda": 16}
 published = defaults.published

@@ -46,6 +46,7 @@ from avca_pipeline.media.windows import Window, sample_windows
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.settings import SHA256
 
+CITATIONS = ("hershey2017vggish",)
 MODALITY: Modality = "audio"
 BATCH_WINDOWS = {"cpu": 16, "cuda": 256}
 

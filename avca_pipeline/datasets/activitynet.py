@@ -38,6 +38,8 @@ from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import MediaError
 from avca_pipeline.settings import PluginSettings
 
+CITATIONS = ("heilbron2015activitynet",)
+
 
 class Settings(PluginSettings):
     """ActivityNet."""

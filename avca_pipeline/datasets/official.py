@@ -34,6 +34,8 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.published import lists
 from avca_pipeline.settings import PluginSettings
 
+CITATIONS = ("mercea2022avca",)
+
 
 class Settings(PluginSettings):
     """Every clip in any of a benchmark's lists."""

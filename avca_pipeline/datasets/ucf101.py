@@ -39,6 +39,7 @@ from avca_pipeline.media import MediaError
 from avca_pipeline.published.class_names import class_key
 from avca_pipeline.settings import PluginSettings
 
+CITATIONS = ("soomro2012ucf101",)
 NAME = re.compile(r"(v_(\w+)_g\d\d)_c\d\d")
 
 # Spelled as the archive spells its folders; the names of its files differ in capitals.

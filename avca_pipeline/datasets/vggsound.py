@@ -41,6 +41,7 @@ from avca_pipeline.fetching.youtube import Network
 from avca_pipeline.media import MediaError
 from avca_pipeline.settings import PluginSettings
 
+CITATIONS = ("chen2020vggsound",)
 CLIP_S = 10
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 START = re.compile(r"[0-9]{1,9}")

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
+from avca_pipeline.artifacts import markdown
 from avca_pipeline.artifacts.bundle import Bundle
 from avca_pipeline.artifacts.scores import Accuracies
-from avca_pipeline.errors import one_line
 
 SCORES = {
     "seen": "S: mean class accuracy on clips of seen classes",
@@ -37,7 +37,7 @@ def text(bundle: Bundle, licence: str = "") -> str:
             {"name": described.model, "results": [_result(scored.run.dataset, scored.scores)]}
         ]
     backbones = [
-        f"| {modality} | {_cell(part.plugin)} | `{part.weights}` | {part.dim} |"
+        f"| {modality} | {markdown.text(part.plugin)} | `{part.weights}` | {part.dim} |"
         for modality, part in described.backbones.items()
     ]
     accuracies = [] if scored is None else [
@@ -55,7 +55,7 @@ def text(bundle: Bundle, licence: str = "") -> str:
         [
             f"---\n{front}---",
             "",
-            f"# {_cell(described.model)}, trained on {_cell(described.name)}",
+            f"# {markdown.text(described.model)}, trained on {markdown.text(described.name)}",
             "",
             "It classifies a video among class names, also among names that it was not trained on.",
             "",
@@ -67,7 +67,7 @@ def text(bundle: Bundle, licence: str = "") -> str:
             "|---|---|---|---|",
             *backbones,
             "",
-            f"Class names are embedded by `{_cell(described.text.plugin)}`. A bias of "
+            f"Class names are embedded by `{markdown.text(described.text.plugin)}`. A bias of "
             f"{described.bias:g} is added to the distances of seen classes. The weights of the "
             "backbones are not part of this folder, and have licences of their own.",
             "",
@@ -76,9 +76,9 @@ def text(bundle: Bundle, licence: str = "") -> str:
                 if accuracies
                 else []
             ),
-            f"Seen classes ({len(seen)}): {', '.join(map(_cell, seen))}.",
+            f"Seen classes ({len(seen)}): {', '.join(map(markdown.text, seen))}.",
             "",
-            f"Unseen classes of the test ({len(unseen)}): {', '.join(map(_cell, unseen))}.",
+            f"Unseen classes of the test ({len(unseen)}): {', '.join(map(markdown.text, unseen))}.",
             "",
         ]
     )
@@ -99,8 +99,3 @@ def _result(dataset: str, scores: Accuracies) -> dict[str, Any]:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def _cell(written: str) -> str:
-    """Returns a name as text of Markdown, in which it opens nothing."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in one_line(written))

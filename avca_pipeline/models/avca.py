@@ -45,6 +45,7 @@ from avca_pipeline.models._blocks import attend, attention_layer, dropout, linea
 from avca_pipeline.models.defaults import adapt_to_classes, distances
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("mercea2022avca",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

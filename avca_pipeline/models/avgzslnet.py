@@ -37,6 +37,7 @@ from avca_pipeline.models._triplet_networks import TripletSettings, networks, tw
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("mazumder2021avgzslnet",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

@@ -38,6 +38,7 @@ from avca_pipeline.models._triplet_networks import TripletSettings, networks
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("parida2020cjme",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

@@ -39,6 +39,7 @@ from avca_pipeline.models._text_columns import columns_of
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("kurzendorfer2024clipclap",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

@@ -23,6 +23,7 @@ from avca_pipeline.models._compatibility import build, embed_clips, violations
 from avca_pipeline.models.defaults import adapt_to_classes, distances, embed_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("frome2013devise",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

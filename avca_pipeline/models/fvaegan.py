@@ -51,6 +51,7 @@ from avca_pipeline.nn.blocks import in_blocks
 from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("xian2019fvaegan",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

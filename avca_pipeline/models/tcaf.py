@@ -41,6 +41,7 @@ from avca_pipeline.models._tcaf_network import attended, build
 from avca_pipeline.models.defaults import adapt_to_classes, distances, trainable
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("mercea2022tcaf",)
 __all__ = [
     "Settings", "adapt_to_classes", "build", "distances", "embed_classes", "embed_clips", "steps",
     "trainable",

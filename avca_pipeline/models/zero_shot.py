@@ -34,6 +34,7 @@ from avca_pipeline.models._text_columns import columns_of
 from avca_pipeline.models.defaults import adapt_to_classes, trainable
 from avca_pipeline.runtime.lazy import torch
 
+CITATIONS = ("radford2021clip", "wu2023clap")
 __all__ = [
     "Settings",
     "adapt_to_classes",

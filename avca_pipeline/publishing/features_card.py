@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from avca_pipeline import __version__, registry
+from avca_pipeline.artifacts import markdown
 from avca_pipeline.artifacts.feature_folder import CLIPS, REJECTED, file_name
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import PipelineError, one_line
@@ -54,14 +55,14 @@ def text(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: s
     """
     sections = [
         f"---\n{_header(dataset, given, clips, licence)}---",
-        f"# Features of {cell(dataset)}",
+        f"# Features of {markdown.text(dataset)}",
         f"Made by avca_pipeline {__version__}. {_counted(given, clips)}",
-        _table(
+        markdown.table(
             ("file", "features", "modality", "clips", "dimension", "rejected"),
             [
                 (
                     f"`{file_name(part.modality)}`",
-                    cell(part.name),
+                    markdown.text(part.name),
                     part.modality,
                     len(part.value.clip_ids),
                     part.value.features.shape[1],
@@ -81,7 +82,7 @@ def text(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: s
         "## What a file holds",
         "HDF5; arrays of one length are in one order. The file is whole if its SHA-256 is the one "
         "in `features.json`.",
-        _table(
+        markdown.table(
             ("name", "shape and type", "what it is"),
             [
                 (f"`{name}`", kind, meaning)
@@ -104,13 +105,6 @@ def text(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: s
         _rejected(given),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def cell(written: object) -> str:
-    """Returns a text as it is shown in Markdown, in which it opens nothing."""
-    return "".join(
-        f"\\{char}" if char in "\\`*_[]<>|#$" else char for char in one_line(str(written))
-    )
 
 
 def _header(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: str) -> str:
@@ -178,18 +172,18 @@ def _made_with(part: Given) -> str:
         if not math.isnan(seconds)
     ]
     rows += [(name, text) for name, text in sorted(value.attributes.items()) if name not in named]
-    return f"{cell(part.name)}:\n\n" + _table(
-        ("what", "which"), [(cell(name), cell(text)) for name, text in rows]
+    return f"{markdown.text(part.name)}:\n\n" + markdown.table(
+        ("what", "which"), [(markdown.text(name), markdown.text(text)) for name, text in rows]
     )
 
 
 def _licence(given: Sequence[Given], licence: str) -> str:
     lines = [
         "- The features: "
-        + ("not stated by who published them" if licence == "unknown" else cell(licence))
+        + ("not stated by who published them" if licence == "unknown" else markdown.text(licence))
         + ".",
         *(
-            f"- The weights of {cell(part.name)}: {cell(weights_licence(part))}."
+            f"- The weights of {markdown.text(part.name)}: {markdown.text(weights_licence(part))}."
             for part in given
         ),
         f"- The clips: {NOT_KNOWN}; ask who publishes the dataset.",
@@ -218,16 +212,15 @@ def _rejected(given: Sequence[Given]) -> str:
     for part in given:
         rejected = part.value.rejected
         counts = Counter(reason.partition(":")[0].strip() for reason in rejected.values())
-        kinds = ", ".join(f"{cell(kind)} {number}" for kind, number in counts.most_common())
-        rows = [(cell(clip), cell(reason)) for clip, reason in rejected.items()]
-        parts.append(f"{cell(part.name)}: {len(rejected)} clips{f' ({kinds})' if kinds else ''}.")
+        kinds = ", ".join(
+            f"{markdown.text(kind)} {number}" for kind, number in counts.most_common()
+        )
+        rows = [(markdown.text(clip), markdown.text(reason)) for clip, reason in rejected.items()]
+        parts.append(
+            f"{markdown.text(part.name)}: {len(rejected)} clips{f' ({kinds})' if kinds else ''}."
+        )
         if rows:
-            parts.append(_table(("clip", "reason"), rows[:MAX_REJECTED]))
+            parts.append(markdown.table(("clip", "reason"), rows[:MAX_REJECTED]))
         if len(rows) > MAX_REJECTED:
             parts.append(f"{len(rows) - MAX_REJECTED} more are in `{REJECTED}`.")
     return "\n\n".join(parts)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -28,6 +28,8 @@ from avca_pipeline.published.class_names import class_key
 from avca_pipeline.published.lists import read_names
 from avca_pipeline.settings import PluginSettings
 
+CITATIONS = ("bojanowski2017fasttext",)
+
 
 class Settings(PluginSettings):
     """A fastText model. Needs the extra ``fasttext``."""

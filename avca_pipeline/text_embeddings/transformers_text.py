@@ -28,6 +28,7 @@ from avca_pipeline.transformer_models.stated_numbers import whole_number
 
 logger = logging.getLogger(__name__)
 
+CITATIONS = ("wolf2020transformers",)
 BATCH_TEXTS = 64
 POSITIONS = "max_position_embeddings"
 MOST_TOKENS = 1_000_000

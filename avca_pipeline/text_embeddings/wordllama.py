@@ -20,6 +20,7 @@ import numpy as np
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.text_embeddings._sentences import Wording, class_vectors
 
+CITATIONS = ("miller2024wordllama",)
 PACKAGE = "wordllama"
 VECTORS = "wordllama/weights/l2_supercat_256.safetensors"
 TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
