@@ -241,6 +241,11 @@ def bundle(o: argparse.Namespace) -> None:
     importlib.import_module("avca_pipeline.commands.bundle").run(o.run, o.out)
 
 
+def fiftyone(o: argparse.Namespace) -> None:
+    """Writes a run for FiftyOne."""
+    importlib.import_module("avca_pipeline.commands.fiftyone").run(o.run, o.out)
+
+
 def publish(o: argparse.Namespace) -> None:
     """Publishes features or a run."""
     importlib.import_module("avca_pipeline.commands.publish").run(

@@ -188,6 +188,20 @@ COMMANDS = (
         ),
     ),
     Command(
+        "fiftyone",
+        "write a run so that FiftyOne shows its clips beside labels, predictions and embeddings",
+        calls.fiftyone,
+        (
+            Option(
+                "run",
+                "folder of the run in the results",
+                is_positional=True,
+                settings={"type": Path},
+            ),
+            path("out", "folder to write, which FiftyOne imports on this machine"),
+        ),
+    ),
+    Command(
         "check",
         "check a config, and that the files it names are there",
         calls.check,
