@@ -1,8 +1,8 @@
 """A bundle: all that a trained network needs to classify videos, as a folder or as a zip of one.
 
 ``bundle.json`` says what is computed and how, ``network.safetensors`` and ``arrays.safetensors``
-hold numbers, ``scores.json`` and ``README.md``, a model card, are for readers. Reading a bundle
-runs no code, unpacks nothing, and reads no file but these.
+hold numbers, ``scores.json``, ``predictions.csv`` and ``README.md``, a model card, are for readers.
+Reading a bundle runs no code, unpacks nothing, and reads no file but these.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ DESCRIPTION = "bundle.json"
 NETWORK = "network.safetensors"
 ARRAYS = "arrays.safetensors"
 SCORES = "scores.json"
+PREDICTIONS = "predictions.csv"
 CARD = "README.md"
 REMEDY = "make the bundle anew"
-MEMBERS = (DESCRIPTION, NETWORK, ARRAYS, SCORES, CARD)
+NEEDED = (DESCRIPTION, NETWORK, ARRAYS, SCORES, CARD)
+MEMBERS = (*NEEDED, PREDICTIONS)
+"""Files of a bundle; one of a run that kept no predictions lacks the last one."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +138,14 @@ class Bundle:
             ``(clips, dim)`` float32 and not scaled, and ``training.class``, ``(clips,)``, rows of
             their classes.
         scores: text of the run's ``scores.json``; empty where nothing was scored.
+        predictions: text of the run's ``predictions.csv``; empty where they were not kept.
     """
 
     description: Description
     network: Mapping[str, torch.Tensor]
     arrays: Mapping[str, np.ndarray]
     scores: str = ""
+    predictions: str = ""
 
     def typed_scores(self) -> Scores | None:
         """Returns the scores of the run; nothing where nothing was scored.
@@ -178,6 +183,8 @@ def write(out: Path, bundle: Bundle, card: str) -> Path:
         SCORES: bundle.scores.encode(),
         CARD: card.encode(),
     }
+    if bundle.predictions:
+        members[PREDICTIONS] = bundle.predictions.encode()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
     described = _without_secrets(bundle.description) | {"format_version": FORMAT_VERSION}
     digests[DESCRIPTION] = _digest(described)
@@ -189,7 +196,7 @@ def write(out: Path, bundle: Bundle, card: str) -> Path:
             (folder / name).write_bytes(content)
     packed = out.with_name(f"{out.name}.zip")
     with atomic_write(packed) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name in MEMBERS:
+        for name in filter(members.__contains__, MEMBERS):
             # The same content gives the same bytes: a date in them would differ each time.
             archive.writestr(zipfile.ZipInfo(f"{out.name}/{name}"), members[name])
     return packed
@@ -211,7 +218,8 @@ def read(path: Path) -> Bundle:
     )
     if _digest(parse_json(text)) != described.sha256.get(DESCRIPTION):
         raise FormatError(f"{path}: {DESCRIPTION} was changed since it was written; {REMEDY}")
-    content = {name: member(name) for name in (NETWORK, ARRAYS, SCORES)}
+    kept = [PREDICTIONS] if PREDICTIONS in described.sha256 else []
+    content = {name: member(name) for name in (NETWORK, ARRAYS, SCORES, *kept)}
     for name, part in content.items():
         if hashlib.sha256(part).hexdigest() != described.sha256.get(name):
             raise FormatError(
@@ -222,7 +230,8 @@ def read(path: Path) -> Bundle:
         network, arrays = load_network(content[NETWORK]), load_arrays(content[ARRAYS])
     except Exception as error:  # The library raises errors of many types for damaged bytes.
         raise FormatError(f"{path}: its numbers cannot be read ({error})") from error
-    bundle = Bundle(described, network, arrays, content[SCORES].decode("utf-8", "replace"))
+    texts = [content.get(name, b"").decode("utf-8", "replace") for name in (SCORES, PREDICTIONS)]
+    bundle = Bundle(described, network, arrays, *texts)
     _check(path, bundle)
     return bundle
 

@@ -69,7 +69,7 @@ def _check_zip(packed: Path) -> None:
             members = {name.partition("/")[2] for name in archive.namelist()}
     except zipfile.BadZipFile:
         members = set()
-    if members - {""} != {*bundle.MEMBERS}:
+    if not {*bundle.NEEDED} <= members - {""} <= {*bundle.MEMBERS}:
         raise PipelineError(
             f"{packed}: is there and no bundle, and a zip of this name would replace it; name "
             "another folder"

@@ -83,7 +83,11 @@ def read(folder: Path) -> Bundle:
     arrays = {**scaling, "class_vectors": vectors}
     if model.adapt_to_classes is not defaults.adapt_to_classes:
         arrays |= _training(results, value)
-    return Bundle(described, content["state"], arrays, (folder / "scores.json").read_text("utf-8"))
+    texts = [
+        (folder / name).read_text("utf-8") if (folder / name).is_file() else ""
+        for name in ("scores.json", "predictions.csv")
+    ]
+    return Bundle(described, content["state"], arrays, *texts)
 
 
 def _backbone(

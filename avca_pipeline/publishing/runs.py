@@ -27,11 +27,17 @@ def publish(run: Path, out: Path, licence: str = "unknown") -> Path:
     """
     made = run_folder.read(run)
     places = (*run.resolve().parents[:6], Path.cwd(), Path.home())
-    public = _public(made, *places)
-    return bundle.write(out, public, card.text(public, licence))
+    given = public(made, *places)
+    return bundle.write(out, given, card.text(given, licence))
 
 
-def _public(made: Bundle, *places: Path) -> Bundle:
+def public(made: Bundle, *places: Path) -> Bundle:
+    """Returns a bundle in which each path of this machine is the name of its file.
+
+    Args:
+        made: the bundle.
+        places: folders whose paths may stand in a text, and may have spaces in them.
+    """
     described = made.description
     backbones = {
         modality: replace(backbone, settings=without_places(backbone.settings, *places))

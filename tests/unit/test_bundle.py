@@ -58,7 +58,8 @@ def made(folder: Path) -> Bundle:
         for name, is_unseen in zip(NAMES, (False, True), strict=True)
     )
     scores.write(folder / "scores.json", scores_of(per_class=per_class))
-    return Bundle(described, network, arrays, (folder / "scores.json").read_text())
+    texts = ((folder / "scores.json").read_text(), "clip_id,…\n")
+    return Bundle(described, network, arrays, *texts)
 
 
 def written(folder: Path) -> Path:
@@ -79,6 +80,7 @@ def test_folder_and_zip_give_back_what_was_written(tmp_path: Path) -> None:
         for name, array in expected.arrays.items():
             np.testing.assert_array_equal(found.arrays[name], array)
             assert found.arrays[name].dtype == array.dtype
+        assert (found.scores, found.predictions) == (expected.scores, expected.predictions)
         assert found.typed_scores() == expected.typed_scores()
 
 

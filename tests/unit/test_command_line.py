@@ -35,7 +35,19 @@ def test_each_stage_has_a_command_and_the_help_lists_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = shown("--help", capsys=capsys)
-    others = {"bundle", "check", "init", "list", "lists", "predict", "run", "schema", "serve"}
+    others = {
+        "bundle",
+        "check",
+        "fiftyone",
+        "init",
+        "list",
+        "lists",
+        "predict",
+        "publish",
+        "run",
+        "schema",
+        "serve",
+    }
     assert set(VERSIONS) | others == {command.name for command in COMMANDS}
     for command in COMMANDS:
         assert re.search(rf"^    {command.name} +\S", text, re.M), command.name
