@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import feature_folder, features, fetched, manifest, spreadsheets
+from avca_pipeline.artifacts import (
+    feature_folder,
+    features,
+    fetched,
+    manifest,
+    records,
+    spreadsheets,
+)
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK
 from avca_pipeline.artifacts.manifest import Clip
@@ -63,7 +71,7 @@ def publish(paths: Sequence[Path], out: Path, licence: str = "unknown") -> None:
             "others by themselves"
         )
     clips = _clips(dataset)
-    card = features_card.text(dataset.name, given, clips, licence)
+    card = features_card.text(dataset.name, given, clips, licence, _licence_of_clips(dataset))
 
     def fill(folder: Path) -> None:
         for part in given:
@@ -133,6 +141,20 @@ def _clips(dataset: Path) -> list[Clip]:
         replace(clip, path_or_url=_public(clip), reason=in_text(clip.reason, dataset))
         for clip in manifest.read(path)
     ]
+
+
+def _licence_of_clips(dataset: Path) -> str:
+    """Returns what the plugin of a dataset says of its licence; empty where it says nothing."""
+    record = records.read(dataset.parent, dataset / "manifest.csv")
+    plugin = "" if record is None else str(record.request.get("plugin", ""))
+    try:
+        described = registry.load("datasets", plugin).__doc__ or ""
+    except PipelineError:
+        return ""
+    stated = re.search(r"^Licence +(.+(?:\n {8,}.+)*)", described, re.MULTILINE)
+    if stated is None:
+        return ""
+    return f"of the dataset, the plugin {plugin} says: {' '.join(stated[1].split())}"
 
 
 def _public(clip: Clip) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_REJECTED = 50
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 NOT_KNOWN = "not known to the pipeline"
+ASK = f"{NOT_KNOWN}; ask who publishes the dataset"
 MEMBERS = (
     ("clip_id", "(clips,) text", "id of each clip that has features, sorted"),
     ("features", "(clips, dim) float32", "mean over the windows of the clip"),
@@ -44,7 +45,13 @@ OVER_TIME = (
 )
 
 
-def text(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: str) -> str:
+def text(
+    dataset: str,
+    given: Sequence[Given],
+    clips: Sequence[Clip],
+    licence: str,
+    licence_of_clips: str = "",
+) -> str:
     """Returns the card: what the Hub reads, then what people read.
 
     Args:
@@ -52,6 +59,7 @@ def text(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: s
         given: the features.
         clips: of the dataset, as far as they are listed.
         licence: of the features, as the Hub abbreviates it.
+        licence_of_clips: in words; empty where it is not known.
     """
     sections = [
         f"---\n{_header(dataset, given, clips, licence)}---",
@@ -78,7 +86,7 @@ def text(dataset: str, given: Sequence[Given], clips: Sequence[Clip], licence: s
         "## What made the features",
         *(_made_with(part) for part in given),
         "## Licence",
-        _licence(given, licence),
+        _licence(given, licence, licence_of_clips),
         "## What a file holds",
         "HDF5; arrays of one length are in one order. The file is whole if its SHA-256 is the one "
         "in `features.json`.",
@@ -177,7 +185,7 @@ def _made_with(part: Given) -> str:
     )
 
 
-def _licence(given: Sequence[Given], licence: str) -> str:
+def _licence(given: Sequence[Given], licence: str, licence_of_clips: str) -> str:
     lines = [
         "- The features: "
         + ("not stated by who published them" if licence == "unknown" else markdown.text(licence))
@@ -186,7 +194,7 @@ def _licence(given: Sequence[Given], licence: str) -> str:
             f"- The weights of {markdown.text(part.name)}: {markdown.text(weights_licence(part))}."
             for part in given
         ),
-        f"- The clips: {NOT_KNOWN}; ask who publishes the dataset.",
+        f"- The clips: {markdown.text(licence_of_clips or ASK)}.",
     ]  # fmt: skip
     return "\n".join(lines)
 

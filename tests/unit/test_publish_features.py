@@ -13,7 +13,7 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from avca_pipeline.artifacts import features, fetched, manifest
+from avca_pipeline.artifacts import features, fetched, manifest, records
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
@@ -39,6 +39,9 @@ def dataset(folder: Path) -> Path:
     ]
     clips[0] = replace(clips[0], path_or_url="https://me:password@host/clip.mp4?token=1234")
     manifest.write(top / "manifest.csv", clips)
+    record = records.path_of(top.parent, top / "manifest.csv")
+    record.parent.mkdir(parents=True)
+    record.write_text('{"recipe": "", "request": {"plugin": "vggsound"}}')
     rows = [FetchedClip(name, OK) for name in IDS if name != "lost"]
     rows.append(FetchedClip("lost", REJECTED, f"missing file: {top}/raw/lost.mp4"))
     fetched.write(top / f"fetched/{SHARD}.csv", rows)
@@ -166,6 +169,7 @@ def test_the_card_is_read_by_the_hub_and_its_lines_run(
     assert card.data.to_dict()["configs"] == [{"config_name": "clips", "data_files": "clips.csv"}]
     assert "cd" * 32 in card.text
     assert "Apache 2.0" in card.text  # of VGGish's published weights
+    assert "says: CC BY 4.0 for the list; each video belongs to whoever published" in card.text
     assert r"\<b\>" not in card.text.replace("clips.csv", "")  # no class is in it
     assert "damaged: x.mp4: 3 of 4 packets" in card.text
     code, config = re.findall(r"^```(?:python|yaml)\n(.*?)^```", card.text, re.M | re.S)
