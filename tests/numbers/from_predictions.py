@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,49 @@ def scores_from(rows: list[dict[str, str]]) -> dict[str, Any]:
         "bias": bias,
         "answers": answers,
     }
+
+
+def right_at(rows: list[dict[str, str]], bias: float) -> dict[str, list[tuple[str, bool]]]:
+    """Returns for either kind the class of each clip and whether it is answered at a bias."""
+    found: dict[str, list[tuple[str, bool]]] = {"seen": [], "unseen": []}
+    for row in rows:
+        margin = float(row["nearest_unseen_distance"]) - float(row["nearest_seen_distance"])
+        answer = row["nearest_seen"] if bias < margin else row["nearest_unseen"]
+        found[row["kind"]].append((row["class_name"], answer == row["class_name"]))
+    return found
+
+
+def mean_of_classes(listed: list[tuple[str, bool]]) -> float:
+    """Returns the mean over classes of the share that is right."""
+    names = sorted({name for name, _ in listed})
+    return float(np.mean([np.mean([is_so for of, is_so in listed if of == n]) for n in names]))
+
+
+def curve_from(rows: list[dict[str, str]]) -> list[tuple[float, float]]:
+    """Returns U and S within each stretch of biases, at a bias in its middle."""
+    margins = sorted(
+        {float(r["nearest_unseen_distance"]) - float(r["nearest_seen_distance"]) for r in rows}
+    )
+    middles = [(low + high) / 2 for low, high in itertools.pairwise(margins)]
+    points = []
+    for bias in (margins[0] - 1, *middles, margins[-1] + 1):
+        right = right_at(rows, bias)
+        points.append((mean_of_classes(right["unseen"]), mean_of_classes(right["seen"])))
+    return points
+
+
+def area_below(points: list[tuple[float, float]]) -> float:
+    """Returns the area below a line through points ``(x, y)``."""
+    pairs = itertools.pairwise(points)
+    return sum((right[0] - left[0]) * (left[1] + right[1]) / 2 for left, right in pairs)
+
+
+def top_from(rows: list[dict[str, str]], top: int) -> dict[str, float]:
+    """Returns S, U and ZSL where a class among the first ``top`` counts, from the top classes."""
+    found: dict[str, list[tuple[str, bool]]] = {"seen": [], "unseen": [], "zsl": []}
+    for row in rows:
+        named = [row[f"top{place}"] for place in range(1, top + 1)]
+        found[row["kind"]].append((row["class_name"], row["class_name"] in named))
+        if row["kind"] == "unseen":
+            found["zsl"].append((row["class_name"], int(row["rank_among_unseen"]) <= top))
+    return {name: mean_of_classes(listed) for name, listed in found.items()}
