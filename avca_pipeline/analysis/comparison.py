@@ -15,6 +15,9 @@ from avca_pipeline.errors import FormatError
 
 LEVEL = 0.05
 """A difference is clear if its p-value after Holm's correction is smaller."""
+MIN_CLASSES = 5
+"""Of fewer classes of a kind, a bootstrap over classes cannot say how much scores vary with them:
+its intervals are too narrow."""
 MAX_ALL_PAIRS = 16
 """With more methods than these, each is compared with the best one alone: the smallest p-value that
 `DRAWS` draws can give would not survive the correction for all pairs."""
@@ -48,11 +51,6 @@ class Difference:
     interval: Interval
     p: float
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether chance alone hardly explains the difference."""
-        return self.p < LEVEL
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -71,11 +69,21 @@ class Comparison:
     num_clips: tuple[int, int]
     num_classes: tuple[int, int]
 
+    def is_thin(self, score: str) -> bool:
+        """Returns whether a score rests on too few classes for its intervals to be wide enough."""
+        seen, unseen = self.num_classes
+        of_score = {"seen": seen, "hm": min(seen, unseen)}
+        return of_score.get(score, unseen) < MIN_CLASSES
+
+    def is_clear(self, found: Difference) -> bool:
+        """Returns whether other classes and clips hardly explain a difference."""
+        return found.p < LEVEL and not self.is_thin(found.score)
+
     def clearly_best(self, score: str) -> int | None:
         """Returns the place of the method that is clearly better than every other one, if any."""
         pairs = [found for found in self.differences if found.score == score]
         for place in range(len(self.intervals)):
-            won = {found.second for found in pairs if found.first == place and found.is_clear}
+            won = {found.second for found in pairs if found.first == place and self.is_clear(found)}
             if pairs and len(won) == len(self.intervals) - 1:
                 return place
         return None

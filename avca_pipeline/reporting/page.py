@@ -30,6 +30,9 @@ MAX_UNFOLDED = 4
 """Rows whose map of embeddings is shown without a click."""
 SECTIONS = {
     "results": "Results",
+    "comparison": "Comparison",
+    "confusions": "Confusions",
+    "calibration": "Calibration",
     "embeddings": "Embeddings",
     "classes": "Classes",
     "training": "Training",

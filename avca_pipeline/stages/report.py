@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avca_pipeline.analysis.answers import Answers, answers_of
 from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
-from avca_pipeline.artifacts import manifest, spreadsheets
+from avca_pipeline.artifacts import manifest, predictions, spreadsheets
 from avca_pipeline.artifacts import scores as scores_files
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.audits import SplitMethod, read_data_audit, read_split_audit
@@ -19,6 +20,8 @@ from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.artifacts.training import read_history
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores, published
+from avca_pipeline.reporting import answered
+from avca_pipeline.reporting.comparisons import compared
 from avca_pipeline.reporting.coverage import Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
@@ -91,7 +94,9 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
         for row in rows:
             figures.append(_figures(row, len(rows), files_of_run))
             progress.advance(note=row.title)
-    page = render(rows, figures, audits, coverage)
+    answers = _answers(rows, request, files)
+    groups = compared(rows, answers)
+    page = render(rows, figures, audits, coverage, **answered.sections(rows, groups, answers))
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     spreadsheets.write(table_out, csv_columns(), map(csv_row, rows))
@@ -120,6 +125,27 @@ def _scores(request: ReportRequest, paths: Sequence[Path]) -> list[Scores]:
             )
         scores_of_runs.append(scores)
     return scores_of_runs
+
+
+def _answers(rows: Sequence[Row], request: ReportRequest, files: ReportFiles) -> dict[Run, Answers]:
+    """Reads the predictions of all runs.
+
+    Raises:
+        FormatError: a file is damaged, or has other classes than the scores.
+    """
+    paths = {
+        reported.run: path
+        for reported, path in named_files("predictions", request.runs, files.predictions)
+    }
+    return {
+        run.run: answers_of(
+            predictions.read(paths[run.run]),
+            {of.class_name: of.is_unseen for of in run.per_class},
+            str(paths[run.run]),
+        )
+        for row in rows
+        for run in row.runs
+    }
 
 
 def _audits(request: ReportRequest, files: ReportFiles) -> list[Audit]:

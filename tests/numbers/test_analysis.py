@@ -262,8 +262,13 @@ def test_a_method_that_is_always_right_is_clearly_best() -> None:
     worse = replace(two, answered=np.roll(two.answered, 1))
     best = all_right(three)
     found = compare([[one], [best, best], [worse, one]], draws=1000)
-    assert found.clearly_best("hm") == 1
-    assert found.clearly_best("seen") == 1
+    assert found.clearly_best("hm") is None  # of three and two classes nothing is clear
+    assert [found.is_thin(score) for score in ("seen", "unseen", "hm", "zsl")] == [True] * 4
+    assert replace(found, num_classes=(5, 4)).clearly_best("seen") == 1
+    assert replace(found, num_classes=(5, 4)).clearly_best("hm") is None
+    assert replace(found, num_classes=(4, 5)).clearly_best("seen") is None
+    assert replace(found, num_classes=(4, 5)).clearly_best("zsl") == 1
+    assert replace(found, num_classes=(5, 5)).clearly_best("hm") == 1
     won = [d for d in found.differences if d.score == "hm" and d.first == 1]
     assert {d.second for d in won} == {0, 2}
     known = one.scores()["hm"], worse.scores()["hm"]
