@@ -228,6 +228,8 @@ class ReportRequest(Request):
     """All runs."""
     datasets: tuple[ReportedDataset, ...]
     """All datasets."""
+    thumbnails: bool = True
+    """Whether clips are shown with a small picture."""
 
 
 class ExportRequest(Request):

@@ -61,6 +61,14 @@ class LimitsSettings(PluginSettings):
         return Limits(self.max_pixels, self.max_duration_s)
 
 
+class ReportSettings(PluginSettings):
+    """What the report shows."""
+
+    thumbnails: bool = True
+    """Whether clips that were taken for another class are shown with a small picture, where their
+    videos are here."""
+
+
 class ImportedFeatures(PluginSettings):
     """Features that were computed elsewhere: in the published layout, or by this pipeline."""
 

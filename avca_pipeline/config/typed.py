@@ -28,6 +28,7 @@ from avca_pipeline.config.sections import (
     FeatureSet,
     ImportedFeatures,
     LimitsSettings,
+    ReportSettings,
 )
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.fetching.whole_videos import DownloadSettings
@@ -97,6 +98,8 @@ class Config(PluginSettings):
     """Upper limits for each clip; a clip that exceeds one of them is rejected."""
     download: DownloadSettings = DownloadSettings()
     """How clips are downloaded."""
+    report: ReportSettings = ReportSettings()
+    """What the report shows."""
     datasets: Annotated[dict[str, DatasetEntry], _of_plugins("datasets")]
     """Where clips come from."""
     backbones: Annotated[dict[str, BackboneEntry], _may_be_empty(_of_plugins("backbones"))] = Field(

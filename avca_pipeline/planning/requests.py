@@ -191,6 +191,7 @@ class Requests:
                 )
                 for dataset in config.used_names("datasets")
             ),
+            thumbnails=config.report.thumbnails,
         )
 
     def export(self, dataset: str, split: str, *_: str) -> ExportRequest:

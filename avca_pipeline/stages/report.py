@@ -27,6 +27,7 @@ from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
 from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of
+from avca_pipeline.reporting.thumbnails import stretches
 from avca_pipeline.requests import ReportRequest, grouped_files, named_files
 from avca_pipeline.runtime.progress import Progress
 
@@ -96,7 +97,9 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
             progress.advance(note=row.title)
     answers = _answers(rows, request, files)
     groups = compared(rows, answers)
-    page = render(rows, figures, audits, coverage, **answered.sections(rows, groups, answers))
+    media = stretches(coverage) if request.thumbnails else None
+    of_answers = answered.sections(rows, groups, answers, media)
+    page = render(rows, figures, audits, coverage, **of_answers)
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     spreadsheets.write(table_out, csv_columns(), map(csv_row, rows))

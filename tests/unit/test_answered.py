@@ -230,3 +230,16 @@ def test_predictions_of_other_classes_are_one_line(paths: list[Path], tmp_path: 
     with pytest.raises(FormatError, match=r"predictions\.csv: class .* delete the file, evaluate"):
         report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
     assert not (tmp_path / "r.html").exists()
+
+
+def test_without_thumbnails_no_media_are_read(paths: list[Path], tmp_path: Path) -> None:
+    files = report_files(
+        scores=paths[:1],
+        embeddings=[paths[0].with_name("embeddings.h5")],
+        predictions=[paths[0].with_name("predictions.csv")],
+    )
+    for are_wanted, words in ((True, "were not here"), (False, "are switched off")):
+        runs = [ReportedRun(run=scores.read(paths[0]).run, candidates=[])]
+        request = ReportRequest(runs=runs, datasets=[], thumbnails=are_wanted)
+        report.run(request, files, tmp_path / "r.html", tmp_path / "t.csv")
+        assert words in (tmp_path / "r.html").read_text(encoding="utf-8")
