@@ -31,7 +31,7 @@ def of_the_config() -> str:
 def _section(section: Section) -> str:
     is_plugin = "." in section.name
     title = f"`{section.name}`" if section.name else "Without a section"
-    lines = [f"{'###' if is_plugin else '##'} {title}", section.text]
+    lines = [f"{'###' if is_plugin else '##'} {title}", section.summary, section.text]
     if section.plugins:
         lines.append("Plugins: " + ", ".join(f"`{plugin}`" for plugin in section.plugins) + ".")
     if section.keys:

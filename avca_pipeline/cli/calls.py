@@ -46,8 +46,17 @@ def check(o: argparse.Namespace) -> None:
     """Checks a config."""
     from avca_pipeline.config import load
 
-    importlib.import_module("avca_pipeline.commands.check").run(load(o.config))
+    config = load(o.config)
+    importlib.import_module("avca_pipeline.commands.check").run(config)
+    plan = importlib.import_module("avca_pipeline.planning.plan")
+    for line in plan.lines(config, plan.this_device()):
+        logger.info(f"plan: {line}")
     logger.info(f"{o.config}: good")
+
+
+def explain(o: argparse.Namespace) -> None:
+    """Explains a part of a config."""
+    importlib.import_module("avca_pipeline.commands.explain").run(o.key)
 
 
 def list_plugins(o: argparse.Namespace) -> None:

@@ -215,6 +215,19 @@ COMMANDS = (
         ),
     ),
     Command(
+        "explain",
+        "explain a key, a section or a plugin of a config",
+        calls.explain,
+        (
+            Option(
+                "key",
+                "what to explain: models.avca.epochs, limits, avca, or epochs alone",
+                is_positional=True,
+                settings={"metavar": "KEY"},
+            ),
+        ),
+    ),
+    Command(
         "schema",
         "write the JSON Schema of a config, with which editors complete and check it",
         calls.schema,

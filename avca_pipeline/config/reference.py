@@ -13,6 +13,7 @@ from typing import Any
 from avca_pipeline import registry
 from avca_pipeline.config import schema
 from avca_pipeline.config.schema import Schema
+from avca_pipeline.registry import Kind
 
 DIGEST = r"^[0-9a-f]{64}$"
 """The pattern of a SHA-256 in the schema."""
@@ -54,6 +55,7 @@ class Section:
         name: ``limits``, or ``models.avca`` for the plugin ``avca`` of the section ``models``;
             empty for what stands in no section.
         text: what it is for, one paragraph.
+        summary: of a plugin: what it is, in one line.
         place: where its keys stand in a config, such as ``models.<name>``.
         keys: its keys, those that must be written first.
         plugins: names of the plugins to choose among, of a section that takes plugins.
@@ -64,6 +66,12 @@ class Section:
     place: str
     keys: tuple[Key, ...] = ()
     plugins: tuple[str, ...] = ()
+    summary: str = ""
+
+    def place_of(self, key: Key) -> str:
+        """Returns the section that one of its keys stands in, such as ``splits.<name>.audit``."""
+        inner = key.name.removeprefix(f"{self.name}.").rpartition(".")[0]
+        return f"{self.place}.{inner}" if inner and self.place else self.place
 
 
 def sections() -> list[Section]:
@@ -82,7 +90,7 @@ def sections() -> list[Section]:
     return found
 
 
-def _kind(name: str, part: Schema, whole: Schema) -> Iterator[Section]:
+def _kind(name: Kind, part: Schema, whole: Schema) -> Iterator[Section]:
     """Yields a section that takes plugins, and the settings of each plugin."""
     plugins = tuple(part["properties"])
     place = f"{name}.<name>"
@@ -93,7 +101,9 @@ def _kind(name: str, part: Schema, whole: Schema) -> Iterator[Section]:
         keys = {key: value for key, value in definition["properties"].items() if key != "plugin"}
         required = definition.get("required", [])
         text = definition.get("description", "")
-        yield Section(prefix, text, place, _keys(prefix, keys, required, whole))
+        summary = (registry.load(name, plugin).__doc__ or "").strip().partition("\n")[0]
+        own = _keys(prefix, keys, required, whole)
+        yield Section(prefix, text, place, own, summary=summary)
 
 
 def _plain(name: str, part: Schema, whole: Schema) -> Section:
@@ -129,13 +139,20 @@ def _keys(prefix: str, properties: Schema, required: list[str], whole: Schema) -
     found: list[Key] = []
     for name, part in properties.items():
         path = f"{prefix}.{name}" if prefix else name
-        default = json.dumps(part["default"], ensure_ascii=False) if "default" in part else ""
         if "$ref" in part and "properties" in (inner := _resolved(part["$ref"], whole)):
             found += _keys(path, inner["properties"], inner.get("required", []), whole)
             continue
-        text = part.get("description", "")
+        text, default = part.get("description", ""), _default(part)
         found.append(Key(path, text, _values(part, whole), default, name in required))
     return tuple(sorted(found, key=lambda key: not key.is_required))
+
+
+def _default(part: Schema) -> str:
+    """Returns the default of a key as a config would say it; empty if there is none."""
+    if "default" not in part:
+        return ""
+    default = part["default"]
+    return WORDS["null"] if default is None else json.dumps(default, ensure_ascii=False)
 
 
 def _values(part: Schema, whole: Schema) -> str:

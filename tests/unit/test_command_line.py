@@ -38,6 +38,7 @@ def test_each_stage_has_a_command_and_the_help_lists_all(
     others = {
         "bundle",
         "check",
+        "explain",
         "fiftyone",
         "init",
         "list",

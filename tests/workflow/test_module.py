@@ -16,14 +16,7 @@ OTHER = """\
 configfile: "other.yaml"
 
 
-module avca:
-    snakefile:
-        {snakefile!r}
-    config:
-        config["avca"]
-
-
-use rule * from avca as avca_*
+{module}
 
 
 rule best:
@@ -39,7 +32,11 @@ rule best:
 
 def write(folder: Path, **sections: str) -> None:
     snakefile = str(REPOSITORY / "workflow" / "Snakefile")
-    (folder / "Snakefile").write_text(OTHER.format(snakefile=snakefile))
+    page = (REPOSITORY / "docs/clusters.md").read_text()
+    module = page.partition("```snakemake\n")[2].partition("```")[0]
+    assert "path/to/avca_pipeline/workflow/Snakefile" in module
+    module = module.replace("path/to/avca_pipeline/workflow/Snakefile", snakefile)
+    (folder / "Snakefile").write_text(OTHER.format(module=module))
     (folder / "other.yaml").write_text(yaml.safe_dump({"avca": tiny(**sections)}))
 
 
