@@ -75,6 +75,12 @@ def lists(o: argparse.Namespace) -> None:
     importlib.import_module("avca_pipeline.commands.lists").run(o.benchmark, o.out, **source)
 
 
+def fetch_features(o: argparse.Namespace) -> None:
+    """Downloads and unpacks published features."""
+    module = importlib.import_module("avca_pipeline.commands.fetch_features")
+    module.run(o.name, o.out, o.archive, o.address)
+
+
 def manifest(o: argparse.Namespace) -> None:
     """Lists the clips of a dataset."""
     _stage("manifest").run(o.request, o.out, o.shards)

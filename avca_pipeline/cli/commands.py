@@ -18,6 +18,7 @@ from avca_pipeline.cli.options import (
     seconds,
 )
 from avca_pipeline.cli.stage_commands import STAGE_COMMANDS
+from avca_pipeline.published.feature_archives import ARCHIVES
 
 CLASSIFIER = (
     Option(
@@ -260,6 +261,26 @@ COMMANDS = (
             path("out", "folder to write them to"),
             Option("benchmark", "UCF, ActivityNet or VGGSound", settings={"required": True}),
             Option("address", "address of a mirror of the authors' repository"),
+        ),
+    ),
+    Command(
+        "fetch-features",
+        "download features that the authors of a method publish, check and unpack them",
+        calls.fetch_features,
+        (
+            Option(
+                "name",
+                f"which features: {', '.join(ARCHIVES)}",
+                is_positional=True,
+                settings={"metavar": "NAME"},
+            ),
+            path("out", "folder to unpack them in, such as data/official"),
+            Option(
+                "archive",
+                "the archive, where it has been downloaded already, such as in a browser",
+                settings={"type": Path, "metavar": "FILE"},
+            ),
+            Option("address", "address of a mirror of the archive"),
         ),
     ),
     *STAGE_COMMANDS,

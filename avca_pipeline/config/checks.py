@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import youtube
+from avca_pipeline.published import feature_archives, layout, lists
 
 
 def check_inputs(config: Config) -> None:
@@ -18,7 +20,24 @@ def check_inputs(config: Config) -> None:
         PipelineError: one line for each that is not.
     """
     if lines := missing_inputs(config):
-        raise PipelineError(*lines)
+        raise PipelineError(*lines, *_remedy(config))
+
+
+def _remedy(config: Config) -> list[str]:
+    """Returns a line with the commands that get published data which are missing."""
+    commands = []
+    for section in ("datasets", "splits"):
+        for name in config.used_names(section):
+            settings: Any = getattr(config, section)[name].settings
+            if hasattr(settings, "benchmark"):
+                commands.append(lists.how_to_get(settings.path, settings.benchmark))
+    for name in config.used_backbones():
+        if name in config.imported:
+            imported = config.imported[name]
+            if not (imported.path / imported.modality).is_dir():
+                commands.append(feature_archives.how_to_get(imported.path))
+    needed = list(dict.fromkeys(filter(None, commands)))
+    return [f"published data are missing; to get them: {'; '.join(needed)}"] if needed else []
 
 
 def missing_inputs(config: Config) -> list[str]:

@@ -14,6 +14,7 @@ known about them:
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pathlib import Path
 from avca_pipeline.artifacts.split import TEST_SEEN, TEST_UNSEEN, TRAIN, VAL_SEEN, VAL_UNSEEN
 from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.published.checksums import known_checksums
 from avca_pipeline.published.class_names import class_key
 
 DATASETS = "avgzsl_benchmark_datasets"
@@ -82,6 +84,19 @@ def class_split(path: Path, benchmark: str) -> Path:
             "and benchmark the name of a folder in that"
         )
     return folder
+
+
+def how_to_get(path: Path, benchmark: str) -> str:
+    """Returns a command that gets a benchmark's lists and label embeddings, unless they are there.
+
+    Args:
+        path: the folder that `DATASETS` is in, or will be.
+        benchmark: a name of a benchmark; there is no command for one that is not published.
+    """
+    is_there = (path / DATASETS / benchmark / "class-split" / ALL_CLASSES).is_file()
+    if is_there or benchmark not in known_checksums():
+        return ""
+    return f"avca lists --benchmark {benchmark} --out {shlex.quote(str(path))}"
 
 
 def files(path: Path, benchmark: str, which: str) -> list[Path]:

@@ -30,6 +30,25 @@ def test_every_part_is_left_out_once() -> None:
     assert {change.get("embedding_dim", 64) for change in changed.values()} > {64}
 
 
+def test_the_ablations_of_the_demo_use_what_the_demo_has_made() -> None:
+    """The same features, vectors, split and whole model, so that nothing is made again."""
+    demo, ablations = (
+        avca_config.parse(yaml.safe_load((REPOSITORY / path).read_text()))
+        for path in ("config.yaml", "workflow/experiments/demo-ablations.yaml")
+    )
+    for section in ("datasets", "backbones", "feature_sets", "text_embeddings", "splits"):
+        assert getattr(ablations, section) == getattr(demo, section)
+    assert ablations.results == demo.results
+    whole = [run for run in ablations.runs() if run.model == "avca"]
+    assert whole == demo.runs()
+    assert [ablations.candidates(run) for run in whole] == [demo.candidates(run) for run in whole]
+    small = ablations.models["avca"].settings.model_dump()
+    for name, entry in ablations.models.items():
+        changed = {key for key, value in entry.settings.model_dump().items() if value != small[key]}
+        assert (name == "avca") == (changed == set()), name
+        assert changed <= LOSSES | {"cross_attention", "scored_embedding", "modalities"}
+
+
 def test_all_are_run_and_text_embeddings_with_the_whole_model_only() -> None:
     config = avca_config.parse(RAW)
     assert {run.model for run in config.runs()} == set(config.models)

@@ -39,6 +39,7 @@ def test_each_stage_has_a_command_and_the_help_lists_all(
         "bundle",
         "check",
         "explain",
+        "fetch-features",
         "fiftyone",
         "init",
         "list",
