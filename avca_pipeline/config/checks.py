@@ -10,7 +10,7 @@ from typing import Any
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import youtube
-from avca_pipeline.published import feature_archives, layout, lists
+from avca_pipeline.published import feature_archives, lists
 
 
 def check_inputs(config: Config) -> None:
