@@ -84,12 +84,9 @@ def lines(config: Config, device: Device) -> list[str]:
         PipelineError: the annotations of a dataset are missing or malformed.
     """
     listings = [_listing(config, name) for name in config.used_names("datasets")]
-    stage_1, stage_2 = _num_trainings(config)
-    num_runs = len(config.runs())
     return [
         *(f"clips: {_clips_in_words(listing)}" for listing in listings),
-        f"runs: {num_runs:,}, with {stage_1 + stage_2:,} trainings ({stage_1:,} of stage 1, "
-        f"{stage_2:,} of stage 2)",
+        f"runs: {_runs_in_words(config)}",
         f"device: {_device_in_words(device)}",
         f"disk: {_disk_in_words(config, listings)}",
         *_time_in_words(config, listings, device),
@@ -118,10 +115,15 @@ def _length_s(clip: Clip) -> float | None:
     return None if clip.start_s is None or clip.end_s is None else clip.end_s - clip.start_s
 
 
-def _num_trainings(config: Config) -> tuple[int, int]:
-    """Returns the number of trainings of stage 1 and of stage 2."""
+def _runs_in_words(config: Config) -> str:
     runs = config.runs()
-    return sum(len(config.candidates(run)) for run in runs), len(runs)
+    if not runs:
+        return "none, features alone"
+    stage_1, stage_2 = sum(len(config.candidates(run)) for run in runs), len(runs)
+    return (
+        f"{len(runs):,}, with {stage_1 + stage_2:,} trainings ({stage_1:,} of stage 1, "
+        f"{stage_2:,} of stage 2)"
+    )
 
 
 def _clips_in_words(listing: Listing) -> str:

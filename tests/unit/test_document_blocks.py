@@ -142,7 +142,10 @@ def check_command(words: list[str]) -> None:
 
 
 def check_avca(arguments: list[str]) -> None:
-    """Asserts that our own parser takes the arguments."""
+    """Asserts that our own parser takes the arguments, or Snakemake's where they are its."""
+    if arguments[0] == "run":
+        check_snakemake([word for word in arguments[1:] if not word.endswith(".yaml")])
+        return
     try:
         parser(COMMANDS).parse_args(arguments)
     except SystemExit as end:

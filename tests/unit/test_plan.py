@@ -53,6 +53,13 @@ def test_clips_runs_and_trainings_are_counted(tmp_path: Path) -> None:
     assert found["runs"] == "2, with 8 trainings (6 of stage 1, 2 of stage 2)"
 
 
+def test_a_config_of_features_alone_has_no_runs(tmp_path: Path) -> None:
+    config = written(tmp_path)
+    only = {section: config[section] for section in ("datasets", "backbones")}
+    assert lines(only)["runs"] == "none, features alone"
+    assert "trainings" not in lines(only)["time"]
+
+
 def test_features_on_a_cpu_take_the_time_of_both_backbones(tmp_path: Path) -> None:
     """60 lengths of ten seconds: 60 / 0.28 + 60 / 5 = 226 s on two cores, twice that on one."""
     config = written(tmp_path)
