@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import bundle, features
+from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts.answers import RankedClass
 from avca_pipeline.artifacts.bundle import BundledBackbone
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.text_files import canonical_json
@@ -29,7 +30,6 @@ from avca_pipeline.inference.own_embeddings import Evaluation, evaluate
 from avca_pipeline.inference.predictions import (
     Prediction,
     Predictions,
-    RankedClass,
     is_positive,
 )
 from avca_pipeline.inference.video_features import Environment, encode_videos
@@ -82,20 +82,7 @@ def load_run(
     """
     path = expanded(folder)
     environment = _environment(cache, device, workers)
-    try:
-        is_bundle, is_run = bundle.is_one(path), (path / "scores.json").is_file()
-    except OSError as error:
-        raise PipelineError(
-            f"{path}: cannot be read ({error.strerror}); name the folder of a run, or a bundle"
-        ) from error
-    if is_bundle:
-        return TrainedRun(bundle.read(path), environment, weights or {})
-    if not is_run:
-        raise PipelineError(
-            f"{path}: neither the folder of a run that has ended (no scores.json) nor a bundle (no "
-            "bundle.json, no .zip); name one of them"
-        )
-    return TrainedRun(run_folder.read(path.absolute()), environment, weights or {})
+    return TrainedRun(run_folder.read_stored(path), environment, weights or {})
 
 
 def zero_shot(

@@ -194,6 +194,40 @@ class EvaluateRequest(Request):
     """Name of the audio features in the config; empty where there are none."""
 
 
+class NamedPlugin(PluginUse):
+    """A plugin with its settings, and its name in the config."""
+
+    name: str
+    """Name in the config."""
+
+
+class ApplyRequest(Request):
+    """Asks ``apply`` for the classes that the clips of a dataset are nearest to."""
+
+    applied: str
+    """Name of the entry under ``apply`` in the config."""
+    num_shards: int = Field(ge=1)
+    """Into how many shards the clips of the dataset are divided."""
+    stored: str = ""
+    """The folder of a run in other results, or a bundle; empty for a run of the config, whose files
+    are given with ``--scores`` and so on, and for a set of encoders without training.
+    """
+    extract_version: int
+    """Number of the code that made the features."""
+    backbones: dict[str, NamedPlugin]
+    """What makes the features of each modality."""
+    text: PluginUse | None = None
+    """What gives class names their vectors; nothing for ``stored``, which says it."""
+    classes: tuple[str, ...] | None = None
+    """Class names to choose among; nothing for those of the run, or of a file."""
+    classes_file: str = ""
+    """Text file with class names to choose among, one a line; empty for none."""
+    top: int = Field(ge=1)
+    """Number of classes in the ranking of each clip."""
+    leave_out_seen: bool = False
+    """Whether classes that the run was trained on are left out."""
+
+
 class ReportedRun(PluginSettings):
     """A run, and the candidates among which it selected."""
 
@@ -214,6 +248,8 @@ class ReportedDataset(PluginSettings):
     """Names of its backbones and imported features."""
     splits: tuple[str, ...]
     """Names of the splits that it is used with."""
+    applied: tuple[str, ...] = ()
+    """Names of the entries under ``apply`` that classify its clips."""
 
 
 class ReportRequest(Request):

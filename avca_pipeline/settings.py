@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
@@ -168,6 +168,16 @@ class PluginSettings(BaseModel):
             PipelineError: a model's files are missing or damaged.
         """
         return ()
+
+    def check_names(self, class_names: Sequence[str]) -> None:
+        """Checks that a text embedding has vectors of classes, as far as it needs no model for it.
+
+        Args:
+            class_names: the classes.
+
+        Raises:
+            PipelineError: one has none, or a file with vectors is not what it should be.
+        """
 
     def with_files(self, cache: Path) -> Self:
         """Returns the settings with local files in the place of what a plugin downloads first.

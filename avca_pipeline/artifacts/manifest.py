@@ -17,6 +17,7 @@ from avca_pipeline.errors import FormatError, one_line
 
 NAMES = ("clip_id", "source_id", "class_name", "path_or_url")
 COLUMNS = (*NAMES, "start_s", "end_s")
+OF_LABELLED = ("source_id", "class_name")
 REASON = "no_media_because"
 UNSTORABLE = re.compile(r"[\0\r\n\ud800-\udfff]")
 SHARD_PATTERN = r"\d{5}-of-\d{5}"
@@ -25,12 +26,12 @@ SHARD_PATTERN = r"\d{5}-of-\d{5}"
 
 @dataclass(frozen=True)
 class Clip:
-    """A labelled stretch of one source.
+    """A stretch of one source, labelled or to be classified.
 
     Attributes:
         clip_id: unique, the same on every machine, never a path.
         source_id: the recording it was cut from, the unit of leakage.
-        class_name: its label.
+        class_name: its label; empty for a clip that is only to be classified.
         path_or_url: where its media is; what that means is up to the dataset.
         start_s: where it begins in the media; ``None`` for the beginning.
         end_s: where it ends; ``None`` for the end.
@@ -74,16 +75,24 @@ def content(clips: Iterable[Clip]) -> str:
     return text.getvalue()
 
 
-def read(path: Path) -> list[Clip]:
+def read(path: Path, *, labelled: bool | None = None) -> list[Clip]:
     """Reads and checks a manifest, or one shard of it.
+
+    Args:
+        path: of the file.
+        labelled: whether its clips have classes: a table of clips without classes needs neither
+            classes nor sources. By default, all clips have one or none has.
 
     Raises:
         FormatError: a column is missing, an id is empty or not unique, a class or a source is
             empty, or a time is no number; the message names the line.
     """
     clips = []
-    for line, row in enumerate(read_csv(path, COLUMNS), start=2):
+    required = [name for name in COLUMNS if labelled is not False or name not in OF_LABELLED]
+    for line, row in enumerate(read_csv(path, required), start=2):
         where = f"{path}: line {line}"
+        if labelled is False:
+            row |= {"class_name": "", "source_id": row.get("source_id") or row["path_or_url"]}
         clips.append(
             storable(
                 Clip(
@@ -97,7 +106,9 @@ def read(path: Path) -> list[Clip]:
                 )
             )
         )
-    check(clips, str(path))
+    if labelled is None:
+        labelled = not clips or any(clip.class_name for clip in clips)
+    check(clips, str(path), labelled=labelled)
     return clips
 
 
@@ -128,12 +139,18 @@ def _escaped(name: str) -> str:
     return f"{one_line(name)} [{digest}]"
 
 
-def check(clips: Iterable[Clip], where: str) -> None:
-    """Raises `FormatError` for a table of clips that no stage could work with."""
+def check(clips: Iterable[Clip], where: str, *, labelled: bool = True) -> None:
+    """Raises `FormatError` for a table of clips that no stage could work with.
+
+    Args:
+        clips: to check.
+        where: they come from, to begin messages with.
+        labelled: whether they have classes.
+    """
     clip_ids: set[str] = set()
     for clip in clips:
         for name in NAMES:
-            if not getattr(clip, name):
+            if not getattr(clip, name) and (labelled or name != "class_name"):
                 raise FormatError(f"{where}: clip {clip.clip_id!r} has no {name}")
         if clip.clip_id in clip_ids:
             raise FormatError(f"{where}: clip_id {clip.clip_id!r} occurs twice; ids must be unique")

@@ -17,6 +17,7 @@ from avca_pipeline.artifacts.manifest import shards_beside
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.requests import named_files
 from avca_pipeline.runtime.device import choose_device
+from avca_pipeline.stages import VERSIONS
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,9 @@ def check(o: argparse.Namespace) -> None:
     """Checks a config."""
     from avca_pipeline.config import load
 
-    config = load(o.config)
-    importlib.import_module("avca_pipeline.commands.check").run(config)
+    config, check_command = load(o.config), importlib.import_module("avca_pipeline.commands.check")
+    check_command.run(config)
+    check_command.run_applied(config, VERSIONS)
     plan = importlib.import_module("avca_pipeline.planning.plan")
     for line in plan.lines(config, plan.this_device()):
         logger.info(f"plan: {line}")
@@ -110,15 +112,22 @@ def import_(o: argparse.Namespace) -> None:
     _stage("import_").run(o.request, o.clips, o.out, cache=o.cache)
 
 
+def prepare_fetched(o: argparse.Namespace) -> None:
+    """Names the tables of fetched media of all shards."""
+    o.fetched = shards_beside(o.fetched, o.request.num_shards) if o.fetched else []
+
+
 def prepare_gather(o: argparse.Namespace) -> None:
     """Names the files of all shards."""
     o.features = shards_beside(o.features, o.request.num_shards)
-    o.fetched = shards_beside(o.fetched, o.request.num_shards) if o.fetched else []
+    prepare_fetched(o)
 
 
 def gather(o: argparse.Namespace) -> None:
     """Gathers the features of all shards."""
-    _stage("gather").run(o.request, o.features, o.out, o.fetched, o.max_missing)
+    _stage("gather").run(
+        o.request, o.features, o.out, o.fetched, o.max_missing, may_be_empty=o.may_be_empty
+    )
 
 
 def embed(o: argparse.Namespace) -> None:
@@ -129,11 +138,6 @@ def embed(o: argparse.Namespace) -> None:
 def split(o: argparse.Namespace) -> None:
     """Splits a dataset."""
     _stage("split").run(o.request, o.clips, o.out, o.audit)
-
-
-def prepare_audit(o: argparse.Namespace) -> None:
-    """Names the files of all shards."""
-    o.fetched = shards_beside(o.fetched, o.request.num_shards) if o.fetched else []
 
 
 def audit(o: argparse.Namespace) -> None:
@@ -175,6 +179,21 @@ def evaluate(o: argparse.Namespace) -> None:
     )
 
 
+def apply(o: argparse.Namespace) -> None:
+    """Classifies the clips of a dataset."""
+    clips = importlib.import_module("avca_pipeline.inference.gathered_clips").GatheredClips
+    gathered = {name: getattr(o, name) for name in ("video", "audio") if getattr(o, name)}
+    stage = _stage("apply")
+    stage.run(
+        o.request,
+        clips.read(o.clips, o.fetched, gathered),
+        stage.RunFiles(o.scores, o.checkpoint, o.labels, o.split, o.trained_on),
+        o.out,
+        cache=o.cache,
+        device=_device(o),
+    )
+
+
 def prepare_report(o: argparse.Namespace) -> None:
     """Names the files of all shards."""
     with_media = [part.num_shards for part in o.request.datasets if part.num_shards]
@@ -196,6 +215,7 @@ def report(o: argparse.Namespace) -> None:
         manifests=o.manifests,
         fetched=o.fetched,
         features=o.features,
+        applied=o.applied,
     )
     stage.run(o.request, files, o.out, o.table)
 

@@ -15,6 +15,7 @@ from avca_pipeline.cli.options import (
     reads_all,
 )
 from avca_pipeline.requests import (
+    ApplyRequest,
     AuditRequest,
     EmbedRequest,
     EvaluateRequest,
@@ -31,12 +32,16 @@ from avca_pipeline.requests import (
 )
 
 OF_ALL = "of all shards; left out where the feature set has none"
-PROBLEM = (
-    reads("split", "table of the split"),
-    reads("labels", "text embeddings of the classes"),
+FEATURES = (
     reads("video", f"features of the video backbone, {OF_ALL}", nargs="?", required=False),
     reads("audio", f"features of the audio backbone, {OF_ALL}", nargs="?", required=False),
 )
+PROBLEM = (
+    reads("split", "table of the split"),
+    reads("labels", "text embeddings of the classes"),
+    *FEATURES,
+)
+OPTIONAL = {"nargs": "?", "required": False}
 CLIPS_OF_SHARD = reads("clips", "list of the clips of the shard")
 MANIFEST = reads("clips", "table of all clips of the dataset")
 FIRST_FETCHED = "table of the first shard of fetched media; those of the others lie beside it"
@@ -114,6 +119,11 @@ STAGE_COMMANDS = (
                 "share of the clips that may have no features, from 0 to 1 (default: 1)",
                 settings={"type": float, "default": 1.0},
             ),
+            Option(
+                "may-be-empty",
+                "write the file even if no clip has features",
+                settings={"action": "store_true"},
+            ),
             makes("out", "features to write"),
         ),
         request=GatherRequest,
@@ -153,7 +163,7 @@ STAGE_COMMANDS = (
             makes("out", "audit to write"),
         ),
         request=AuditRequest,
-        prepare=calls.prepare_audit,
+        prepare=calls.prepare_fetched,
     ),
     Command(
         "train",
@@ -204,6 +214,31 @@ STAGE_COMMANDS = (
         uses_device=True,
     ),
     Command(
+        "apply",
+        "classify the clips of a dataset with a run, a bundle, or a set of encoders",
+        calls.apply,
+        (
+            MANIFEST,
+            reads("fetched", FIRST_FETCHED, nargs="?", required=False),
+            *FEATURES,
+            *(
+                reads(name, f"{what} of the run, if it is one of the config", **OPTIONAL)
+                for name, what in (
+                    ("scores", "scores"),
+                    ("checkpoint", "network of stage 2"),
+                    ("labels", "text embeddings of the classes"),
+                    ("split", "where its method looks at training clips again, table of the split"),
+                )
+            ),
+            reads_all("trained-on", "features of these clips", required=False, default=[]),
+            makes("out", "predictions to write"),
+            path("cache", "folder in which downloaded models are kept"),
+        ),
+        request=ApplyRequest,
+        uses_device=True,
+        prepare=calls.prepare_fetched,
+    ),
+    Command(
         "report",
         "make the table and the page of all runs; @FILE takes arguments from a file, one a line",
         calls.report,
@@ -217,6 +252,7 @@ STAGE_COMMANDS = (
             reads_all("manifests", "table of all clips of each dataset"),
             reads_all("fetched", f"for each dataset with media: {FIRST_FETCHED}"),
             reads_all("features", "features of each backbone of each dataset"),
+            reads_all("applied", "predictions of each entry under apply"),
             makes("out", "page to write"),
             makes("table", "table of the results to write, as CSV"),
         ),

@@ -5,6 +5,7 @@ It writes nothing. The workflow runs it before its first job.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from avca_pipeline.artifacts import features
 from avca_pipeline.config import Config, check_inputs, check_shared_spaces
 from avca_pipeline.fetching.pinned import verify
 from avca_pipeline.fetching.weights import KIND, is_local
+from avca_pipeline.planning.requests import Requests
 
 
 def run(config: Config) -> None:
@@ -35,3 +37,23 @@ def run(config: Config) -> None:
         for path in [*sorted((folder / name).glob("*.h5")), folder / f"{name}.h5"]:
             if path.exists():
                 features.check(path)
+
+
+def run_applied(config: Config, versions: Mapping[str, int]) -> None:
+    """Checks the bundles and class names under ``apply``.
+
+    Args:
+        config: the config.
+        versions: of the stages.
+
+    Raises:
+        PipelineError: the first thing that would fail later.
+    """
+    if not config.apply:
+        return
+    # It needs torch, for which other configs need not wait.
+    from avca_pipeline.inference import check_applied
+
+    requests = Requests(config, versions)
+    for name, entry in config.apply.items():
+        check_applied.check(requests.apply(entry.dataset, name), Path(config.cache))

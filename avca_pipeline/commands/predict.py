@@ -8,8 +8,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from avca_pipeline.artifacts import class_lists
 from avca_pipeline.artifacts.atomic import atomic_write
-from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.errors import PipelineError
 from avca_pipeline.inference.classifier import TrainedRun
 from avca_pipeline.inference.predictions import Predictions
 from avca_pipeline.published.class_names import class_key
@@ -85,15 +86,7 @@ def class_names(written: str, own: Sequence[str]) -> list[str]:
     path = expanded(written)
     if not _is_file(written, path):
         return [name.strip() for name in written.split(",")]
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise FormatError(
-            f"--classes: {path}: cannot be read as UTF-8 text ({why}); name a text file with one "
-            "class a line, or class names with commas between them"
-        ) from error
-    return [line.strip() for line in lines if line.strip()]
+    return class_lists.read(path, "--classes")
 
 
 def _is_file(written: str, path: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from avca_pipeline.config import applied
 from avca_pipeline.config.typed import Config
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching import youtube
@@ -69,6 +70,8 @@ def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
             yield f"imported.{name}", config.imported[name].files
         elif name in config.backbones:  # else an entry with mistakes, see `right_parts`
             yield f"backbones.{name}", functools.partial(_check_backbone, config, name)
+    for name in config.apply:
+        yield f"apply.{name}", functools.partial(applied.check_files, config, name)
 
 
 def _check_results(results: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from avca_pipeline.config import mistakes, modalities, references, yaml_files
+from avca_pipeline.config import applied, mistakes, modalities, references, yaml_files
 from avca_pipeline.config.checks import missing_inputs
 from avca_pipeline.config.right_parts import right_parts
 from avca_pipeline.config.typed import Config
@@ -48,6 +48,7 @@ def parse(written: Any) -> Config:
         lines = references.unknown_backbones_of_splits(config) + modalities.mistakes(config)
         lines += references.means_where_windows_are_needed(config)
         lines += references.windows_at_uneven_distances(config)
+        lines += applied.mistakes(config)
     if lines:
         lines += missing_inputs(right_parts(written))
         raise PipelineError(*mistakes.shortened(lines))

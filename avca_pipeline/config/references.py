@@ -32,6 +32,7 @@ def mistakes(config: Any) -> list[str]:
         *_wrong_features(config),
         *_wrong_backbones_of_splits(config),
         *_wrong_names_in_experiment(config),
+        *_wrong_names_under_apply(config),
     ]
 
 
@@ -136,6 +137,23 @@ def _wrong_names_in_experiment(config: Mapping[str, Any]) -> Iterator[str]:
                         f"{key}.{section}: {abbreviated(name)} is not under {section}; "
                         f"{nearest(name, choices)}"
                     )
+
+
+def _wrong_names_under_apply(config: Mapping[str, Any]) -> Iterator[str]:
+    sections = {
+        "dataset": "datasets",
+        "zero_shot": "feature_sets",
+        "feature_set": "feature_sets",
+        "text_embedding": "text_embeddings",
+    }
+    for name, entry in entries(config, "apply"):
+        for key, section in sections.items():
+            written, choices = entry.get(key), _names(config, section)
+            if isinstance(written, str) and written not in choices:
+                yield (
+                    f"apply.{name}.{key}: {abbreviated(written)} is not under {section}; "
+                    f"{nearest(written, choices)}"
+                )
 
 
 def _modality(config: Mapping[str, Any], features: str) -> Any:

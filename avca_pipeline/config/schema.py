@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 from avca_pipeline import registry
 from avca_pipeline.config.entries import entry_model
 from avca_pipeline.config.names import MAX_NAME, NAME
-from avca_pipeline.config.sections import Experiment, FeatureSet, ImportedFeatures
+from avca_pipeline.config.sections import Applied, Experiment, FeatureSet, ImportedFeatures
 from avca_pipeline.config.typed import Config
 from avca_pipeline.registry import Kind
 
@@ -39,10 +39,12 @@ def build() -> Schema:
         properties[kind] |= _section({"$ref": f"#/$defs/{kind}"}) | {
             "properties": {plugin: _default_plugin(kind, plugin) for plugin in registry.names(kind)}
         }
-    for section, settings in (("imported", ImportedFeatures), ("feature_sets", FeatureSet)):
+    sections: dict[str, type[BaseModel]]
+    sections = {"imported": ImportedFeatures, "feature_sets": FeatureSet, "apply": Applied}
+    for section, settings in sections.items():
         definitions[section] = _schema_of(settings, section, definitions)
         properties[section] |= _section({"$ref": f"#/$defs/{section}"})
-    for section in ("backbones", "imported"):
+    for section in ("backbones", "imported", "apply"):
         properties[section]["type"] = ["object", "null"]
         del properties[section]["minProperties"]
     definitions["grid"] = _grid(definitions)

@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
 
 from avca_pipeline.artifacts import feature_folder
 from avca_pipeline.artifacts.run import BOTH, Modalities
@@ -14,7 +21,7 @@ from avca_pipeline.errors import abbreviated
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.media import Limits
 from avca_pipeline.published import layout
-from avca_pipeline.settings import PluginSettings, Seed, refusal
+from avca_pipeline.settings import PluginSettings, Seed, refusal, whole_path
 
 MAX_COUNT = 99_999
 HUB = "hf:"
@@ -168,6 +175,83 @@ class FeatureSet(PluginSettings):
     def modalities(self) -> Modalities:
         """Which modalities it has."""
         return BOTH if len(self.names) == 2 else "video" if self.video else "audio"
+
+
+def _class_names(value: Any) -> tuple[str, ...] | Path | None:
+    """Returns a list of class names as it is to be read, or the file with one."""
+    if isinstance(value, str) and value.strip():
+        try:
+            return whole_path(Path(value))
+        except ValueError as error:
+            raise refusal(f"{error} (found {abbreviated(value)})") from error
+    if value is None or isinstance(value, Path):
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise refusal(
+            "expected a list of class names, or a text file with one a line, found "
+            f"{abbreviated(value)}"
+        )
+    for name in value:
+        if not isinstance(name, str) or not name.strip():
+            quotes = "; put it in quotes" if isinstance(name, bool | int | float) else ""
+            raise refusal(f"expected class names, found {abbreviated(name)}{quotes}")
+    names = tuple(name.strip() for name in value)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise refusal(f"{abbreviated(twice)} is named twice; name it once")
+    return names
+
+
+ClassNames = Annotated[
+    tuple[str, ...] | Path | None,
+    PlainValidator(_class_names, json_schema_input_type=tuple[str, ...] | str | None),
+]
+"""Class names, or the text file that has them, one a line."""
+
+
+class Applied(PluginSettings):
+    """What classifies which clips, among which class names."""
+
+    dataset: str
+    """Name under ``datasets``; its clips need no classes."""
+    run: Path | None = None
+    """What classifies: the folder of a run, of this config or of other results, or a bundle, a
+    folder or a .zip.
+    """
+    zero_shot: str | None = None
+    """In place of ``run``, a name under ``feature_sets``: its encoders classify without training.
+    """
+    feature_set: str | None = None
+    """Name under ``feature_sets`` whose backbones make features as those of ``run`` did. It can be
+    left out for a run of this config, and where there is one feature set.
+    """
+    text_embedding: str | None = None
+    """For ``zero_shot``, the name under ``text_embeddings`` of its text towers. It can be left out
+    where there is one text embedding.
+    """
+    classes: ClassNames = None
+    """Class names to choose among, or a text file with one a line; those of the run unless stated.
+    """
+    top: Count = 5
+    """Number of classes in the ranking of each clip."""
+    leave_out_seen: bool = False
+    """Whether classes that the run was trained on are left out."""
+
+    @model_validator(mode="after")
+    def _one_classifies(self) -> Applied:
+        if (self.run is None) == (self.zero_shot is None):
+            raise ValueError(
+                "name either run, a trained run or a bundle, or zero_shot, a feature set"
+            )
+        if self.zero_shot is not None and self.feature_set is not None:
+            raise ValueError("zero_shot is the feature set; remove feature_set")
+        if self.run is not None and self.text_embedding is not None:
+            raise ValueError("a run has its text embedding; remove text_embedding")
+        if self.zero_shot is not None and self.classes is None:
+            raise ValueError("nothing is trained for zero_shot, so give classes to choose among")
+        if self.zero_shot is not None and self.leave_out_seen:
+            raise ValueError("for zero_shot no class is seen; remove leave_out_seen")
+        return self
 
 
 class Experiment(PluginSettings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from avca_pipeline.config.entries import (
 )
 from avca_pipeline.config.names import Folder, ResultsFolder
 from avca_pipeline.config.sections import (
+    Applied,
     Count,
     Experiment,
     FeatureSet,
@@ -123,9 +125,15 @@ class Config(PluginSettings):
     models: Annotated[dict[str, ModelEntry], _of_plugins("models")] = Field(default_factory=dict)
     """Methods, with their hyper-parameters and the values to search."""
     experiment: Annotated[tuple[Experiment, ...], ReadBy(_read_grids)] = ()
-    """The grid of runs, or a list of grids: one run for each combination. Without it, the target
-    ``features`` extracts the features of all backbones from all datasets, and nothing else can be
-    made.
+    """The grid of runs, or a list of grids: one run for each combination. Without it, and without
+    ``apply``, the target ``features`` extracts the features of all backbones from all datasets, and
+    nothing else can be made.
+    """
+    apply: Annotated[dict[str, Applied], _may_be_empty(_of_settings("apply", Applied))] = Field(
+        default_factory=dict
+    )
+    """Clips to classify with what was trained, a table of predictions for each name. Without an
+    experiment, only ``datasets``, ``backbones`` and ``feature_sets`` are needed beside it.
     """
 
     def runs(self) -> list[Run]:
@@ -165,14 +173,51 @@ class Config(PluginSettings):
                 candidates[name] = used
         return candidates
 
+    def run_of_applied(self, name: str) -> Run | None:
+        """Returns the run of the experiment that an entry under ``apply`` names, if it is one."""
+        path = self.apply[name].run
+        if path is None:
+            return None
+        runs = {f"{self.results}/{run.path}": run for run in self.runs()}
+        return runs.get(os.path.normpath(path)) or runs.get(os.path.relpath(path))
+
+    def applied_to(self, dataset: str) -> list[str]:
+        """Returns the entries under ``apply`` that classify the clips of a dataset."""
+        return [name for name, entry in self.apply.items() if entry.dataset == dataset]
+
+    def features_of_applied(self, name: str) -> dict[str, str]:
+        """Returns the features that an entry under ``apply`` works on: modality to their name."""
+        entry, run = self.apply[name], self.run_of_applied(name)
+        if run is None:
+            only = next(iter(self.feature_sets)) if len(self.feature_sets) == 1 else ""
+            chosen = entry.zero_shot or entry.feature_set or only
+            return self.feature_sets[chosen].names if chosen else {}
+        names = self.feature_sets[run.feature_set].names
+        used = next(iter(self.candidates(run).values())).modalities
+        return names if used == BOTH else {used: names[used]}
+
+    def text_embedding_of_applied(self, name: str) -> str:
+        """Returns the text embedding of an entry under ``apply``; nothing for that of a bundle."""
+        entry, run = self.apply[name], self.run_of_applied(name)
+        if run is not None:
+            return run.text_embedding
+        if entry.zero_shot is None:
+            return ""
+        only = next(iter(self.text_embeddings)) if len(self.text_embeddings) == 1 else ""
+        return entry.text_embedding or only
+
     def used_names(self, section: str) -> list[str]:
         """Returns the names of the entries of a section that are used, each once.
 
-        They are those that the experiment lists; without an experiment, all datasets.
+        They are those that ``experiment`` and ``apply`` list; without both, all datasets.
         """
-        if not self.experiment and section == "datasets":
+        if section == "datasets" and not self.experiment and not self.apply:
             return list(self.datasets)
-        names = (name for grid in self.experiment for name in getattr(grid, section))
+        names = [name for grid in self.experiment for name in getattr(grid, section)]
+        if section == "datasets":
+            names += [entry.dataset for entry in self.apply.values()]
+        if section == "text_embeddings":
+            names += filter(None, map(self.text_embedding_of_applied, self.apply))
         return list(dict.fromkeys(names))
 
     def used_splits(self) -> list[tuple[str, str]]:
@@ -185,24 +230,30 @@ class Config(PluginSettings):
         Args:
             split: the split that they are used with; nothing for all splits.
         """
-        if not self.experiment:
+        if not self.experiment and not self.apply:
             return list(itertools.product(sorted(self.datasets), self.used_backbones()))
         runs = [run for run in self.runs() if run.split == (split or run.split)]
         feature_sets = [(run.dataset, self.feature_sets[run.feature_set]) for run in runs]
-        return sorted(
-            {
-                (dataset, name)
-                for dataset, feature_set in feature_sets
-                for name in feature_set.names.values()
+        used = {
+            (dataset, name)
+            for dataset, feature_set in feature_sets
+            for name in feature_set.names.values()
+        }
+        if not split:
+            used |= {
+                (entry.dataset, features)
+                for name, entry in self.apply.items()
+                for features in self.features_of_applied(name).values()
             }
-        )
+        return sorted(used)
 
     def used_backbones(self) -> list[str]:
         """Returns the names of the backbones and imported features that are used."""
-        if not self.experiment:
+        if not self.experiment and not self.apply:
             return sorted({*self.backbones, *self.imported})
         feature_sets = [self.feature_sets[name] for name in self.used_names("feature_sets")]
-        return sorted({name for chosen in feature_sets for name in chosen.names.values()})
+        used = {name for chosen in feature_sets for name in chosen.names.values()}
+        return sorted(used.union(*(self.features_of_applied(name).values() for name in self.apply)))
 
     def used_features_of_split(self, split: str, dataset: str = "") -> list[str]:
         """Returns the names of the backbones and imported features that a split is used with.

@@ -104,3 +104,8 @@ class Dataset(Protocol[SettingsT]):
 
 AnyDataset: TypeAlias = Dataset[PluginSettings]
 """A dataset with settings of any type, which only the dataset itself looks into."""
+
+
+def is_labelled(settings: PluginSettings) -> bool:
+    """Returns whether the clips of a dataset have classes, as all have unless it is said."""
+    return bool(getattr(settings, "labelled", True))

@@ -11,6 +11,9 @@ A folder with two classes and three clips::
       dog barking/park.mp4
       dog barking/yard.mkv
       rain/roof.webm
+
+Clips to classify need no classes: with ``labelled: false``, all files in the folder and in folders
+below it are clips.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from avca_pipeline.settings import PluginSettings
 
 
 class Settings(PluginSettings):
-    """A folder with a subfolder for each class."""
+    """A folder with a subfolder for each class, or with clips that have none."""
 
     path: Path
     """The folder that the folders of the classes are in. Hidden files are left out. Everything else
@@ -39,6 +42,10 @@ class Settings(PluginSettings):
     r"""Regular expression that is searched in the file's name without its ending. Its first group
     names the source that the clip was cut from. Without a pattern, every file is a source of its
     own. ``_(g\d\d)_`` reads the groups of UCF101.
+    """
+    labelled: bool = Field(default=True, exclude_if=lambda value: value)
+    """Whether the clips have classes. Without, all files in the folder and below it are clips, and
+    the dataset can be named under ``apply`` alone.
     """
 
     @field_validator("source_pattern")
@@ -61,6 +68,8 @@ download = defaults.download
 
 def inputs(settings: Settings) -> list[Path]:
     """Returns the folder and its class folders."""
+    if not settings.labelled:
+        return [settings.path]
     return [settings.path, *_class_folders(settings.path)]
 
 
@@ -70,6 +79,8 @@ def clips(settings: Settings) -> list[Clip]:
     Raises:
         PipelineError: the folder is missing, or has no class folder with a file in it.
     """
+    if not settings.labelled:
+        return _clips_without_classes(settings)
     listed = [
         _clip(settings, folder.name, path, str(path.relative_to(folder)))
         for folder in _class_folders(settings.path)
@@ -84,6 +95,8 @@ def clips(settings: Settings) -> list[Clip]:
 
 def remarks(settings: Settings) -> list[str]:
     """Returns a line on class folders without a clip, and on files outside of class folders."""
+    if not settings.labelled:
+        return []
     folders = _class_folders(settings.path)
     empty = [folder.name for folder in folders if not _files(folder)]
     stray = [
@@ -117,6 +130,13 @@ def _clip(settings: Settings, class_name: str, path: Path, name: str) -> Clip:
         if is_nested
         else "",
     )
+
+
+def _clips_without_classes(settings: Settings) -> list[Clip]:
+    names = [str(path.relative_to(settings.path)) for path in _files(settings.path)]
+    if not names:
+        raise PipelineError(f"{settings.path}: no clip found; put media files into it")
+    return [Clip(name, _source(settings, "", Path(name)), "", name) for name in names]
 
 
 def _class_folders(path: Path) -> list[Path]:
@@ -172,4 +192,5 @@ def _entries(path: Path) -> list[Path]:
 
 def _source(settings: Settings, class_name: str, path: Path) -> str:
     match = settings.source_pattern and re.search(settings.source_pattern, path.stem)
-    return f"{class_name}:{match.group(1) if match else path.name}"
+    own = match.group(1) if match else path.name if class_name else str(path)
+    return f"{class_name}:{own}" if class_name else own

@@ -10,6 +10,8 @@ A CSV with a segment of a file and a file to download::
     clip_id,source_id,class_name,path_or_url,start_s,end_s
     bark-1,park,dog barking,videos/park.mp4,3.0,8.5
     rain-1,roof,rain,https://example.org/roof.webm,,
+
+Clips to classify need no classes: with ``labelled: false``, ``class_name`` is left out or empty.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+
+from pydantic import Field
 
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.manifest import Clip
@@ -38,6 +42,10 @@ class Settings(PluginSettings):
     """The CSV file. Relative paths in it begin at the folder of the CSV; http(s) addresses are
     downloaded. Other columns are ignored.
     """
+    labelled: bool = Field(default=True, exclude_if=lambda value: value)
+    """Whether the clips have classes. Without, the CSV needs no ``class_name`` and no
+    ``source_id``, and the dataset can be named under ``apply`` alone.
+    """
 
 
 remarks = defaults.remarks
@@ -57,7 +65,7 @@ def clips(settings: Settings) -> list[Clip]:
     Raises:
         PipelineError: the CSV is missing, malformed, or has a clip_id twice.
     """
-    listed = manifest.read(settings.path)
+    listed = manifest.read(settings.path, labelled=settings.labelled)
     if not listed:
         raise PipelineError(f"{settings.path}: has a header but no clip")
     return listed

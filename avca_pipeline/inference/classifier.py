@@ -14,18 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone
+from avca_pipeline.artifacts.bundle import Bundle
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import PipelineError, abbreviated, one_line
-from avca_pipeline.fetching.weights import RANDOM
+from avca_pipeline.inference.backbones_here import placed
 from avca_pipeline.inference.class_vectors import matched, new_vectors, same_package
 from avca_pipeline.inference.distances import distances_of, is_unseen
 from avca_pipeline.inference.parts import Part, parts_over_time, whole_parts
 from avca_pipeline.inference.predictions import Predictions, answers, is_positive
 from avca_pipeline.inference.video_features import Encoded, Environment, encode_videos
 from avca_pipeline.media import Limits
-from avca_pipeline.runtime.sealing import lacks_secrets
-from avca_pipeline.transformer_models.settings import NamedModel
 
 
 class TrainedRun:
@@ -52,7 +50,7 @@ class TrainedRun:
             known = ", ".join(backbone.name for backbone in described.backbones.values())
             raise PipelineError(f"weights: no backbone {sorted(unknown)[0]!r} in the run: {known}")
         self.backbones = {
-            modality: _placed(backbone, weights.get(backbone.name))
+            modality: placed(backbone, weights.get(backbone.name))
             for modality, backbone in described.backbones.items()
         }
         for backbone in self.backbones.values():
@@ -225,24 +223,3 @@ class TrainedRun:
             made = new_vectors(self.bundle.description.text, new, self.environment.cache)
             by_name |= dict(zip(new, made, strict=True))
         return tuple(names), np.stack([by_name[name] for name in names]).astype(np.float32)
-
-
-def _placed(backbone: BundledBackbone, file: str | Path | None) -> BundledBackbone:
-    """Returns a backbone with its weights where they are on this machine."""
-    settings = registry.load("backbones", backbone.plugin).Settings
-    key = "model" if issubclass(settings, NamedModel) else "weights"
-    for name, value in backbone.settings.items():
-        if lacks_secrets(value) and (name != key or file is None):
-            given = f"--weights {backbone.name}=FILE" if name == key else "the run's folder"
-            raise PipelineError(
-                f"backbone {backbone.name}: {name}: the password or token of {value} is not in the "
-                f"bundle; give {given}"
-            )
-    if file is None:
-        return backbone
-    if backbone.settings.get(key, RANDOM) == RANDOM:
-        raise PipelineError(
-            f"weights: backbone {backbone.name} has random weights and needs no file, found "
-            f"{abbreviated(str(file))}"
-        )
-    return replace(backbone, settings={**backbone.settings, key: str(file)})

@@ -11,29 +11,11 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.artifacts import spreadsheets
+from avca_pipeline.artifacts.answers import RankedClass
 from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.inference.parts import Part
 
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "seen", "distance", "score", "reason")
-
-
-@dataclass(frozen=True)
-class RankedClass:
-    """One class that a video may belong to.
-
-    Attributes:
-        class_name: its name.
-        is_seen: whether the network was trained on clips of it.
-        distance: of the video from the class, without the bias.
-        score: softmax, over all classes that were asked for, of the negative distances, those of
-            seen classes with the bias. It orders classes as the method does. It is no probability:
-            nothing has made it agree with how often the method is right.
-    """
-
-    class_name: str
-    is_seen: bool
-    distance: float
-    score: float
 
 
 @dataclass(frozen=True)

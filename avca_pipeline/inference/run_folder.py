@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import checkpoint, features, labels, records, scores, split
+from avca_pipeline.artifacts import bundle, checkpoint, features, labels, records, scores, split
 from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone, BundledText, Description
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.artifacts.split import TRAINING_PARTITIONS
@@ -65,7 +65,65 @@ def read(folder: Path) -> Bundle:
         if (stated := getattr(value.provenance, modality))
     }
     limits = next(iter(made.values()))[1]
-    text, vectors = _text(results, value, labels_of)
+    request = _request(EmbedRequest, results, labels_of)
+    text, vectors = text_of(request.plugin, request.package, request.settings, labels_of, value)
+    arrays = {"class_vectors": vectors}
+    if model.adapt_to_classes is not defaults.adapt_to_classes:
+        # Of a feature set with two modalities both, also where the run uses one: clips have both.
+        paths = _features_read(results, value.run.dataset, folder / "stage2.pt")
+        table = own / "splits" / f"{value.run.split}.csv"
+        _check_same(results, folder, [table, *paths])
+        arrays |= training_arrays(value, table, paths)
+    backbones = {modality: backbone for modality, (backbone, _) in made.items()}
+    texts = [
+        (folder / name).read_text("utf-8") if (folder / name).is_file() else ""
+        for name in ("scores.json", "predictions.csv")
+    ]
+    return assembled(value, texts, content, backbones, text, arrays, limits)
+
+
+def read_stored(path: Path) -> Bundle:
+    """Returns what a bundle or the folder of a run classifies with.
+
+    Raises:
+        PipelineError: see `read` and `bundle.read`; or it is neither.
+    """
+    try:
+        is_bundle, is_run = bundle.is_one(path), (path / "scores.json").is_file()
+    except OSError as error:
+        raise PipelineError(
+            f"{path}: cannot be read ({error.strerror}); name the folder of a run, or a bundle"
+        ) from error
+    if is_bundle:
+        return bundle.read(path)
+    if not is_run:
+        raise PipelineError(
+            f"{path}: neither the folder of a run that has ended (no scores.json) nor a bundle (no "
+            "bundle.json, no .zip); name one of them"
+        )
+    return read(path.absolute())
+
+
+def assembled(
+    value: Scores,
+    texts: Sequence[str],
+    content: Mapping[str, Any],
+    backbones: Mapping[str, BundledBackbone],
+    text: BundledText,
+    arrays: Mapping[str, np.ndarray],
+    limits: Limits,
+) -> Bundle:
+    """Returns what a run classifies with, put together from its parts.
+
+    Args:
+        value: scores of the run.
+        texts: of the file of scores and, for a bundle to give away, of predictions.
+        content: of the checkpoint of stage 2.
+        backbones: modality to what makes its features.
+        text: what gives class names their vectors.
+        arrays: ``class_vectors``, and what `training_arrays` returns where the method needs it.
+        limits: what a clip may cost.
+    """
     described = Description(
         name=value.run.path,
         model=content["model"],
@@ -74,20 +132,13 @@ def read(folder: Path) -> Bundle:
         bias=value.bias,
         class_names=tuple(part.class_name for part in value.per_class),
         is_unseen=tuple(part.is_unseen for part in value.per_class),
-        backbones={modality: backbone for modality, (backbone, _) in made.items()},
+        backbones=dict(backbones),
         text=text,
         max_pixels=limits.max_pixels,
         max_duration_s=limits.max_duration_s,
     )
     scaling = {f"scaling.{name}": array.numpy() for name, array in content["scaling"].items()}
-    arrays = {**scaling, "class_vectors": vectors}
-    if model.adapt_to_classes is not defaults.adapt_to_classes:
-        arrays |= _training(results, value)
-    texts = [
-        (folder / name).read_text("utf-8") if (folder / name).is_file() else ""
-        for name in ("scores.json", "predictions.csv")
-    ]
-    return Bundle(described, content["state"], arrays, *texts)
+    return Bundle(described, content["state"], {**scaling, **arrays}, *texts)
 
 
 def _backbone(
@@ -110,8 +161,8 @@ def _backbone(
     shards = _features_read(results, dataset, gathered)
     request = _request(ExtractRequest, results, shards[0])
     if "preprocessing" not in stated or (
-        _without_seals(stated["preprocessing"])
-        != _without_seals(redacted(canonical_json(request.settings)))
+        without_seals(stated["preprocessing"])
+        != without_seals(redacted(canonical_json(request.settings)))
     ):
         raise PipelineError(
             f"{gathered}: was made anew with other settings since the run; run the workflow again"
@@ -128,18 +179,31 @@ def _backbone(
     return backbone, request.limits
 
 
-def _text(results: Path, value: Scores, path: Path) -> tuple[BundledText, np.ndarray]:
-    """Returns the text embedding of a run, and the vectors of its classes."""
-    request, stored = _request(EmbedRequest, results, path), labels.read(path)
+def text_of(
+    plugin: str, package: str, settings: Mapping[str, Any], path: Path, value: Scores
+) -> tuple[BundledText, np.ndarray]:
+    """Returns the text embedding of a run, and the vectors of its classes, ``(classes, dim)``.
+
+    Args:
+        plugin: of the text embedding.
+        package: that registers the plugin, with its version.
+        settings: of the plugin.
+        path: file of the vectors.
+        value: scores of the run.
+
+    Raises:
+        PipelineError: the file is damaged, or does not say what made the vectors.
+    """
+    stored = labels.read(path)
     if not {"files", "weights"} <= stored.attributes.keys():
         raise PipelineError(
             f"{path}: does not say what the vectors were made with; run the workflow again"
         )
     files = json.loads(stored.attributes["files"])
     text = BundledText(
-        plugin=request.plugin,
-        package=request.package,
-        settings=request.settings,
+        plugin=plugin,
+        package=package,
+        settings=dict(settings),
         files=tuple((name, sha256) for name, sha256 in files),
         dim=stored.vectors.shape[1],
         weights=tuple(json.loads(stored.attributes["weights"])),
@@ -147,12 +211,14 @@ def _text(results: Path, value: Scores, path: Path) -> tuple[BundledText, np.nda
     return text, stored.rows([part.class_name for part in value.per_class])
 
 
-def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
-    """Returns the clips that the run was trained on, for a method that looks at them again."""
-    own, run = results / value.run.dataset, results / value.run.path
-    # Of a feature set with two modalities both, also where the run uses one: its clips have both.
-    paths = _features_read(results, value.run.dataset, run / "stage2.pt")
-    _check_same(results, run, [own / "splits" / f"{value.run.split}.csv", *paths])
+def training_arrays(value: Scores, table: Path, paths: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Returns the clips that a run was trained on, for a method that looks at them again.
+
+    Args:
+        value: scores of the run.
+        table: of the split.
+        paths: of the features of all modalities of the feature set, named after their backbones.
+    """
     read = {path.stem: features.read(path) for path in paths}
     rows = {
         name: {clip_id: row for row, clip_id in enumerate(made.clip_ids)}
@@ -161,9 +227,7 @@ def _training(results: Path, value: Scores) -> dict[str, np.ndarray]:
     class_row = {part.class_name: row for row, part in enumerate(value.per_class)}
     trained = [
         clip
-        for clip in sorted(
-            split.read(own / "splits" / f"{value.run.split}.csv"), key=lambda clip: clip.clip_id
-        )
+        for clip in sorted(split.read(table), key=lambda clip: clip.clip_id)
         if clip.partition in TRAINING_PARTITIONS[2]
         and all(clip.clip_id in of_features for of_features in rows.values())
     ]
@@ -211,7 +275,7 @@ def _request(kind: type[RequestT], results: Path, path: Path) -> RequestT:
     return validated(kind, request, f"{records.path_of(results, path)}: request")
 
 
-def _without_seals(preprocessing: str) -> Any:
+def without_seals(preprocessing: str) -> Any:
     """Returns settings without what differs where an address in them is not shown whole."""
     return {
         key: value

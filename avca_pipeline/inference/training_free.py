@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,25 @@ def _of_config(name: str, config: Config, extract_version: int, cache: Path) -> 
     entry: Entry[Any, Any] = fitting[0][1]
     text = _text(entry.plugin, entry.settings.model_dump(mode="json"))
     return _bundle(name, backbones, text, settings, config.limits)
+
+
+def assembled(
+    name: str,
+    backbones: Mapping[str, BundledBackbone],
+    plugin: str,
+    settings: Mapping[str, Any],
+) -> Bundle:
+    """Returns a set of encoders whose parts are known, ready to classify.
+
+    Args:
+        name: of the set.
+        backbones: modality to what makes its features.
+        plugin: of the text embedding in their space.
+        settings: of the plugin.
+    """
+    kind = "both" if len(backbones) == 2 else next(iter(backbones))
+    text = _text(plugin, dict(settings))
+    return _bundle(name, dict(backbones), text, {"modalities": kind}, LimitsSettings())
 
 
 def _backbone(

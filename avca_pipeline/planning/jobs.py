@@ -9,7 +9,7 @@ from pathlib import Path
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.artifacts.text_files import canonical_json
-from avca_pipeline.config import Config
+from avca_pipeline.config import Config, applied
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.facts import Facts
 from avca_pipeline.planning.job import File, Job
@@ -47,7 +47,7 @@ class Jobs:
         return self._jobs[key]
 
     def __iter__(self) -> Iterator[Job]:
-        """Yields all jobs of the experiment; each one after those whose results it reads."""
+        """Yields all jobs of the config; each one after those whose results it reads."""
         for dataset in self.config.used_names("datasets"):
             yield self("manifest", dataset)
             if dataset in self.config.datasets_with_media():
@@ -68,7 +68,9 @@ class Jobs:
                 yield self("train_stage1", *names, candidate)
             for rule in ("select", "train_stage2", "evaluate"):
                 yield self(rule, *names)
-        if self.config.experiment:
+        for name, entry in self.config.apply.items():
+            yield self("apply", entry.dataset, name)
+        if self.config.experiment or self.config.apply:
             yield self("report")
         for run in self.config.runs():
             yield self("export", run.dataset, run.split, run.feature_set, run.text_embedding)
@@ -258,6 +260,33 @@ class Jobs:
             },
         )
 
+    def _apply(self, dataset: str, name: str) -> Job:
+        gathered = self.config.features_of_applied(name)
+        inputs = self._clips(dataset) | {"fetched": self._fetched(dataset)}
+        for modality, features in gathered.items():
+            inputs[modality] = self("gather", dataset, features).files
+        run = self.config.run_of_applied(name)
+        if run is not None:
+            names = names_of(run)
+            inputs["scores"] = self("evaluate", *names).files[:1]
+            inputs["checkpoint"] = self("train_stage2", *names).files[:1]
+            inputs["labels"] = self("embed", run.dataset, run.text_embedding).files
+            if applied.looks_at_training_clips(self.config, run):
+                trained = self._problem(*names[:4])
+                inputs["split"] = trained["split"]
+                inputs["trained_on"] = tuple(
+                    file
+                    for modality in self.config.feature_sets[run.feature_set].names
+                    for file in trained[modality]
+                )
+        return Job(
+            "apply",
+            (f"{dataset}/predictions/{name}.csv",),
+            self.settings("apply", dataset, name),
+            inputs,
+            self.facts.digest(f"applied {name}", lambda: applied.files_of(self.config, name)),
+        )
+
     def _report(self) -> Job:
         runs = [names_of(run) for run in self.config.runs()]
         # All in the order in which the request has the names.
@@ -274,6 +303,12 @@ class Jobs:
             "manifests": [self._clips(part.dataset)["clips"][0] for part in datasets],
             "fetched": [file for part in datasets for file in self._fetched(part.dataset)],
             "features": [file for names in features for file in self("gather", *names).files],
+            "applied": [
+                file
+                for part in datasets
+                for name in part.applied
+                for file in self("apply", part.dataset, name).files
+            ],
         }
         return Job(
             "report",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from avca_pipeline.artifacts import manifest, records
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import Config
+from avca_pipeline.datasets import is_labelled
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def listing(config: Config, dataset: str) -> Listing:
     """
     entry = config.datasets[dataset]
     clips = [manifest.storable(clip) for clip in entry.module.clips(entry.settings)]
-    manifest.check(clips, f"dataset {entry.plugin}")
+    manifest.check(clips, f"dataset {entry.plugin}", labelled=is_labelled(entry.settings))
     num_shards = config.datasets[dataset].num_shards
     members = defaultdict(list)
     for clip in clips:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from avca_pipeline import registry
@@ -12,6 +13,7 @@ from avca_pipeline.config.entries import Entry
 from avca_pipeline.media import Limits
 from avca_pipeline.registry import Kind
 from avca_pipeline.requests import (
+    ApplyRequest,
     AuditRequest,
     EmbedRequest,
     EvaluateRequest,
@@ -21,6 +23,7 @@ from avca_pipeline.requests import (
     GatherRequest,
     ImportRequest,
     ManifestRequest,
+    NamedPlugin,
     PluginUse,
     ReportedDataset,
     ReportedRun,
@@ -169,6 +172,32 @@ class Requests:
             version=self.versions["evaluate"], run=run, video=chosen.video, audio=chosen.audio
         )
 
+    def apply(self, dataset: str, name: str) -> ApplyRequest:
+        """Returns the request for the classes that the clips of a dataset are nearest to."""
+        config, entry = self.config, self.config.apply[name]
+        text = config.text_embedding_of_applied(name)
+        is_file = isinstance(entry.classes, Path)
+        return ApplyRequest(
+            version=self.versions["apply"],
+            applied=name,
+            num_shards=config.datasets[dataset].num_shards,
+            stored="" if text or entry.run is None else str(entry.run),
+            extract_version=self.versions["extract"],
+            backbones={
+                modality: NamedPlugin(
+                    name=features, **_plugin("backbones", config.backbones[features])
+                )
+                for modality, features in config.features_of_applied(name).items()
+            },
+            text=PluginUse(**_plugin("text_embeddings", config.text_embeddings[text]))
+            if text
+            else None,
+            classes=None if isinstance(entry.classes, Path) else entry.classes,
+            classes_file=str(entry.classes) if is_file else "",
+            top=entry.top,
+            leave_out_seen=entry.leave_out_seen,
+        )
+
     def report(self) -> ReportRequest:
         """Returns the request for the report on all runs."""
         config = self.config
@@ -188,6 +217,7 @@ class Requests:
                         name for owner, name in config.used_features() if owner == dataset
                     ),
                     splits=tuple(name for owner, name in config.used_splits() if owner == dataset),
+                    applied=tuple(config.applied_to(dataset)),
                 )
                 for dataset in config.used_names("datasets")
             ),

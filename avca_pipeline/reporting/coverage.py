@@ -70,6 +70,14 @@ class Extracted:
 
 
 @dataclass
+class Classified:
+    """Which clips an entry under ``apply`` has an answer for, and why others have none."""
+
+    clip_ids: list[str] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
 class Coverage:
     """The clips of one dataset, and what became of them at each stage."""
 
@@ -77,11 +85,12 @@ class Coverage:
     clips: Sequence[Clip] = ()
     fetched: list[FetchedClip] = field(default_factory=list)
     extracted: dict[str, Extracted] = field(default_factory=dict)
+    applied: dict[str, Classified] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
         """How many classes the manifest has."""
-        return len({clip.class_name for clip in self.clips})
+        return len({clip.class_name for clip in self.clips} - {""})
 
     @property
     def num_sources(self) -> int:
@@ -101,10 +110,15 @@ class Coverage:
                 Rejection(self.dataset, stage, clip, reason)
                 for clip, reason in sorted(extracted.rejected)
             ]
+        for name, classified in sorted(self.applied.items()):
+            rejections += [
+                Rejection(self.dataset, f"apply {name}", clip, reason)
+                for clip, reason in sorted(classified.rejected)
+            ]
         return rejections
 
     def steps(self) -> list[Step]:
-        """Returns the balance of ``fetch`` and of ``extract`` or ``import`` of each backbone."""
+        """Returns the balances of ``fetch``, of ``extract`` or ``import``, and of ``apply``."""
         usable = [row.clip_id for row in self.fetched if row.status == OK]
         rejected = [row.clip_id for row in self.fetched if row.status != OK]
         listed = [clip.clip_id for clip in self.clips]
@@ -120,6 +134,9 @@ class Coverage:
             clips_in = listed if extracted.is_imported else usable
             name = f"{extracted.stage} {backbone}"
             steps.append(_step(name, clips_in, extracted.clip_ids, refused, note))
+        for name, classified in sorted(self.applied.items()):
+            refused = [clip for clip, _ in classified.rejected]
+            steps.append(_step(f"apply {name}", listed, classified.clip_ids, refused))
         return steps
 
 

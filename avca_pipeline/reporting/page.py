@@ -105,7 +105,7 @@ def render(
     rejections = [rejection for dataset in coverage for rejection in dataset.rejections()]
     return filled(
         "page.html.j2",
-        sections=SECTIONS,
+        sections=SECTIONS if rows else {"clips": SECTIONS["clips"]},
         palette=PALETTE,
         max_headlines=MAX_HEADLINES,
         headlines=headlines(rows, {}),

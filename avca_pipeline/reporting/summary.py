@@ -16,6 +16,9 @@ def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
         dataset.dataset: f" ({len(dataset.clips)} clips, {dataset.num_classes} classes)"
         for dataset in coverage
     }
+    if not rows:
+        named = _joined([f"{part.dataset} ({len(part.clips)} clips)" for part in coverage])
+        return f"Clips of {named}, classified with what was trained elsewhere."
     seeds = _distinct(str(run.run.seed) for row in rows for run in row.runs)
     descriptions = {
         row.names["text_embedding"]: row.runs[0].provenance.text_embedding for row in rows
@@ -36,6 +39,8 @@ def what_was_run(rows: Sequence[Row], coverage: Sequence[Coverage]) -> str:
 
 def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
     """Returns whether any backbone has random weights, and a sentence about all of them."""
+    if not rows:
+        return False, "Nothing was trained or tested here."
     provenances = [run.provenance for row in rows for run in row.runs]
     weights = [
         (attributes.get("name", modality), attributes.get("weights", ""))

@@ -17,6 +17,7 @@ VERSIONS = {
     "train": 2,
     "select": 1,
     "evaluate": 4,
-    "report": 9,
+    "apply": 1,
+    "report": 10,
     "export": 1,
 }

@@ -25,6 +25,8 @@ def run(
     out: Path,
     tables: Sequence[Path] = (),
     max_missing: float = 1.0,
+    *,
+    may_be_empty: bool = False,
 ) -> None:
     """Writes the features of all shards, with their windows if kept, in the order of the clip ids.
 
@@ -34,6 +36,7 @@ def run(
         out: ``features/<backbone>.h5``.
         tables: ``fetched/<shard>.csv``; none where the features were imported.
         max_missing: share of the clips that may have no features.
+        may_be_empty: whether the file is written even if no clip has features.
 
     Raises:
         PipelineError: a shard is damaged, or they do not belong together; features were made from
@@ -43,7 +46,8 @@ def run(
     rows = [row for path in tables for row in fetched.read(path)]
     _same_media(whole, rows, request.features)
     lost = {row.clip_id: row.reason for row in rows if row.status != OK} | dict(whole.rejected)
-    _enough(len(whole.clip_ids), lost, out, max_missing)
+    if len(whole.clip_ids) or not may_be_empty:
+        _enough(len(whole.clip_ids), lost, out, max_missing)
     features.write(out, whole, shards)
     logger.info(
         f"gather {request.features}: {len(whole.clip_ids)} clips have features, "

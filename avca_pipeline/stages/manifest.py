@@ -9,6 +9,7 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.config import validated
+from avca_pipeline.datasets import is_labelled
 from avca_pipeline.requests import ManifestRequest
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def run(request: ManifestRequest, out: Path, shards: Path) -> None:
     module = registry.load("datasets", request.plugin)
     typed = validated(module.Settings, request.settings, f"datasets ({request.plugin})")
     clips = [manifest.storable(clip) for clip in module.clips(typed)]
-    manifest.check(clips, f"dataset {request.plugin}")
+    manifest.check(clips, f"dataset {request.plugin}", labelled=is_labelled(typed))
     members = defaultdict(list)
     for clip in clips:
         members[manifest.shard_of(clip.clip_id, request.num_shards)].append(clip)
@@ -39,7 +40,7 @@ def run(request: ManifestRequest, out: Path, shards: Path) -> None:
     manifest.write(out, clips)
     for remark in module.remarks(typed):
         logger.info(f"manifest: {remark}")
-    classes, sources = {c.class_name for c in clips}, {c.source_id for c in clips}
+    classes, sources = {c.class_name for c in clips} - {""}, {c.source_id for c in clips}
     logger.info(
         f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources"
     )

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avca_pipeline.analysis.answers import Answers, answers_of
+from avca_pipeline.artifacts import answers, manifest, predictions, spreadsheets
 from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
-from avca_pipeline.artifacts import manifest, predictions, spreadsheets
 from avca_pipeline.artifacts import scores as scores_files
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.audits import SplitMethod, read_data_audit, read_split_audit
@@ -22,7 +22,7 @@ from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores, published
 from avca_pipeline.reporting import answered
 from avca_pipeline.reporting.comparisons import compared
-from avca_pipeline.reporting.coverage import Coverage, Extracted
+from avca_pipeline.reporting.coverage import Classified, Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
@@ -49,6 +49,7 @@ class ReportFiles:
         manifests: of each dataset.
         fetched: tables of all shards of each dataset.
         features: of each backbone of each dataset.
+        applied: predictions of each entry under ``apply`` of each dataset.
     """
 
     scores: Sequence[Path]
@@ -60,6 +61,7 @@ class ReportFiles:
     manifests: Sequence[Path]
     fetched: Sequence[Path]
     features: Sequence[Path]
+    applied: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ def _coverage(request: ReportRequest, files: ReportFiles) -> list[Coverage]:
     tables = grouped_files("fetched", num_tables, files.fetched)
     features = grouped_files("features", num_features, files.features)
     manifests = named_files("manifests", datasets, files.manifests)
+    applied = grouped_files("applied", [len(part.applied) for part in datasets], files.applied)
     coverage = [
         Coverage(
             dataset.dataset,
@@ -225,12 +228,26 @@ def _coverage(request: ReportRequest, files: ReportFiles) -> list[Coverage]:
                 name: _extracted(file)
                 for name, file in zip(dataset.features, own_features, strict=True)
             },
+            applied={
+                name: _classified(file)
+                for name, file in zip(dataset.applied, own_applied, strict=True)
+            },
         )
-        for (dataset, path), own_tables, own_features in zip(
-            manifests, tables, features, strict=True
+        for (dataset, path), own_tables, own_features, own_applied in zip(
+            manifests, tables, features, applied, strict=True
         )
     ]
     return sorted(coverage, key=operator.attrgetter("dataset"))
+
+
+def _classified(path: Path) -> Classified:
+    classified = Classified()
+    for answer in answers.read(path):
+        if answer.reason:
+            classified.rejected.append((answer.clip_id, answer.reason))
+        else:
+            classified.clip_ids.append(answer.clip_id)
+    return classified
 
 
 def _extracted(path: Path) -> Extracted:

@@ -57,6 +57,11 @@ class Settings(PluginSettings):
         for part in self.parts:
             part.typed().look_up(cache)
 
+    def check_names(self, class_names: Sequence[str]) -> None:
+        """Raises `PipelineError` unless all parts have a vector of each class."""
+        for part in self.parts:
+            part.typed().check_names(class_names)
+
     def shared_spaces(self, cache: Path) -> tuple[str | None, ...]:
         """Returns the spaces of the parts, in their order."""
         return tuple(space for part in self.parts for space in part.typed().shared_spaces(cache))

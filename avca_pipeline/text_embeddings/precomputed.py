@@ -65,6 +65,11 @@ class Settings(PluginSettings):
         """Returns the spaces that the user names."""
         return self.spaces or (None,)
 
+    def check_names(self, class_names: Sequence[str]) -> None:
+        """Raises `PipelineError` unless the file has a vector of each class."""
+        if class_names:
+            vectors(self, class_names)
+
 
 def inputs(settings: Settings) -> list[Path]:
     """Returns the files it reads."""

@@ -115,6 +115,7 @@ def test_thousands_of_files_make_no_command_line_longer(tmp_path: Path) -> None:
             "histories": histories,
             "audits": ["audit.json"], "data_audits": ["data.json"], "manifests": ["m.csv"],
             "first_fetched": ["00000-of-00001.csv"], "features": ["video.h5", "audio.h5"],
+            "applied": [],
         },
         "output": {"page": "report.html", "table": "table.csv"},
         "params": {

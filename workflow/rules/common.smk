@@ -9,6 +9,7 @@ from os import environ
 from pathlib import Path
 
 from avca_pipeline import config as avca_config
+from avca_pipeline.config import applied as applied_entries
 from avca_pipeline.runtime import gpus, locks, logs, sealing, slurm
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import SHARD_PATTERN, shard_names
@@ -83,6 +84,7 @@ wildcard_constraints:
     model="[^/]+",
     seed=r"\d+",
     candidate="[^/]+",
+    applied="[^/]+",
 
 
 def gpu_places():
@@ -244,6 +246,11 @@ def fetched_tables(dataset):
     ]
 
 
+def predictions_of(name):
+    """Returns the predictions of an entry under `apply`."""
+    return f"{RESULTS}/{CONFIG.apply[name].dataset}/predictions/{name}.csv"
+
+
 def run_files(name):
     """Returns the file with this name of each run."""
     return [f"{RESULTS}/{run.path}/{name}" for run in CONFIG.runs()]
@@ -276,7 +283,7 @@ def params_of(reader):
 
 ORDER_OF_WILDCARDS = (
     "dataset", "split", "feature_set", "backbone", "text_embedding", "model", "seed", "candidate",
-    "shard",
+    "shard", "applied",
 )  # fmt: skip
 # Snakemake's linter takes a text that begins with a slash for an absolute path.
 CLIPS_OPTION = (

@@ -1,3 +1,10 @@
+def losses_of(dataset):
+    """Returns the option on how many clips may be without features: all that are only classified."""
+    if CONFIG.applied_to(dataset) and all(run.dataset != dataset for run in CONFIG.runs()):
+        return "--may-be-empty"
+    return f"--max-missing {CONFIG.datasets[dataset].max_missing}"
+
+
 rule gather:
     input:
         **inputs_of(
@@ -20,11 +27,11 @@ rule gather:
     threads: 1
     resources:
         # No parameter: how many clips may be missing changes no feature.
-        max_missing=lambda wildcards: str(CONFIG.datasets[wildcards.dataset].max_missing),
+        losses=lambda wildcards: losses_of(wildcards.dataset),
     conda:
         "../../envs/avca.yaml"
     shell:
         "exec avca gather --settings {params.settings:q} --features {input.features[0]:q}"
-        " --fetched {input.first_fetched:q} --max-missing {resources.max_missing}"
+        " --fetched {input.first_fetched:q} {resources.losses}"
         " --out {output:q} --log {log:q}"
         f"{MADE_OPTION}"

@@ -13,6 +13,7 @@ def before_the_first_job():
     stop_unless_alone()
     cancel_jobs_of_a_killed_run()
     check.run(CONFIG)
+    check.run_applied(CONFIG, VERSIONS)
     if IS_SHARED:
         stop_on_user_errors(JOBS.facts.write, FACTS)
         records.keep(Path(RESULTS), results_to_keep(), only_copies_too=True)

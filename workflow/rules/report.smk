@@ -3,7 +3,7 @@ REPORTED = JOBS.request.report()
 
 def scores_of_all_runs():
     """Returns the scores of each run; stops where there is nothing to report on."""
-    if not CONFIG.experiment:
+    if not CONFIG.experiment and not CONFIG.apply:
         raise PipelineError(
             "experiment: is missing; without one only the target features can be made, as in "
             "'avca run config.yaml features': name it, or add the sections that 'avca init' writes"
@@ -44,6 +44,9 @@ rule report:
                 features_of(part.dataset, name)
                 for part in REPORTED.datasets
                 for name in part.features
+            ],
+            applied=[
+                predictions_of(name) for part in REPORTED.datasets for name in part.applied
             ],
         ),
     output:

@@ -18,6 +18,7 @@ OPTIONS = {
     "manifests": "--manifests",
     "first_fetched": "--fetched",
     "features": "--features",
+    "applied": "--applied",
 }
 """Name among the rule's inputs to the option of the command."""
 
