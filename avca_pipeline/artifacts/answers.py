@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts import spreadsheets
 from avca_pipeline.artifacts.atomic import write_csv
+from avca_pipeline.artifacts.predictions import SEEN, UNSEEN, is_unseen
+from avca_pipeline.artifacts.spreadsheets import as_text, from_text
 from avca_pipeline.artifacts.text_files import read_csv
 from avca_pipeline.errors import FormatError, abbreviated
 
-SEEN, UNSEEN = "seen", "unseen"
 COLUMNS = ("clip_id", "class_name", "reason")
 OF_PLACE = ("", "_kind", "_distance", "_score")
 """Ends the names of the columns of each place of the ranking: ``top1``, ``top1_kind``, …"""
@@ -92,10 +92,10 @@ def read(path: Path) -> list[Answer]:
 
 
 def _cells(answer: Answer, num_columns: int) -> list[Any]:
-    cells = [_shown(text) for text in (answer.clip_id, answer.class_name, answer.reason)]
+    cells = [as_text(text) for text in (answer.clip_id, answer.class_name, answer.reason)]
     for near in answer.ranking:
         kind = SEEN if near.is_seen else UNSEEN
-        cells += [_shown(near.class_name), kind, repr(near.distance), repr(near.score)]
+        cells += [as_text(near.class_name), kind, repr(near.distance), repr(near.score)]
     return cells + [""] * (num_columns - len(cells))
 
 
@@ -108,25 +108,9 @@ def _answer(row: Mapping[str, str]) -> Answer:
     """
     ranking: list[RankedClass] = []
     while kind := row.get(f"{(place := f'top{len(ranking) + 1}')}_kind"):
-        if kind not in (SEEN, UNSEEN):
-            raise ValueError(f"{place}_kind is {abbreviated(kind)}, expected {SEEN} or {UNSEEN}")
         distance, score = float(row[f"{place}_distance"]), float(row[f"{place}_score"])
-        ranking.append(RankedClass(_stored(row[place]), kind == SEEN, distance, score))
+        ranking.append(RankedClass(from_text(row[place]), not is_unseen(kind), distance, score))
     if bool(ranking) == bool(row["reason"]):
         raise ValueError("expected either an answer or a reason")
-    clip_id, class_name, reason = (_stored(row[column]) for column in COLUMNS)
+    clip_id, class_name, reason = (from_text(row[column]) for column in COLUMNS)
     return Answer(clip_id, class_name, tuple(ranking), reason)
-
-
-def _shown(text: str) -> str:
-    """Returns what a spreadsheet program shows as text and does not compute; see `_stored`."""
-    return f"'{text}" if _is_formula(text) else text
-
-
-def _stored(written: str) -> str:
-    """Returns the text that `_shown` was given."""
-    return written[1:] if written.startswith("'") and _is_formula(written) else written
-
-
-def _is_formula(text: str) -> bool:
-    return spreadsheets.FORMULA.match(text.lstrip("'")) is not None

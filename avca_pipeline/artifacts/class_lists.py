@@ -23,6 +23,6 @@ def read(path: Path, key: str) -> list[str]:
         why = error.strerror if isinstance(error, OSError) else error
         raise FormatError(
             f"{key}: {path}: cannot be read as UTF-8 text ({why}); name a text file with one "
-            "class a line, or list the names"
+            "class a line, or class names themselves"
         ) from error
     return [line.strip() for line in lines if line.strip()]

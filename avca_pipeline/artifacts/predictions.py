@@ -148,13 +148,13 @@ def _clip(row: Mapping[str, str]) -> ClipPrediction:
     return ClipPrediction(
         clip_id=from_text(row["clip_id"]),
         class_name=from_text(row["class_name"]),
-        is_unseen=_is_unseen(row["kind"]),
+        is_unseen=is_unseen(row["kind"]),
         rank=int(row["rank"]),
         rank_among_unseen=int(among_unseen) if among_unseen else None,
         nearest_seen=_near(row, "nearest_seen", is_unseen=False),
         nearest_unseen=_near(row, "nearest_unseen", is_unseen=True),
         top=tuple(
-            _near(row, place, is_unseen=_is_unseen(row[f"{place}_kind"]))
+            _near(row, place, is_unseen=is_unseen(row[f"{place}_kind"]))
             for place in places
             if row[f"{place}_kind"]
         ),
@@ -165,7 +165,12 @@ def _near(row: Mapping[str, str], column: str, *, is_unseen: bool) -> NearClass:
     return NearClass(from_text(row[column]), is_unseen, float(row[f"{column}_distance"]))
 
 
-def _is_unseen(kind: str) -> bool:
+def is_unseen(kind: str) -> bool:
+    """Returns whether a cell says that a class is unseen.
+
+    Raises:
+        ValueError: it says neither.
+    """
     if kind not in (SEEN, UNSEEN):
         raise ValueError(f"kind is {abbreviated(kind)}, expected {SEEN} or {UNSEEN}")
     return kind == UNSEEN
