@@ -148,6 +148,7 @@ def test_an_arguments_file_that_lacks_some_files_is_one_line(
     )  # fmt: skip
     lines = ["--settings", report_request(2).model_dump_json(), "--audits"]
     lines += [text for option in options for text in (f"--{option}", "one")]
+    lines.append("--applied")
     lines += ["--fetched", "00000-of-00001.csv", "--out", "page", "--table", "table"]
     (tmp_path / "arguments").write_text("\n".join(lines))
     assert cli.main(["report", f"@{tmp_path / 'arguments'}"]) == 1
