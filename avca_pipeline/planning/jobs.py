@@ -9,7 +9,7 @@ from pathlib import Path
 from avca_pipeline.artifacts.manifest import shard_names
 from avca_pipeline.artifacts.records import CONTENT, Expected
 from avca_pipeline.artifacts.text_files import canonical_json
-from avca_pipeline.config import Config, applied
+from avca_pipeline.config import Config, Run, applied
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.facts import Facts
 from avca_pipeline.planning.job import File, Job
@@ -63,17 +63,20 @@ class Jobs:
             yield self("split", dataset, split)
             yield self("audit", dataset, split)
         for run in self.config.runs():
-            names = names_of(run)
-            for candidate in self.config.candidates(run):
-                yield self("train_stage1", *names, candidate)
-            for rule in ("select", "train_stage2", "evaluate"):
-                yield self(rule, *names)
+            yield from self._of_run(run)
         for name, entry in self.config.apply.items():
             yield self("apply", entry.dataset, name)
         if self.config.experiment or self.config.apply:
             yield self("report")
         for run in self.config.runs():
             yield self("export", run.dataset, run.split, run.feature_set, run.text_embedding)
+
+    def _of_run(self, run: Run) -> Iterator[Job]:
+        names = names_of(run)
+        for candidate in self.config.candidates(run):
+            yield self("train_stage1", *names, candidate)
+        for rule in ("select", "train_stage2", "evaluate"):
+            yield self(rule, *names)
 
     def settings(self, rule: str, *names: str) -> str:
         """Returns the request of a job's stage as canonical JSON; needs no file of the user."""

@@ -93,10 +93,19 @@ def test_a_bundle_needs_no_experiment(tmp_path: Path, monkeypatch: pytest.Monkey
     small = {name: DEMO[name] for name in OF_BUNDLE}
     entry = {"dataset": "demo", "run": "mine.zip"}
     assert lines({**small, "apply": {"mine": entry}}) == []
-    missing = [line.partition(":")[0] for line in lines(small)]
-    assert missing == ["text_embeddings", "splits", "models", "experiment"]
     broken = {**small, "apply": {"mine": entry}, "experiment": DEMO["experiment"]}
-    assert [line.partition(":")[0] for line in lines(broken)] == missing[:-1]
+    missing = [line.partition(":")[0] for line in lines(broken)]
+    assert missing == ["text_embeddings", "splits", "models"]
+
+    # Only what is applied is made: neither other clips nor the features of other backbones.
+    small["datasets"] = {**DEMO["datasets"], "other": {"plugin": "demo"}}
+    small["feature_sets"] = {"sound": {"audio": "vggish"}}
+    config = avca_config.parse({**small, "apply": {"mine": entry}})
+    assert config.used_features() == [("demo", "vggish")]
+    assert (config.used_names("datasets"), config.used_backbones()) == (["demo"], ["vggish"])
+    assert [job.rule for job in jobs_of(config, tmp_path)] == [
+        "manifest", "fetch", "extract", "gather", "apply", "report"
+    ]  # fmt: skip
 
 
 def jobs_of(config: Config, folder: Path) -> Jobs:

@@ -224,7 +224,10 @@ def test_other_features_than_those_of_the_bundle_are_refused(
     assert cli.main(["check", "small.yaml"]) == 0
     other = {**small, "backbones": {**small["backbones"], "vggish": {"seed": 2}}}
     assert "backbones.vggish.seed: found '2', and the run was trained with '0'" in refused(other)
-    other = {**small, "backbones": {**small["backbones"], "vggish": {"postprocess": "pca-quantised"}}}
+    other = {
+        **small,
+        "backbones": {**small["backbones"], "vggish": {"postprocess": "pca-quantised"}},
+    }
     assert "backbones.vggish.postprocess: found 'pca-quantised', and the run was" in refused(other)
     other = {**small, "feature_sets": {"both": {"video": "frames"}}}
     assert "the run was trained on video and audio, found video" in refused(other)
