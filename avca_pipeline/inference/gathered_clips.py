@@ -11,7 +11,7 @@ from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.errors import FormatError
-from avca_pipeline.inference.predictions import Part
+from avca_pipeline.inference.parts import Part
 
 
 @dataclass(frozen=True)
