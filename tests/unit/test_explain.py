@@ -97,7 +97,7 @@ def test_sections_and_groups_of_keys(capsys: pytest.CaptureFixture[str]) -> None
     [
         ("models.avca.epoch", "models.avca.epochs"),
         ("models.avac.epochs", "models.avca.epochs"),
-        ("datset", "datasets"),
+        ("datasts", "datasets"),
         ("foldr", "folder"),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_is_nothing_like_a_key_gets_the_sections(
         assert explained(capsys, name).startswith("models\n")
         return
     line = refused(capsys, name)
-    assert "there are: backbones, datasets, download" in line
+    assert "there are: apply, backbones, datasets, download" in line
     assert len(line) < 500
 
 
