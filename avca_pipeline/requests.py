@@ -199,6 +199,8 @@ class NamedPlugin(PluginUse):
 
     name: str
     """Name in the config."""
+    keep_windows: bool = False
+    """Whether the features of each window are kept beside their mean."""
 
 
 class ApplyRequest(Request):

@@ -181,12 +181,11 @@ def evaluate(o: argparse.Namespace) -> None:
 
 def apply(o: argparse.Namespace) -> None:
     """Classifies the clips of a dataset."""
-    clips = importlib.import_module("avca_pipeline.inference.gathered_clips").GatheredClips
     gathered = {name: getattr(o, name) for name in ("video", "audio") if getattr(o, name)}
     stage = _stage("apply")
     stage.run(
         o.request,
-        clips.read(o.clips, o.fetched, gathered),
+        stage.ClipFiles(o.clips, o.fetched, gathered),
         stage.RunFiles(o.scores, o.checkpoint, o.labels, o.split, o.trained_on),
         o.out,
         cache=o.cache,

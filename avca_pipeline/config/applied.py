@@ -114,11 +114,6 @@ def _mistakes(config: Config, name: str, entry: Applied) -> Iterator[str]:
     if run is None:
         return
     model = config.models[run.model]
-    if model.module.Settings.over_time:
-        yield (
-            f"run: {model.plugin} looks at clips over time, and videos are classified by the mean "
-            "of each; name a run of another method"
-        )
     if any(settings.chosen_on_test for settings in model.candidates.values()):
         yield (
             f"run: the epoch of models.{run.model} is chosen on the test clips, for comparison "

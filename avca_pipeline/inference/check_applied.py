@@ -49,6 +49,13 @@ def _check_stored(request: ApplyRequest, names: list[str], cache: Path, key: str
     environment = Environment(cache, "cpu", 1, request.extract_version)
     trained = TrainedRun(whole, environment, {})
     own, text = trained.class_names, found.description.text
+    if registry.load("models", found.description.model).Settings.over_time:
+        for chosen in request.backbones.values():
+            if not chosen.keep_windows:
+                raise PipelineError(
+                    f"{key}.run: {found.description.model} looks at clips over time, but of "
+                    f"backbones.{chosen.name} only means are kept; set keep_windows: true"
+                )
     asked = matched(names, own) if names else list(own)
     left = [
         name for name in asked if not request.leave_out_seen or name not in trained.seen_classes

@@ -185,7 +185,9 @@ class Requests:
             extract_version=self.versions["extract"],
             backbones={
                 modality: NamedPlugin(
-                    name=features, **_plugin("backbones", config.backbones[features])
+                    name=features,
+                    keep_windows=config.backbones[features].keep_windows,
+                    **_plugin("backbones", config.backbones[features]),
                 )
                 for modality, features in config.features_of_applied(name).items()
             },

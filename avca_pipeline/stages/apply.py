@@ -7,10 +7,11 @@ It takes the features that the shards of the dataset have, and gives each clip t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avca_pipeline import registry
 from avca_pipeline.artifacts import answers, checkpoint, class_lists, scores
 from avca_pipeline.artifacts.answers import Answer
 from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone
@@ -34,6 +35,21 @@ CLIPS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
+class ClipFiles:
+    """What there is of the clips to classify.
+
+    Attributes:
+        clips: table of all clips.
+        fetched: tables of fetched media, of all shards.
+        features: modality to the features of all clips.
+    """
+
+    clips: Path
+    fetched: Sequence[Path]
+    features: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """What a run of the config has left; nothing where something else classifies.
 
@@ -54,7 +70,7 @@ class RunFiles:
 
 def run(
     request: ApplyRequest,
-    clips: GatheredClips,
+    of_clips: ClipFiles,
     files: RunFiles,
     out: Path,
     *,
@@ -65,7 +81,7 @@ def run(
 
     Args:
         request: what classifies, among which names.
-        clips: of the dataset, with their features.
+        of_clips: of the dataset.
         files: of the run, if it is one of the config.
         out: the table.
         cache: folder of downloaded models.
@@ -77,6 +93,10 @@ def run(
     """
     key = f"apply.{request.applied}"
     trained = _trained(request, files, Environment(cache, device, 1, request.extract_version))
+    model = registry.load("models", trained.bundle.description.model)
+    clips = GatheredClips.read(
+        of_clips.clips, of_clips.fetched, of_clips.features, over_time=model.Settings.over_time
+    )
     for modality, backbone in trained.backbones.items():
         check_features(backbone, clips.features[modality])
     asked = _classes(request, key)

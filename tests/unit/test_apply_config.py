@@ -41,11 +41,6 @@ def lines(written: dict[str, Any]) -> list[str]:
 
 
 TWO_SETS = {"one": {"video": "c3d"}, "two": {"audio": "vggish"}}
-OVER_TIME = {
-    "backbones": {"c3d": {"keep_windows": True}, "vggish": {"keep_windows": True}},
-    "models": {"tcaf": {}},
-    "experiment": {**DEMO["experiment"], "models": ["tcaf"]},
-}
 ON_TEST = {"models": {"avca": {"chosen_on_test": True}}}
 MISTAKES = [
     ({"run": RUN}, {}, "apply.mine.dataset: is missing; add it: name under datasets"),
@@ -67,7 +62,6 @@ MISTAKES = [
      "apply.mine.feature_set: is missing; name the one whose backbones make features"),
     ({"dataset": "demo", "run": RUN, "feature_set": "two"},
      {"feature_sets": DEMO["feature_sets"] | TWO_SETS}, "but the run has 'c3d-vggish'; remove"),
-    ({"dataset": "demo", "run": RUN.replace("avca", "tcaf")}, OVER_TIME, "tcaf looks at clips"),
     ({"dataset": "demo", "run": RUN}, ON_TEST, "models.avca is chosen on the test clips"),
     (["demo"], {}, "apply.mine: expected keys and values"),
 ]  # fmt: skip
