@@ -32,6 +32,8 @@ def check(request: ApplyRequest, cache: Path) -> None:
     if request.classes_file:
         names = class_lists.read(Path(request.classes_file), f"{key}.classes")
     try:
+        if names or request.classes_file:
+            names = matched(names, ())
         if request.stored:
             _check_stored(request, names, cache, key)
         elif request.text is not None:

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
-from avca_pipeline.artifacts import fetched, manifest
+from avca_pipeline.artifacts import answers, fetched, manifest, predictions
 from avca_pipeline.datasets import demo
 from tests.cluster import machines
 from tests.conftest import REPOSITORY, program
@@ -33,6 +33,7 @@ from tests.workflow.driving import results, tiny
 # Jobs wait for a machine that is busy with other tests.
 pytestmark = pytest.mark.timeout(1800)
 
+RUN = "results/tiny/runs/built/both/hashed/avca/seed0"
 # What jobs leave on their own disk, by rule: downloads, the state of an interrupted training, and
 # the arguments of the report's command.
 SCRATCH = {
@@ -91,7 +92,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
     """The tiny config for that table, which lies beside the config and nowhere else."""
-    return tiny(datasets={"tiny": {"plugin": "table", "path": "clips.csv"}})
+    return tiny(
+        datasets={"tiny": {"plugin": "table", "path": "clips.csv"}},
+        apply={"again": {"dataset": "tiny", "run": RUN}},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +147,12 @@ def test_results_are_those_of_one_machine(finished: Path, cluster: Cluster) -> N
     assert {Path(path).name for path in expected} >= {"frames.h5", "vggish.h5", "scores.json"}
     assert of_no_shard(cluster.storage) == expected
     assert "<table" in (cluster.storage / "results/report.html").read_text()
+    answered = answers.read(cluster.storage / "results/tiny/predictions/again.csv")
+    of_clip = {answer.clip_id: answer for answer in answered}
+    scored = predictions.read(finished / f"{RUN}/predictions.csv").clips
+    assert {clip.clip_id: [near.distance for near in clip.top] for clip in scored} == {
+        clip.clip_id: [near.distance for near in of_clip[clip.clip_id].ranking] for clip in scored
+    }
 
 
 def without_place(rows: list[fetched.FetchedClip]) -> list[fetched.FetchedClip]:
@@ -188,7 +198,7 @@ def test_jobs_saw_only_what_they_declared(cluster: Cluster) -> None:
     assert "manifest" not in rules
     assert set(rules) == {
         "fetch", "extract", "gather", "embed", "split", "audit", "train_stage1", "select",
-        "train_stage2", "evaluate", "report",
+        "train_stage2", "evaluate", "apply", "report",
     }  # fmt: skip
     assert not (cluster.checkout / "results").exists()
 

@@ -21,7 +21,7 @@ from tests.workflow.driving import results, tiny
 # Jobs wait for a machine that is busy with other tests.
 pytestmark = pytest.mark.timeout(1800)
 
-GPU_RULES = {"extract", "train_stage1", "train_stage2", "evaluate"}
+GPU_RULES = {"extract", "train_stage1", "train_stage2", "evaluate", "apply"}
 COMMAND = [
     sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "workflow/Snakefile"),
     "--configfile", "config.yaml", "--workflow-profile", "profile",

@@ -25,6 +25,15 @@ def read_by_apply(option):
     return paths
 
 
+def all_predictions():
+    """Returns all tables of predictions; stops where the config asks for none."""
+    if not CONFIG.apply:
+        raise PipelineError(
+            "apply: is missing; name what classifies which clips, as docs/classify.md shows"
+        )
+    return [predictions_of(name) for name in CONFIG.apply]
+
+
 rule apply:
     input:
         **inputs_of(
