@@ -87,6 +87,7 @@ def lines(config: Config, device: Device) -> list[str]:
     return [
         *(f"clips: {_clips_in_words(listing)}" for listing in listings),
         f"runs: {_runs_in_words(config)}",
+        *(f"apply: {name} classifies {entry.dataset}" for name, entry in config.apply.items()),
         f"device: {_device_in_words(device)}",
         f"disk: {_disk_in_words(config, listings)}",
         *_time_in_words(config, listings, device),
@@ -105,7 +106,7 @@ def _listing(config: Config, name: str) -> Listing:
     return Listing(
         name,
         num_clips=len(clips),
-        num_classes=len({clip.class_name for clip in clips}),
+        num_classes=len({clip.class_name for clip in clips} - {""}),
         seconds=sum(CLIP_S if length is None else length for length in lengths),
         num_unknown=lengths.count(None),
     )
@@ -129,7 +130,8 @@ def _runs_in_words(config: Config) -> str:
 def _clips_in_words(listing: Listing) -> str:
     if listing.why_not:
         return f"{listing.dataset}: {listing.why_not}"
-    return f"{listing.dataset}: {listing.num_clips:,} clips of {listing.num_classes:,} classes"
+    classes = f"of {listing.num_classes:,} classes" if listing.num_classes else "without classes"
+    return f"{listing.dataset}: {listing.num_clips:,} clips {classes}"
 
 
 def _device_in_words(device: Device) -> str:

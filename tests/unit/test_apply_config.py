@@ -14,6 +14,7 @@ from avca_pipeline import config as avca_config
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.config import Config
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.planning import plan
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.stages import VERSIONS
@@ -199,3 +200,15 @@ def test_clips_without_classes_are_for_apply_alone(tmp_path: Path) -> None:
     new = {"plugin": "folder", "path": str(tmp_path), "labelled": False}
     (line,) = lines(copy.deepcopy(DEMO) | {"datasets": {"demo": new}})
     assert line.startswith("experiment.datasets: the clips of 'demo' have no classes")
+
+
+def test_the_plan_names_what_is_applied(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    new = {"plugin": "folder", "path": str(tmp_path), "labelled": False}
+    config = avca_config.parse(
+        demo({"dataset": "new", "run": RUN}, datasets={**DEMO["datasets"], "new": new})
+    )
+    found = plan.lines(config, plan.Device((), 2))
+    assert "clips: new: 2 clips without classes" in found
+    assert "apply: mine classifies new" in found
