@@ -14,9 +14,11 @@ RULES = REPOSITORY / "workflow/rules"
 PRIVATE = RULES / "snakemake_private.smk"
 PARTS = [
     "workflow.cores",
+    "workflow.current_basedir.join",
     "workflow.dag.forcefiles.update",
     "workflow.dag_settings.forcerun",
     "workflow.dag_settings.rerun_triggers",
+    "workflow.deployment_settings.deployment_method",
     "workflow.dryrun",
     "workflow.executor_plugin",
     "workflow.executor_settings",
@@ -51,6 +53,9 @@ def absent(parts):
             yield f"{{part}}: {{error}}"
 
 set_limit_of("gpu", 3)
+WHILE_READ = {parts!r}[1:2]
+ABSENT = list(absent(WHILE_READ))
+TOP = folder_of_the_repository("no_package")
 LOGS = []
 
 rule all:
@@ -63,7 +68,9 @@ onstart:
 
 onerror:
     answer = {{
-        "absent": list(absent({parts!r})),
+        "absent": ABSENT + list(absent(set({parts!r}) - set(WHILE_READ))),
+        "top": TOP,
+        "environments": has_environments_for_jobs(),
         "main": is_main_process(),
         "run": is_a_run(),
         "configs": [str(path) for path in config_files_of_the_command_line()],
@@ -123,5 +130,6 @@ def test_snakemake_still_has_each_part(tmp_path: Path) -> None:
         "absent": [], "main": True, "run": True, "given": False, "one": True, "anew": ["all"],
         "triggers": ["INPUT", "MTIME", "PARAMS", "SOFTWARE_ENV"],
         "cluster": False, "cores": 2, "gpu": 3, "none": None, "prefix": "",
-        "folder": str(tmp_path), "logs": ["a.log"],
+        "folder": str(tmp_path), "logs": ["a.log"], "environments": False,
+        "top": str(tmp_path.parents[1]),
     }  # fmt: skip

@@ -10,6 +10,7 @@ LOGS_OF_FAILED_JOBS = []
 def before_the_first_job():
     """Checks that nobody else works on these results, and that no job is known to fail."""
     collect_logs_of_failed_jobs(LOGS_OF_FAILED_JOBS)
+    check_program()
     stop_unless_alone()
     cancel_jobs_of_a_killed_run()
     check.run(CONFIG)

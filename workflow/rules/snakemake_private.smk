@@ -5,6 +5,9 @@ file, names each part and fails if Snakemake no longer has it. No other file use
 """
 
 import logging as _logging
+import os as _os
+import tarfile as _tarfile
+import tempfile as _tempfile
 
 from snakemake.logging import logger as _snakemake_logger
 from snakemake.settings.types import RerunTrigger as _RerunTrigger
@@ -90,6 +93,35 @@ def folder_of_the_command():
 def shell_command_of(rule):
     """Returns the shell command of a rule, with its braces."""
     return workflow.get_rule(rule).shellcmd
+
+
+def has_environments_for_jobs():
+    """Returns whether jobs run in an environment of conda or in a container."""
+    return bool(workflow.deployment_settings.deployment_method)
+
+
+def folder_of_the_repository(package):
+    """Returns the folder that the file which calls this is two folders below.
+
+    Of a repository that Snakemake has downloaded, it keeps single files only; there the package is
+    taken from the clone that they come from.
+
+    Args:
+        package: name of the folder of the package.
+    """
+    top = workflow.current_basedir.join("../..")
+    if not hasattr(top, "hosted_repo"):
+        return _os.path.realpath(top.get_path_or_uri(secret_free=True))
+    repository = top.hosted_repo.repo
+    folder = _os.path.abspath(f".snakemake/avca/{repository.rev_parse(top.ref).hexsha}")
+    if not _os.path.isdir(folder):
+        _os.makedirs(_os.path.dirname(folder), exist_ok=True)
+        with _tempfile.TemporaryDirectory(dir=_os.path.dirname(folder)) as temporary:
+            repository.git.archive(top.ref, package, output=f"{temporary}/package.tar")
+            with _tarfile.open(f"{temporary}/package.tar") as archive:
+                archive.extractall(f"{temporary}/package", filter="data")
+            _os.rename(f"{temporary}/package", folder)
+    return folder
 
 
 def collect_logs_of_failed_jobs(paths):
