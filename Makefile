@@ -8,7 +8,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell comma
 .PHONY: demo test coverage mutants cluster lint docs schema benchmark lock setup clean
 
 demo: setup
-	$(BIN)/snakemake --cores all
+	$(BIN)/avca run
 
 # Three at a time on two cores: many tests wait for other programs.
 test: setup

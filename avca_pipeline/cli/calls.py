@@ -50,6 +50,7 @@ def check(o: argparse.Namespace) -> None:
     config, check_command = load(o.config), importlib.import_module("avca_pipeline.commands.check")
     check_command.run(config)
     check_command.run_applied(config, VERSIONS)
+    importlib.import_module("avca_pipeline.commands.check_data").run(config)
     plan = importlib.import_module("avca_pipeline.planning.plan")
     for line in plan.lines(config, plan.this_device()):
         logger.info(f"plan: {line}")

@@ -1,4 +1,4 @@
-"""What some of a user's files hold, before a config for them is written."""
+"""What some of a user's files hold, before anything runs."""
 
 from __future__ import annotations
 
@@ -76,11 +76,9 @@ def at(module: AnyDataset, settings: PluginSettings, clips: Sequence[Clip], open
         num_lacking = sum(not getattr(probe, f"has_{other}") for _, probe in probes)
         if not num_lacking:
             continue
-        line = f"{num_lacking} of {len(probes)} clips that were opened have {lack}"
+        look.remarks.append(f"{num_lacking} of {len(probes)} clips that were opened have {lack}")
         if num_lacking > MAX_SHARE_WITHOUT * len(probes):
             look.modalities = "video" if modality == "video" else "audio"
-            line += f", so the config uses {'pictures' if modality == 'video' else 'sound'} alone"
-        look.remarks.append(line)
     return look
 
 

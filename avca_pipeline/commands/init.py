@@ -21,6 +21,7 @@ import yaml
 from avca_pipeline import registry
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.run import BOTH
 from avca_pipeline.commands import first_config, first_look
 from avca_pipeline.commands.first_config import Found, Weights
 from avca_pipeline.config import check_inputs, parse, validated
@@ -100,6 +101,8 @@ def _for_clips(kind: str, path: Path, weights: Weights | None, features_only: bo
     look = first_look.at(module, settings, clips, path.is_dir() or kind == "table")
     for line in look.remarks:
         logger.info(line)
+    if look.modalities != BOTH:
+        logger.info(f"so the config uses {look.modalities} alone")
     seed = None if features_only else _seed(clips)
     found = Found(
         kind=kind,

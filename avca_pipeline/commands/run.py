@@ -1,6 +1,6 @@
 """Command ``run``: starts Snakemake with the workflow of this package, from any folder.
 
-It adds three options to the words of the user, prints the command line and becomes that command.
+It adds a few options to the words of the user, prints the command line and becomes that command.
 Exit code and output are Snakemake's.
 """
 
@@ -66,6 +66,8 @@ def command_line(words: Sequence[str]) -> list[str]:
         line += ["--configfile", config]
     if not any(getattr(chosen, name) for name in WHO_HAS_CORES):
         line += ["--cores", "all"]
+    if not any(getattr(chosen, name) for name in WHO_SAYS_MUCH):
+        line += ["--quiet", "host", "reason", "rules"]
     return [*line, *options]
 
 
@@ -77,6 +79,8 @@ class _Word(str):
 
 WHO_HAS_CORES = ("cores", "jobs", "executor", "profile", "workflow_profile")
 """Options of Snakemake that say how many jobs run, or whose profile does."""
+WHO_SAYS_MUCH = ("quiet", "verbose", "dryrun", "printshellcmds", "profile", "workflow_profile")
+"""Options of Snakemake that say how much it prints; what a job reads and writes is in its log."""
 
 
 def _parsed(words: Sequence[str]) -> Any:

@@ -42,6 +42,8 @@ def choose_device(
         )
     if wanted == "auto" and not names and gpus.is_expected():
         logger.warning(f"avca {command}: CUDA shows no GPU ({why_none}); on the CPU")
-    if names and not is_usable:
+    elif names and not is_usable:
         logger.warning(f"avca {command}: torch cannot use this GPU; on the CPU instead")
+    elif not names:
+        logger.info(f"avca {command}: on the CPU")
     return "cuda" if is_usable else "cpu"

@@ -15,6 +15,13 @@ logger = logging.getLogger(__name__)
 LINE_EVERY_S = 10.0
 
 
+def in_words(seconds: float) -> str:
+    """Returns a time that is to come, as exactly as anybody needs it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """Counts units of work of one command.
 
@@ -52,5 +59,7 @@ class Progress:
         self.last_line = time.monotonic()
         rate = self.done / max(self.last_line - self.started, 1e-9)
         text = f"{self.title}: {self.done}/{self.total} {self.unit}, {rate:.3g}/s"
+        if 0 < self.done < self.total:
+            text += f", {in_words((self.total - self.done) / rate)} left"
         text = f"{text}, {note}" if note else text
         logger.info(text, extra=IN_BAR if self.on_terminal else None)

@@ -149,17 +149,18 @@ def _group_classes(
     )
     num_test = max(1, round(settings.test_unseen_classes * len(ranked)))
     num_val = max(1, round(settings.val_unseen_classes * len(ranked)))
+    if len(ranked) - num_test - num_val < 2:
+        raise PipelineError(
+            f"{len(ranked)} class(es) are too few to split: {num_test} unseen for the test and "
+            f"{num_val} for validation leave fewer than 2 to train on; add classes, or lower "
+            "test_unseen_classes and val_unseen_classes"
+        )
     num_free = sum(name not in pretrained for name in ranked)
     if num_free < num_test + num_val:
         raise PipelineError(
             f"{num_test + num_val} classes must be unseen, but only {num_free} of {len(ranked)} "
             f"are not in the pretraining of {', '.join(settings.exclude_pretraining_of)}; lower "
             "val_unseen_classes or test_unseen_classes, or use other backbones"
-        )
-    if len(ranked) - num_test - num_val < 2:
-        raise PipelineError(
-            f"{len(ranked)} class(es) are too few to split: {num_test} unseen for the test and "
-            f"{num_val} for validation leave fewer than 2 to train on"
         )
     groups = dict.fromkeys(ranked, TRAIN)
     groups |= dict.fromkeys(ranked[:num_test], TEST_UNSEEN)

@@ -100,6 +100,8 @@ def run(
     status = Counter(row.status for row in table)
     again = f", {num_to_repeat} of them for now, to be tried again" if num_to_repeat else ""
     logger.info(f"{title}: {status[OK]} clips usable, {status[REJECTED]} rejected{again}")
+    if num_silent := sum(row.status == OK and not row.has_audio for row in table):
+        logger.warning(f"{title}: {num_silent} of the usable clips have no sound")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ def _enough(num_made: int, lost: dict[str, str], out: Path, max_missing: float) 
     counted = Counter(reason.split(":")[0] for reason in lost.values())
     reasons = ", ".join(f"{reason} {number}" for reason, number in counted.most_common())
     allowed = f"; datasets.*.max_missing allows {max_missing:.0%}" if num_made else ""
+    is_silent = counted["no audio stream"] > len(lost) / 2
+    remedy = "; leave audio out of feature_sets, or give files with sound" if is_silent else ""
     raise PipelineError(
         f"{out}: {len(lost)} of {num_clips} clips have no features{allowed} "
-        f"({reasons or 'there is no clip'})"
+        f"({reasons or 'there is no clip'}){remedy}"
     )

@@ -166,7 +166,7 @@ def test_that_a_gpu_is_not_shown_is_said(
     assert machine.device(has_nvidia=True, **variables).startswith(
         f"avca train: CUDA shows no GPU ({reason}"
     )
-    assert machine.device(has_nvidia=False, **variables) == ""
+    assert machine.device(has_nvidia=False, **variables) == "avca train: on the CPU\n"
 
 
 def test_precision_is_asked_of_the_gpu_itself_and_after_the_fork(

@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 BEGINNING = [sys.executable, "-m", "snakemake"]
 SNAKEFILE = ["--snakefile", str(REPOSITORY / "workflow/Snakefile")]
 ALL = ["--cores", "all"]
+QUIET = ["--quiet", "host", "reason", "rules"]
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +27,10 @@ def in_a_folder_with_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", [*SNAKEFILE, "--configfile", "config.yaml", *ALL]),
-        ("mine.yml", [*SNAKEFILE, "--configfile", "mine.yml", *ALL]),
-        ("mine.yml features", ["features", *SNAKEFILE, "--configfile", "mine.yml", *ALL]),
-        ("features mine.yml", ["features", *SNAKEFILE, "--configfile", "mine.yml", *ALL]),
+        ("", [*SNAKEFILE, "--configfile", "config.yaml", *ALL, *QUIET]),
+        ("mine.yml", [*SNAKEFILE, "--configfile", "mine.yml", *ALL, *QUIET]),
+        ("mine.yml features", ["features", *SNAKEFILE, "--configfile", "mine.yml", *ALL, *QUIET]),
+        ("features mine.yml", ["features", *SNAKEFILE, "--configfile", "mine.yml", *ALL, *QUIET]),
         ("-n features mine.yml", ["features", *SNAKEFILE, "--configfile", "mine.yml", *ALL, "-n"]),
         (
             "--cores 2 mine.yml -p a/features features",
@@ -47,9 +48,18 @@ def in_a_folder_with_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         # The same word as a target and as the value of an option.
         (
             "features --until features -- mine.yml",
-            ["features", *SNAKEFILE, "--configfile", "mine.yml", *ALL, "--until", "features"],
+            [
+                "features",
+                *SNAKEFILE,
+                "--configfile",
+                "mine.yml",
+                *ALL,
+                *QUIET,
+                "--until",
+                "features",
+            ],
         ),
-        ("--configfile a.yaml -j1", [*SNAKEFILE, "--configfile", "a.yaml", "-j1"]),
+        ("--configfile a.yaml -j1", [*SNAKEFILE, *QUIET, "--configfile", "a.yaml", "-j1"]),
         (
             "--workflow-profile slurm mine.yml",
             [*SNAKEFILE, "--configfile", "mine.yml", "--workflow-profile", "slurm"],

@@ -1,0 +1,102 @@
+"""The part of command ``check`` that lists clips and looks into some of them.
+
+A run finds the same mistakes by itself, but later: it does not wait for this before its first job.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.run import BOTH
+from avca_pipeline.commands import first_look
+from avca_pipeline.config import Config
+from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.runtime.paths import is_there
+
+logger = logging.getLogger(__name__)
+
+OPENED = ("folder", "table")
+"""Datasets whose files are looked into; those of others may be archives of any size."""
+OF_MODALITY = {"video": "pictures", "audio": "sound"}
+
+
+def run(config: Config) -> None:
+    """Lists the clips of each dataset, splits them, and looks into some of their files.
+
+    Raises:
+        PipelineError: nothing can be written to the folder of results; or one line for each dataset
+            that has no usable clip, for each split that cannot be built, and for each backbone of a
+            modality that the clips lack.
+    """
+    _check_results(Path(config.results))
+    lines: list[str] = []
+    for name in config.used_names("datasets"):
+        try:
+            lines += _of_dataset(config, name)
+        except PipelineError as error:
+            lines += [f"datasets.{name}: {line}" for line in error.lines]
+    if lines:
+        raise PipelineError(*lines)
+
+
+def _check_results(folder: Path) -> None:
+    """Raises `PipelineError` if nothing can be written to the folder of results."""
+    nearest = next((path for path in (folder, *folder.parents) if is_there(path)), Path())
+    if not os.access(nearest, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PipelineError(
+            f"results: {folder}: {nearest.absolute()} cannot be written; name another folder"
+        )
+
+
+def _of_dataset(config: Config, name: str) -> list[str]:
+    """Returns a line for each mistake of a dataset's splits and feature sets.
+
+    Raises:
+        PipelineError: the dataset has no clip, or none that can be used.
+    """
+    dataset = config.datasets[name]
+    clips = dataset.module.clips(dataset.settings)
+    for line in dataset.module.remarks(dataset.settings):
+        logger.warning(f"datasets.{name}: {one_line(line)}")
+    lines = [
+        line
+        for owner, split in config.used_splits()
+        if owner == name
+        for line in _of_split(config, split, clips)
+    ]
+    if name in config.datasets_with_media() and dataset.plugin in OPENED:
+        lines += _of_feature_sets(config, name, clips)
+    return lines
+
+
+def _of_split(config: Config, name: str, clips: list[Clip]) -> list[str]:
+    """Returns why a split cannot be built, unless that depends on the training of backbones."""
+    split = config.splits[name]
+    if split.settings.backbones_to_exclude():
+        return []
+    try:
+        split.module.build(split.settings, clips, ())
+    except PipelineError as error:
+        return [f"splits.{name}: {line}" for line in error.lines]
+    return []
+
+
+def _of_feature_sets(config: Config, name: str, clips: list[Clip]) -> list[str]:
+    """Returns a line for each backbone whose modality the clips lack."""
+    dataset = config.datasets[name]
+    look = first_look.at(dataset.module, dataset.settings, clips, opens=True)
+    for line in look.remarks:
+        logger.warning(f"datasets.{name}: {line}")
+    if look.modalities == BOTH:
+        return []
+    lacking = "audio" if look.modalities == "video" else "video"
+    used = {backbone for owner, backbone in config.used_features() if owner == name}
+    return [
+        f"backbones.{backbone}: needs {OF_MODALITY[lacking]}, which most clips of datasets.{name} "
+        f"do not have; leave it out of feature_sets, or give files with {OF_MODALITY[lacking]}"
+        for backbone in sorted(used)
+        if backbone in config.backbones and lacking == config.backbones[backbone].module.MODALITY
+    ]
