@@ -14,6 +14,7 @@ from avca_pipeline.artifacts.run import BOTH
 from avca_pipeline.commands import first_look
 from avca_pipeline.config import Config
 from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.planning.plan import MAX_LISTED_BYTES
 from avca_pipeline.runtime.paths import is_there
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ OF_MODALITY = {"video": "pictures", "audio": "sound"}
 
 def run(config: Config) -> None:
     """Lists the clips of each dataset, splits them, and looks into some of their files.
+
+    Large annotations are left to the run itself.
 
     Raises:
         PipelineError: nothing can be written to the folder of results; or one line for each dataset
@@ -58,6 +61,9 @@ def _of_dataset(config: Config, name: str) -> list[str]:
         PipelineError: the dataset has no clip, or none that can be used.
     """
     dataset = config.datasets[name]
+    files = [path for path in dataset.module.inputs(dataset.settings) if path.is_file()]
+    if sum(path.stat().st_size for path in files) > MAX_LISTED_BYTES:
+        return []
     clips = dataset.module.clips(dataset.settings)
     for line in dataset.module.remarks(dataset.settings):
         logger.warning(f"datasets.{name}: {one_line(line)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -24,10 +24,7 @@ SITES = ("https://huggingface.co", "https://github.com")
 CLIPS_PER_SHARD = 1000
 SMALL = 5000
 """Below this number of clips, a smaller network with fewer batches is enough."""
-BYTES_PER_CLIP = {"video": 4 * 1024, "audio": 4 * 128}
 DOWNLOAD_MB = {"video": 10, "audio": 289}
-CPU_S = 0.12
-"""CPU seconds for each second of media, for decoding and both networks."""
 
 BACKBONES = {
     "video": """\
@@ -85,7 +82,6 @@ class Found:
         num_clips: number of clips.
         num_classes: number of classes.
         modalities: which of them are used.
-        clip_s: mean length of a clip in seconds, if known.
         seed: of the split; ``None`` for a config that only extracts features.
         weights: of the backbones.
     """
@@ -95,7 +91,6 @@ class Found:
     num_clips: int
     num_classes: int
     modalities: Modalities
-    clip_s: float | None
     seed: int | None
     weights: Weights
 
@@ -113,23 +108,20 @@ def text(found: Found) -> str:
     return "\n".join(parts)
 
 
+def with_plan(text: str, plan: Sequence[str]) -> str:
+    """Returns the config with a plan, such as that of ``avca check``, among its first comments."""
+    head, _, body = text.partition("\n\n")
+    return "\n".join([head, *(f"# {line}" for line in plan), "", body])
+
+
 def _head(found: Found) -> str:
     target = " features" if found.seed is None else ""
     shape = f"{found.num_clips} clips in {found.num_classes} classes"
-    disk_mb = found.num_clips * sum(BYTES_PER_CLIP[name] for name in found.used) / 1e6
     lines = [
         f"Written by 'avca init {found.kind}' for {shape}. What is not said here has its default.",
         "'avca check FILE' says whether it makes sense, "
         f"'avca run FILE{target}' does what it asks for.",
-        f"Disk for features: {max(1, math.ceil(disk_mb))} MB, and twice that while they are made.",
     ]
-    if found.clip_s is not None:
-        cores = os.cpu_count() or 1
-        minutes = found.num_clips * found.clip_s * CPU_S / cores / 60
-        lines.append(
-            f"Time for features: about {_in_words(minutes)} on the {cores} cores of this machine "
-            f"(clips of {found.clip_s:.1f} s)."
-        )
     if found.weights == "published":
         megabytes = " and ".join(f"{DOWNLOAD_MB[name]} MB" for name in found.used)
         lines.append(f"Downloads at first use, to the folder cache: {megabytes}.")
@@ -192,9 +184,3 @@ def _name(found: Found) -> str:
 def _words() -> str:
     """Returns the text embedding: one that knows words, where it can be installed."""
     return "wordllama" if importlib.util.find_spec("wordllama") else "hashed"
-
-
-def _in_words(minutes: float) -> str:
-    if minutes < 1:
-        return "a minute"
-    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"

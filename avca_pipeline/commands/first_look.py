@@ -31,12 +31,10 @@ class Look:
 
     Attributes:
         modalities: which of them the clips have.
-        clip_s: mean length of a clip in seconds; ``None`` if no file was looked into.
         remarks: what the user should know, a line each.
     """
 
     modalities: Modalities = BOTH
-    clip_s: float | None = None
     remarks: list[str] = field(default_factory=list)
 
 
@@ -68,12 +66,9 @@ def at(module: AnyDataset, settings: PluginSettings, clips: Sequence[Clip], open
             f"{reasons.total()} of {len(chosen)} clips that were opened cannot be used "
             f"({_counted(reasons)}); the report will name each"
         )
-    lengths = [_length_s(clip, probe) for clip, probe in probes]
-    known = [length_s for length_s in lengths if length_s is not None]
-    look.clip_s = sum(known) / len(known) if known else None
     for modality, lack in LEFT_OUT.items():
         other = "audio" if modality == "video" else "video"
-        num_lacking = sum(not getattr(probe, f"has_{other}") for _, probe in probes)
+        num_lacking = sum(not getattr(probe, f"has_{other}") for probe in probes)
         if not num_lacking:
             continue
         look.remarks.append(f"{num_lacking} of {len(probes)} clips that were opened have {lack}")
@@ -84,7 +79,7 @@ def at(module: AnyDataset, settings: PluginSettings, clips: Sequence[Clip], open
 
 def _probed(
     module: AnyDataset, settings: PluginSettings, clips: Sequence[Clip]
-) -> tuple[list[tuple[Clip, Probe]], Counter[str]]:
+) -> tuple[list[Probe], Counter[str]]:
     """Returns what the clips' files hold, and the reasons of those that cannot be used, counted."""
     probes, reasons = [], Counter[str]()
     with tempfile.TemporaryDirectory() as folder, Prober() as prober:
@@ -93,16 +88,10 @@ def _probed(
                 if clip.reason:
                     raise MediaError(clip.reason)
                 path = module.locate(settings, clip, Path(folder), MAX_BYTES)
-                probes.append((clip, prober.probe(path)))
+                probes.append(prober.probe(path))
             except (MediaError, TransientError) as error:
                 reasons[str(error).split(":")[0]] += 1
     return probes, reasons
-
-
-def _length_s(clip: Clip, probe: Probe) -> float | None:
-    if clip.end_s is not None:
-        return clip.end_s - (clip.start_s or 0.0)
-    return probe.duration_s
 
 
 def _counted(reasons: Counter[str]) -> str:

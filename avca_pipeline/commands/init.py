@@ -26,6 +26,7 @@ from avca_pipeline.commands import first_config, first_look
 from avca_pipeline.commands.first_config import Found, Weights
 from avca_pipeline.config import check_inputs, parse, validated
 from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.planning import plan
 from avca_pipeline.runtime.paths import expanded, shipped
 from avca_pipeline.splits import built
 
@@ -69,7 +70,10 @@ def run(
         raise PipelineError(f"PATH is missing: name what has the clips: avca init {kind} PATH")
     else:
         text = _for_clips(kind, expanded(path).resolve(), weights, features_only)
-    check_inputs(parse(yaml.safe_load(text)))
+    config = parse(yaml.safe_load(text))
+    check_inputs(config)
+    if kind != "demo":
+        text = first_config.with_plan(text, plan.lines(config, plan.this_device()))
     with atomic_write(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     target = " features" if features_only else ""
@@ -110,7 +114,6 @@ def _for_clips(kind: str, path: Path, weights: Weights | None, features_only: bo
         num_clips=len(clips),
         num_classes=len({clip.class_name for clip in clips}),
         modalities=look.modalities,
-        clip_s=look.clip_s,
         seed=seed,
         weights=weights or _weights(),
     )
