@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 1 for an error that a user can correct."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser(COMMANDS).parse_args(_separated(words))
+    options = parser(COMMANDS).parse_args(separated(words))
     _need_no_home()
     logs.show_on_screen()
     try:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _separated(words: list[str]) -> list[str]:
+def separated(words: list[str]) -> list[str]:
     """Returns the words with ``--`` before those that are meant for another program."""
     passes_on = {command.name for command in COMMANDS if command.passes_words_on}
     if words[:1] and words[0] in passes_on and not {"-h", "--help"} & set(words):

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from avca_pipeline import cli
+from avca_pipeline.cli import separated
 from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.cli.options import parser
 from avca_pipeline.config import parse
@@ -147,7 +148,7 @@ def check_avca(arguments: list[str]) -> None:
         check_snakemake([word for word in arguments[1:] if not word.endswith(".yaml")])
         return
     try:
-        parser(COMMANDS).parse_args(arguments)
+        parser(COMMANDS).parse_args(separated(arguments))
     except SystemExit as end:
         if end.code:
             pytest.fail(f"avca {shlex.join(arguments)}: not a call of a command")
