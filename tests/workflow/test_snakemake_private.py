@@ -36,6 +36,7 @@ PARTS = [
 IMPORTS = [
     "from snakemake.logging import logger as _snakemake_logger",
     "from snakemake.settings.types import RerunTrigger as _RerunTrigger",
+    "from snakemake.utils import format as _format",
     "from snakemake_interface_executor_plugins.settings import SharedFSUsage as _SharedFSUsage",
     "from snakemake_interface_logger_plugins.common import LogEvent as _LogEvent",
 ]

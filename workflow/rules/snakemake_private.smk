@@ -11,6 +11,7 @@ import tempfile as _tempfile
 
 from snakemake.logging import logger as _snakemake_logger
 from snakemake.settings.types import RerunTrigger as _RerunTrigger
+from snakemake.utils import format as _format
 from snakemake_interface_executor_plugins.settings import SharedFSUsage as _SharedFSUsage
 from snakemake_interface_logger_plugins.common import LogEvent as _LogEvent
 
@@ -90,9 +91,9 @@ def folder_of_the_command():
     return workflow.workdir_init
 
 
-def shell_command_of(rule):
-    """Returns the shell command of a rule, with its braces."""
-    return workflow.get_rule(rule).shellcmd
+def shell_command_of(rule, **values):
+    """Returns the shell command of a rule, with values in place of its braces."""
+    return _format(workflow.get_rule(rule).shellcmd, **values)
 
 
 def has_environments_for_jobs():

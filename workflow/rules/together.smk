@@ -1,15 +1,13 @@
 """Whole runs as one job, with `runs_per_job` in the config, on one machine.
 
 Such a job runs the commands of the other rules in processes that share what they import. Its rule
-has no wildcards, so Snakemake prefers it to those rules. On a cluster there is none: each training
-is a job there.
+has no wildcards, so Snakemake prefers it to those rules. There is none on a cluster, nor where another
+workflow imports this one: each training is a job there.
 """
 
 import itertools
 import operator
 import shlex
-
-import snakemake.utils
 
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.planning.requests import names_of
@@ -20,7 +18,8 @@ COMMANDS_OF_GROUPS = Path(RESULTS, records.FOLDER, ".together")
 
 def groups_of_runs():
     """Returns the runs of each job that trains several; none where each training is a job."""
-    if CONFIG.runs_per_job == 1 or not IS_SHARED or not is_main_process() or runs_on_a_cluster():
+    is_one_machine = IS_SHARED and is_main_process() and not runs_on_a_cluster()
+    if CONFIG.runs_per_job == 1 or not is_one_machine or is_given_a_config():
         return []
     problem = operator.attrgetter("dataset", "split", "feature_set", "text_embedding")
     size, found = CONFIG.runs_per_job, []
@@ -95,8 +94,8 @@ def arguments_of(rule_name, names):
     outputs = Files(outputs_of(rule_name, names))
     for name, path in own.output.items():
         setattr(outputs, name, path.format(**names))
-    line = snakemake.utils.format(
-        shell_command_of(rule_name),
+    line = shell_command_of(
+        rule_name,
         input=files_by_name(inputs),
         output=outputs,
         params=Names(params),
