@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import posixpath
 import tarfile
 import threading
 import zipfile
@@ -32,6 +33,9 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".rar")
 MAX_BYTES = 16 << 30
 """Largest size of one member: an hour of video at 38 Mbit/s."""
 
+MAX_OPEN = 256
+"""Archives that stay open: one that was closed is listed anew for its next clip."""
+
 CHUNK_BYTES = 1 << 20
 IS_ENCRYPTED = 1  # a flag of a ZIP's member
 
@@ -53,7 +57,7 @@ def open_archive(path: Path) -> Archive:
     return _open_archive(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=MAX_OPEN)
 def _open_archive(path: Path, *_: int) -> Archive:
     kinds = {".zip": _Zip, ".tar": _Tar, ".rar": _Rar}
     try:
@@ -201,8 +205,30 @@ class _Tar(Archive):
         for _ in range(len(self.members)):
             if not (member.islnk() or member.issym()):
                 return member
-            member = self.archive._find_link_target(member)  # type: ignore[attr-defined]
+            name = member.linkname
+            if member.issym():  # An absolute one is below the archive, too.
+                name = "/".join(filter(None, (posixpath.dirname(member.name), name)))
+            places = self._places.get(posixpath.normpath(name), [])
+            # A second name is one of a member that came before.
+            if member.islnk():
+                places = [place for place in places if place < member.offset]
+            if not places:
+                raise KeyError(f"linkname {name!r} not found")
+            member = self._by_offset[places[-1]]
         raise KeyError("it is a link to itself")
+
+    @functools.cached_property
+    def _by_offset(self) -> dict[int, Any]:
+        """The place of each member in the archive to the member; all that share a name."""
+        return {member.offset: member for member in self.archive.getmembers()}
+
+    @functools.cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Name of a member to the places of all members of that name, in their order."""
+        places: dict[str, list[int]] = {}
+        for place, member in self._by_offset.items():
+            places.setdefault(posixpath.normpath(member.name), []).append(place)
+        return places
 
 
 class _Rar(Archive):
