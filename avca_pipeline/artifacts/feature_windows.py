@@ -20,7 +20,7 @@ from avca_pipeline.errors import FormatError
 WINDOWS, STARTS, OFFSETS = "windows", "window_starts_s", "offsets"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FeatureWindows:
     """Windows of some clips, those of each clip behind those of the clip before.
 
@@ -32,6 +32,9 @@ class FeatureWindows:
 
     values: np.ndarray
     starts_s: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"<{len(self.values)} windows × {self.values.shape[-1]}>"
 
 
 class StoredWindows:

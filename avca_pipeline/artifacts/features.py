@@ -9,18 +9,20 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from avca_pipeline.artifacts import feature_windows
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
+from avca_pipeline.artifacts.frames import frame
 from avca_pipeline.artifacts.hdf5 import (
     atomic_write_hdf5,
     reading_hdf5,
     write_strings,
 )
 from avca_pipeline.artifacts.hdf5_members import member, numbers, strings
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, one_line
 
 FORMAT_VERSION = 2
 KIND = "features"
@@ -32,7 +34,7 @@ IMPORTED = "imported"
 """Stands for the backbone of features that were not made here."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Features:
     """Features of one backbone.
 
@@ -69,6 +71,38 @@ class Features:
     hop_s: float = math.nan
     has_windows: bool = False
     windows: FeatureWindows | None = None
+
+    def __repr__(self) -> str:
+        dim = self.features.shape[-1]
+        hop = "" if math.isnan(self.hop_s) else f", a window every {self.hop_s:g} s"
+        return (
+            f"<features of {one_line(self.attributes.get('backbone', 'unknown'))}: "
+            f"{len(self.clip_ids)} clips × {dim}, {len(self.rejected)} rejected{hop}>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what can be written as JSON; the features of windows are left out."""
+        times = {name: getattr(self, name) for name in TIMES}
+        return {
+            "clip_ids": list(self.clip_ids),
+            "features": self.features.tolist(),
+            "num_windows": self.num_windows.tolist(),
+            "is_padded": self.is_padded.tolist(),
+            "notes": {name: column.tolist() for name, column in self.notes.items()},
+            "rejected": dict(self.rejected),
+            "attributes": dict(self.attributes),
+            "media": list(self.media),
+            **{name: None if math.isnan(value) else value for name, value in times.items()},
+        }
+
+    def to_frame(self) -> Any:
+        """Returns ``features`` as a data frame of pandas, a row for each clip id.
+
+        Raises:
+            PipelineError: pandas is not installed.
+        """
+        columns = [f"feature_{number}" for number in range(self.features.shape[-1])]
+        return frame(self.features, columns, self.clip_ids)
 
 
 def write(path: Path, value: Features, shards: Sequence[Path] = ()) -> None:

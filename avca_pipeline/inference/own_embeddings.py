@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from avca_pipeline.artifacts.frames import frame
 from avca_pipeline.errors import PipelineError, abbreviated
 from avca_pipeline.evaluation import accuracy
 from avca_pipeline.evaluation.distances import euclidean_distances
-from avca_pipeline.inference.predictions import frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Scores of generalised zero-shot learning, as shares from 0 to 1.
 
@@ -40,6 +40,9 @@ class Evaluation:
     def __str__(self) -> str:
         named = {"S": self.seen, "U": self.unseen, "HM": self.hm, "ZSL": self.zsl}
         return "  ".join(f"{name} {100 * value:.1f} %" for name, value in named.items())
+
+    def __repr__(self) -> str:
+        return f"<{self}, with a bias of {self.bias:g}, {len(self.per_class)} classes>"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers by name."""

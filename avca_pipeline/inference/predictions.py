@@ -12,13 +12,14 @@ import numpy as np
 
 from avca_pipeline.artifacts import spreadsheets
 from avca_pipeline.artifacts.answers import RankedClass
+from avca_pipeline.artifacts.frames import frame
 from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.inference.parts import Part
 
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "seen", "distance", "score", "reason")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What was found of one video, or of a stretch of it.
 
@@ -53,6 +54,31 @@ class Prediction:
                 f"score {of_class.score:.3f}  {one_line(of_class.class_name)}"
             )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Returns a row of `COLUMNS` for each ranked class, or one with the reason."""
+        place = (self.video, self.start_s, self.end_s)
+        if not self.ranking:
+            return [(*place, None, None, None, None, None, self.reason)]
+        return [
+            (*place, rank, *asdict(of_class).values(), "")
+            for rank, of_class in enumerate(self.ranking, start=1)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what can be written as JSON."""
+        return asdict(self)
+
+    def to_frame(self) -> Any:
+        """Returns `rows` as a data frame of pandas.
+
+        Raises:
+            PipelineError: pandas is not installed.
+        """
+        return frame(self.rows(), COLUMNS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,14 +123,7 @@ class Predictions(Sequence[Prediction]):
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Returns a row of `COLUMNS` for each ranked class, and for each video without one."""
-        rows: list[tuple[Any, ...]] = []
-        for made in self.predictions:
-            place = (made.video, made.start_s, made.end_s)
-            for rank, of_class in enumerate(made.ranking, start=1):
-                rows.append((*place, rank, *asdict(of_class).values(), ""))
-            if not made.ranking:
-                rows.append((*place, None, None, None, None, None, made.reason))
-        return rows
+        return [row for made in self.predictions for row in made.rows()]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what can be written as JSON."""
@@ -112,7 +131,7 @@ class Predictions(Sequence[Prediction]):
             "explanation": self.explanation,
             "bias": self.bias,
             "class_names": list(self.class_names),
-            "predictions": [asdict(made) for made in self.predictions],
+            "predictions": [made.to_dict() for made in self.predictions],
         }
 
     def to_csv(self) -> str:
@@ -173,21 +192,6 @@ def is_positive(value: object) -> bool:
     """Returns whether a value is a whole number from 1 on."""
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return is_whole and value >= 1  # type: ignore[operator]
-
-
-def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Any:
-    """Returns a data frame of pandas.
-
-    Raises:
-        PipelineError: pandas is not installed.
-    """
-    try:
-        import pandas as pd
-    except ModuleNotFoundError as error:
-        raise PipelineError(
-            "to_frame: pandas is not installed; pip install pandas, or use to_dict"
-        ) from error
-    return pd.DataFrame(rows, columns=list(columns))
 
 
 def scores_of(distances: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -273,6 +275,30 @@ def test_predictions_can_be_read_and_written(monkeypatch: pytest.MonkeyPatch) ->
         "b.mp4,,,,,,,,empty file",
     ]  # fmt: skip
     assert made.to_dict()["predictions"][1]["reason"] == "empty file"
+    assert repr(made[1]) == "b.mp4\n  cannot be used: empty file"
+    assert made[0].to_dict() == made.to_dict()["predictions"][0]
+    assert json.loads(json.dumps(made[0].to_dict()))["ranking"][1]["class_name"] == "dog"
+    ones = np.ones(2, np.int64)
+    features = Features(
+        ["a", "b"], np.ones((2, 3), np.float32), ones, ones > 1,
+        notes={"gap_s": np.zeros(2)}, rejected={"c": "empty file"},
+        attributes={"backbone": "c3d"}, hop_s=0.64,
+    )  # fmt: skip
+    assert repr(features) == "<features of c3d: 2 clips × 3, 1 rejected, a window every 0.64 s>"
+    stated = json.loads(json.dumps(features.to_dict(), allow_nan=False))
+    assert (stated["features"][1], stated["rejected"]) == ([1, 1, 1], {"c": "empty file"})
+    assert (stated["hop_s"], stated["window_s"]) == (0.64, None)
+    scored = avca_pipeline.evaluate([[1.0]], ["b"], [[0.0], [1.0]], ["a", "b"], ["b"])
+    assert repr(scored).endswith("ZSL 100.0 %, with a bias of 0, 2 classes>")
     monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
-    with pytest.raises(PipelineError, match="pandas is not installed"):
-        made.to_frame()
+    for value in (made, made[0], features, scored):
+        with pytest.raises(PipelineError, match="pandas is not installed"):
+            value.to_frame()
+    # What is asked of pandas, in the place of it: it is no package of the tests.
+    asked = []
+    pandas = SimpleNamespace(DataFrame=lambda *given, **named: asked.append((*given, named)))
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    features.to_frame()
+    ((values, named),) = asked
+    assert values.shape == (2, 3)
+    assert named == {"columns": ["feature_0", "feature_1", "feature_2"], "index": ["a", "b"]}
