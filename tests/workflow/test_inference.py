@@ -7,6 +7,7 @@ import functools
 import json
 import shlex
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 
 import avca_pipeline
 from avca_pipeline import PipelineError, cli, registry
@@ -39,7 +41,7 @@ from avca_pipeline.inference import card, run_folder
 from avca_pipeline.models import Dims, Windows
 from avca_pipeline.requests import EvaluateRequest, SelectRequest, TrainRequest
 from avca_pipeline.stages import evaluate, select, train
-from tests.conftest import REPOSITORY, shared_folder
+from tests.conftest import REPOSITORY, program, shared_folder
 from tests.transformer_models import saved
 from tests.workflow.driving import tiny
 
@@ -125,6 +127,16 @@ def test_a_bundle_predicts_where_no_results_are(
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.rmtree(folder / "results/records")
 
+    # Where anything in its head is not as the Hub wants it, the library raises an error.
+    described = ModelCard.load(elsewhere / "folder/README.md", ignore_metadata_errors=False).data
+    assert (described.library_name, described.model_name) == ("avca_pipeline", "avca")
+    stated = {
+        str(one.metric_name).partition(":")[0]: one.metric_value for one in described.eval_results
+    }
+    assert stated == {
+        short: pytest.approx(getattr(tested.scores.scores, name), abs=1e-6)
+        for short, name in (("S", "seen"), ("U", "unseen"), ("HM", "hm"), ("ZSL", "zsl"))
+    }
     broken = next((folder / "results/tiny/raw").glob("*no-audio*"))
     for name in ("theirs.zip", "folder"):
         out = elsewhere / "out.json"
@@ -147,6 +159,9 @@ def test_a_bundle_predicts_where_no_results_are(
     assert found["predictions"][0]["ranking"][0]["class_name"] in line
     assert " seen " in line or " unseen " in line
     assert "no probability" in shown
+    asked = (tested.videos[0], "--run", elsewhere / "folder", "--leave-out-seen")
+    assert predict(*asked) == 0
+    assert " seen " not in capsys.readouterr().out
 
 
 def test_a_timeline_ranks_each_window(
@@ -293,6 +308,11 @@ def test_new_names_change_the_ranking(tested: StoredTest, tmp_path: Path) -> Non
         assert [one.class_name for one in prediction.ranking] == [
             found.class_names[column] for column in order
         ]
+    unseen = run.predict(tested.videos[:2], classes=[*new, *run.seen_classes], leave_out_seen=True)
+    assert unseen.class_names == tuple(new)
+    np.testing.assert_array_equal(unseen.distances, found.distances[:, :2])
+    with pytest.raises(PipelineError, match="all are seen, and seen ones are left out"):
+        run.predict([], classes=run.seen_classes, leave_out_seen=True)
     others = run.predict(tested.videos[:2], classes=["cooking soup", "a storm at sea"])
     assert {one.class_name for one in others[0].ranking} == {"cooking soup", "a storm at sea"}
     assert not others.is_seen.any()
@@ -470,6 +490,13 @@ def test_results_that_were_changed_since_are_refused(folder: Path) -> None:
         run_folder.read(run)
 
 
+def streams(path: Path) -> set[str]:
+    """Returns which kinds of streams a file has, as ffmpeg says."""
+    asked = ["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", str(path)]
+    done = subprocess.run([program("ffprobe"), *asked], capture_output=True, text=True, check=True)
+    return set(done.stdout.replace(",", " ").split())
+
+
 def test_encoders_that_share_a_space_classify_real_clips_without_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -495,25 +522,30 @@ def test_encoders_that_share_a_space_classify_real_clips_without_training(
     )
     config["experiment"] |= {"feature_sets": ["towers"], "text_embeddings": ["texts"]}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    media = shared_folder("media")
-    usable = ("mpy_big_buck_bunny_432_433.webm", "mpy_chaplin.mp4", "tc2_sine_stereo_mp2.mpg")
-    videos = [media / name for name in (*usable, "mma_demo.mp4")]
+    media = sorted(shared_folder("media").iterdir())
+    assert len(media) > 10
     (tmp_path / "text.mp4").write_text("no video")
-    videos.append(tmp_path / "text.mp4")
+    videos = [*(f"{path}#t=0,1.5" for path in media), tmp_path / "text.mp4"]
     asked = [
         *videos, "--zero-shot", "towers", "--config", tmp_path / "config.yaml",
         "--classes", "a rabbit, a silent film,a tone",
     ]  # fmt: skip
     assert predict(*asked, "--out", tmp_path / "out.json") == 0
-    found = json.loads((tmp_path / "out.json").read_text())["predictions"]
-    for row in found[:3]:
+    *found, text = json.loads((tmp_path / "out.json").read_text())["predictions"]
+    assert text["reason"].partition(":")[0] == "not a media file"
+    usable = 0
+    for path, row in zip(media, found, strict=True):
+        missing = {"video", "audio"} - streams(path)
+        if missing:
+            assert row["reason"] == f"no {missing.pop()} stream", path
+            assert not row["ranking"]
+            continue
+        usable += 1
         assert sorted(one["class_name"] for one in row["ranking"]) == [
             "a rabbit", "a silent film", "a tone",
-        ]  # fmt: skip
+        ], path  # fmt: skip
         assert sum(one["score"] for one in row["ranking"]) == pytest.approx(1)
-    assert [row["reason"].partition(":")[0] for row in found[3:]] == [
-        "no audio stream", "not a media file",
-    ]  # fmt: skip
+    assert 0 < usable < len(media)
     capsys.readouterr()
     assert predict(*asked[:-2]) == 1
     assert "name the classes" in capsys.readouterr().err
