@@ -281,6 +281,11 @@ def fiftyone(o: argparse.Namespace) -> None:
     importlib.import_module("avca_pipeline.commands.fiftyone").run(o.run, o.out)
 
 
+def compare(o: argparse.Namespace) -> None:
+    """Shows two results side by side."""
+    importlib.import_module("avca_pipeline.commands.compare").run(o.first, o.second, o.out)
+
+
 def publish(o: argparse.Namespace) -> None:
     """Publishes features or a run."""
     importlib.import_module("avca_pipeline.commands.publish").run(

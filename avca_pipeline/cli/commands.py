@@ -203,6 +203,30 @@ COMMANDS = (
         ),
     ),
     Command(
+        "compare",
+        "show two folders of results side by side, with the differences and their intervals",
+        calls.compare,
+        (
+            Option(
+                "first",
+                "folder of results",
+                is_positional=True,
+                settings={"type": Path, "metavar": "A"},
+            ),
+            Option(
+                "second",
+                "another folder of results",
+                is_positional=True,
+                settings={"type": Path, "metavar": "B"},
+            ),
+            Option(
+                "out",
+                "file to write, .html, .md or .csv (default: print a table)",
+                settings={"type": Path, "metavar": "FILE"},
+            ),
+        ),
+    ),
+    Command(
         "check",
         "check a config, and that the files it names are there",
         calls.check,

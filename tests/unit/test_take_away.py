@@ -1,0 +1,73 @@
+"""The table for a paper: the numbers of the table, and no name that is a command."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.scores import Accuracies
+from avca_pipeline.published.citations import parse
+from avca_pipeline.reporting import take_away
+from avca_pipeline.reporting.tables import Row, rows_of
+from tests.builders import scores_of
+
+HOSTILE = r"\input{x} & 50% $a_b^c$ #~|*`<b>"
+
+
+def rows() -> list[Row]:
+    made = []
+    for name, values in (("avca", [0.5, 0.7]), ("devise", [0.25])):
+        for seed, hm in enumerate(values):
+            made.append(
+                scores_of(
+                    Run("d", "s", "f", "t", name, seed), scores=Accuracies(0.125, None, hm, 0.4)
+                )
+            )
+    table = rows_of(made)
+    hostile = dict.fromkeys(("model",), HOSTILE)
+    identity = tuple(hostile.get(name, value) for name, value in table[1].names.items())
+    return [table[0], replace(table[1], identity=identity)]
+
+
+def test_latex_has_the_numbers_and_no_command_of_a_name() -> None:
+    text = take_away.latex(rows())
+    lines = text.splitlines()
+    assert lines[1] == r"\begin{tabular}{lrrrr}"
+    assert [line for line in lines if line.startswith(r"\mid")] == [r"\midrule"]
+    assert r"avca & \textbf{12.5} $\pm$ 0.0 & -- & \textbf{60.0} $\pm$ 14.1" in text
+    (hostile,) = (line for line in lines if "textbackslash" in line)
+    assert hostile.startswith(
+        r"\textbackslash{}input\{x\} \& 50\% \$a\_b\textasciicircum{}c\$ \#\textasciitilde{}"
+        r"\textbar{}*`\textless{}b\textgreater{} & "
+    )
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 4 for line in lines if line.endswith(r"\\"))
+    assert r"chance & 10.0 & 20.0 & 30.0 & 40.0 \\" in text
+    depth = 0
+    for char in re.sub(r"\\[{}\\]", "", text):
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        assert depth >= 0
+    assert depth == 0
+
+
+def test_markdown_has_the_numbers_and_opens_nothing() -> None:
+    lines = take_away.markdown_table(rows()).splitlines()
+    assert lines[:2] == ["| model | S | U | HM | ZSL |", "| --- | ---: | ---: | ---: | ---: |"]
+    assert lines[2].startswith("| avca | **12.5** ± 0.0 | – | **60.0** ± 14.1 |")
+    assert lines[3].startswith(
+        r"| \\input{x} & 50% \$a\_b^c\$ \#\~\|\*\`\<b\> | **12.5** | – | 25.0 |"
+    )
+    assert lines[4] == "| chance | 10.0 | 20.0 | 30.0 | 40.0 |"
+
+
+def test_bibtex_names_methods_backbones_and_datasets() -> None:
+    run = scores_of(Run("d", "s", "f", "t", "avca", 0))
+    table = rows_of([run])
+    datasets = {"d": ("official", {"benchmark": "UCF"}), "mine": ("folder", {})}
+    assert set(parse(take_away.bibtex(table, datasets))) == {
+        "mercea2022avca", "tran2015c3d", "hershey2017vggish", "soomro2012ucf101",
+    }  # fmt: skip
+    made_with = '{"backbone":"selavi_audio","preprocessing":"{}","weights":"x"}'
+    stated = {"name": "a", "backbone": "imported", "made_with": made_with}
+    table = rows_of([replace(run, provenance=replace(run.provenance, audio=stated, video={}))])
+    assert set(parse(take_away.bibtex(table, {}))) == {"mercea2022avca", "asano2020selavi"}
