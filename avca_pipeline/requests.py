@@ -252,6 +252,10 @@ class ReportedDataset(PluginSettings):
     """Names of the splits that it is used with."""
     applied: tuple[str, ...] = ()
     """Names of the entries under ``apply`` that classify its clips."""
+    plugin: str = ""
+    """Name of its plugin."""
+    benchmark: str = ""
+    """Published benchmark whose clips these are, where the plugin says so."""
 
 
 class ReportRequest(Request):

@@ -217,7 +217,7 @@ def report(o: argparse.Namespace) -> None:
         features=o.features,
         applied=o.applied,
     )
-    stage.run(o.request, files, o.out, o.table)
+    stage.run(o.request, files, o.out, o.table, o.files)
 
 
 def export(o: argparse.Namespace) -> None:

@@ -255,6 +255,10 @@ STAGE_COMMANDS = (
             reads_all("applied", "predictions of each entry under apply"),
             makes("out", "page to write"),
             makes("table", "table of the results to write, as CSV"),
+            makes(
+                "files",
+                "folder to write: the table for LaTeX and Markdown, BibTeX, figures as SVG",
+            ),
         ),
         request=ReportRequest,
         prepare=calls.prepare_report,

@@ -315,7 +315,7 @@ class Jobs:
         }
         return Job(
             "report",
-            ("report.html", "table.csv"),
+            ("report.html", "table.csv", "report_files"),
             self.settings("report"),
             {option: tuple(files) for option, files in inputs.items()},
         )

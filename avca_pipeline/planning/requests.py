@@ -220,6 +220,8 @@ class Requests:
                     ),
                     splits=tuple(name for owner, name in config.used_splits() if owner == dataset),
                     applied=tuple(config.applied_to(dataset)),
+                    plugin=config.datasets[dataset].plugin,
+                    benchmark=getattr(config.datasets[dataset].settings, "benchmark", ""),
                 )
                 for dataset in config.used_names("datasets")
             ),

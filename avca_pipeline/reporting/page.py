@@ -39,6 +39,7 @@ SECTIONS = {
     "leaks": "Leakage audit",
     "clips": "Clips",
     "provenance": "Provenance",
+    "take_away": "Take away",
 }
 """Id and title of each section, in the order of the page; ``templates/sections/<id>.html.j2``."""
 HEADINGS = {

@@ -111,7 +111,7 @@ def _cells(line: Line) -> list[tuple[str, str, str, str, str]]:
             TITLES[name],
             _percent(cell.first),
             _percent(cell.second),
-            "–" if cell.difference is None else f"{100 * cell.difference:+.1f}",
+            "–" if cell.difference is None else f"{100 * cell.difference:+z.1f}",
             _interval(cell),
         )
         for name, cell in line.cells.items()
@@ -134,7 +134,7 @@ def _lined_up(rows: Sequence[Sequence[str]]) -> list[str]:
 def _interval(cell: Cell) -> str:
     if cell.low is None or cell.high is None:
         return "–"
-    return f"[{100 * cell.low:+.1f}, {100 * cell.high:+.1f}]"
+    return f"[{100 * cell.low:+z.1f}, {100 * cell.high:+z.1f}]"
 
 
 def _percent(share: float | None) -> str:

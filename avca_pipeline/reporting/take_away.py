@@ -1,18 +1,36 @@
-"""The result table for a paper or a page of one's own, and what to cite."""
+"""What people take away: the table for a paper or a spreadsheet, figures, and what to cite."""
 
 from __future__ import annotations
 
+import base64
+import csv
+import html
+import io
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts import markdown
+from avca_pipeline.artifacts import markdown, spreadsheets
+from avca_pipeline.artifacts.atomic import atomic_write_folder
 from avca_pipeline.errors import one_line
 from avca_pipeline.published import citations
-from avca_pipeline.reporting.tables import IDENTITY, SCORES, Row, Statistic
+from avca_pipeline.reporting.tables import (
+    IDENTITY,
+    SCORES,
+    Row,
+    Statistic,
+    csv_columns,
+    csv_row,
+)
 
 TITLES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 CHANCE = "chance"
+MAX_NAME = 80
+_DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+_VARIABLE = re.compile(r"var\(--[\w-]+, *([^()]+)\)")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "_": r"\_", "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -60,12 +78,87 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return markdown.table(columns, cells, "l" * len(names) + "r" * len(SCORES)) + "\n"
 
 
-def bibtex(rows: Sequence[Row], datasets: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+@dataclass(frozen=True)
+class Document:
+    """A text to take away.
+
+    Attributes:
+        name: of its file.
+        title: what it is.
+        media_type: of its content.
+        text: its content.
+    """
+
+    name: str
+    title: str
+    media_type: str
+    text: str
+
+    @property
+    def address(self) -> str:
+        """An address that holds the content, with which a browser saves it to a file."""
+        packed = base64.b64encode(self.text.encode()).decode("ascii")
+        return f"data:{self.media_type};charset=utf-8;base64,{packed}"
+
+
+def documents(rows: Sequence[Row], datasets: Mapping[str, tuple[str, str]]) -> list[Document]:
+    """Returns the table in three formats, and BibTeX of what was used.
+
+    Args:
+        rows: of the table.
+        datasets: name of each dataset to its plugin and, where it has one, its benchmark.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    for cells in (csv_columns(), *map(csv_row, rows)):
+        writer.writerow([spreadsheets.cell(cell) for cell in cells])
+    found = [
+        Document("table.csv", "Table as CSV, all columns", "text/csv", table.getvalue()),
+        Document("table.tex", "Table for LaTeX (booktabs)", "application/x-tex", latex(rows)),
+        Document("table.md", "Table for Markdown", "text/markdown", markdown_table(rows)),
+        Document("references.bib", "BibTeX", "application/x-bibtex", bibtex(rows, datasets)),
+    ]
+    return [document for document in found if document.text]
+
+
+def write(folder: Path, texts: Sequence[Document], page: str) -> None:
+    """Writes documents, and each drawing of the page as an SVG file, whole or not at all.
+
+    Raises:
+        PipelineError: the folder cannot be written.
+    """
+    with atomic_write_folder(folder) as temporary:
+        for document in texts:
+            (temporary / document.name).write_text(document.text, encoding="utf-8")
+        (temporary / "figures").mkdir()
+        for name, drawing in drawings(page).items():
+            (temporary / "figures" / name).write_text(drawing, encoding="utf-8")
+
+
+def drawings(page: str) -> dict[str, str]:
+    """Returns a name of a file and the content for each drawing of a page.
+
+    A drawing takes colours from its page, with its own behind them: ``var(--text, #222)``. A file
+    has these alone.
+    """
+    found = {}
+    for number, drawing in enumerate(_DRAWING.findall(page), start=1):
+        title = re.search(r"<title[^>]*>([^<]*)</title>", drawing)
+        words = re.findall(r"[a-z0-9]+", html.unescape(title[1]).lower()) if title else []
+        name = "-".join([f"{number:02d}", *words])[:MAX_NAME]
+        alone = _VARIABLE.sub(r"\1", drawing)
+        if " xmlns=" not in alone.partition(">")[0]:
+            alone = alone.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+        found[f"{name}.svg"] = f"{alone}\n"
+    return found
+
+
+def bibtex(rows: Sequence[Row], datasets: Mapping[str, tuple[str, str]]) -> str:
     """Returns BibTeX of the methods, backbones, text embeddings and datasets of a table.
 
     Args:
         rows: of the table.
-        datasets: name of each dataset to its plugin and its settings.
+        datasets: name of each dataset to its plugin and, where it has one, its benchmark.
     """
     found = []
     for row in rows:
@@ -87,8 +180,8 @@ def bibtex(rows: Sequence[Row], datasets: Mapping[str, tuple[str, Mapping[str, A
                 "text_embeddings", text.get("plugin", ""), _parsed(text.get("settings", ""))
             )
         )
-    for plugin, settings in datasets.values():
-        found.append(citations.entries_of("datasets", plugin, settings))
+    for plugin, benchmark in datasets.values():
+        found.append(citations.entries_of("datasets", plugin, {"benchmark": benchmark}))
     return citations.bibtex(found)
 
 

@@ -20,7 +20,7 @@ from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.artifacts.training import read_history
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores, published
-from avca_pipeline.reporting import answered
+from avca_pipeline.reporting import answered, take_away
 from avca_pipeline.reporting.comparisons import compared
 from avca_pipeline.reporting.coverage import Classified, Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence, without_language
@@ -72,14 +72,22 @@ class FilesOfRun:
     histories: Sequence[Path]
 
 
-def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) -> None:
-    """Writes the page and the table. The same files give the same bytes.
+def run(
+    request: ReportRequest,
+    files: ReportFiles,
+    out: Path,
+    table_out: Path,
+    files_out: Path | None = None,
+) -> None:
+    """Writes the page, the table, and what people take away. The same files give the same bytes.
 
     Args:
         request: the names of all runs and datasets.
         files: to read.
         out: the page.
         table_out: the result table as CSV.
+        files_out: folder for the table in other formats, BibTeX and the figures; if left out, they
+            are in the page alone.
 
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
@@ -101,10 +109,14 @@ def run(request: ReportRequest, files: ReportFiles, out: Path, table_out: Path) 
     groups = compared(rows, answers)
     media = stretches(coverage) if request.thumbnails else None
     of_answers = answered.sections(rows, groups, answers, media)
-    page = render(rows, figures, audits, coverage, **of_answers)
+    datasets = {part.dataset: (part.plugin, part.benchmark) for part in request.datasets}
+    documents = take_away.documents(rows, datasets)
+    page = render(rows, figures, audits, coverage, documents=documents, **of_answers)
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     spreadsheets.write(table_out, csv_columns(), map(csv_row, rows))
+    if files_out is not None:
+        take_away.write(files_out, documents, page)
     for row in rows:
         logger.info(f"report: {row.title}: {_scores_in_words(row)}")
         for remark in thin_evidence(row):

@@ -36,7 +36,7 @@ def test_each_stage_has_a_command_and_the_help_lists_all(
 ) -> None:
     text = shown("--help", capsys=capsys)
     others = {
-        "bundle", "check", "explain", "fetch-features", "fiftyone", "init", "list",
+        "bundle", "check", "compare", "explain", "fetch-features", "fiftyone", "init", "list",
         "lists", "predict", "publish", "run", "schema", "serve",
     }  # fmt: skip
     assert set(VERSIONS) | others == {command.name for command in COMMANDS}
@@ -117,7 +117,7 @@ def test_thousands_of_files_make_no_command_line_longer(tmp_path: Path) -> None:
             "first_fetched": ["00000-of-00001.csv"], "features": ["video.h5", "audio.h5"],
             "applied": [],
         },
-        "output": {"page": "report.html", "table": "table.csv"},
+        "output": {"page": "report.html", "table": "table.csv", "files": "report_files"},
         "params": {
             "settings": request.model_dump_json(), "made": "", "is_recorded": False,
             "arguments": "report.arguments",
@@ -150,6 +150,7 @@ def test_an_arguments_file_that_lacks_some_files_is_one_line(
     lines += [text for option in options for text in (f"--{option}", "one")]
     lines.append("--applied")
     lines += ["--fetched", "00000-of-00001.csv", "--out", "page", "--table", "table"]
+    lines += ["--files", "folder"]
     (tmp_path / "arguments").write_text("\n".join(lines))
     assert cli.main(["report", f"@{tmp_path / 'arguments'}"]) == 1
     (line,) = capsys.readouterr().err.splitlines()

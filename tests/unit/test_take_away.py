@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
+from pathlib import Path
+from urllib.request import urlopen
+from xml.etree import ElementTree
 
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.scores import Accuracies
@@ -63,7 +67,7 @@ def test_markdown_has_the_numbers_and_opens_nothing() -> None:
 def test_bibtex_names_methods_backbones_and_datasets() -> None:
     run = scores_of(Run("d", "s", "f", "t", "avca", 0))
     table = rows_of([run])
-    datasets = {"d": ("official", {"benchmark": "UCF"}), "mine": ("folder", {})}
+    datasets = {"d": ("official", "UCF"), "mine": ("folder", "")}
     assert set(parse(take_away.bibtex(table, datasets))) == {
         "mercea2022avca", "tran2015c3d", "hershey2017vggish", "soomro2012ucf101",
     }  # fmt: skip
@@ -71,3 +75,32 @@ def test_bibtex_names_methods_backbones_and_datasets() -> None:
     stated = {"name": "a", "backbone": "imported", "made_with": made_with}
     table = rows_of([replace(run, provenance=replace(run.provenance, audio=stated, video={}))])
     assert set(parse(take_away.bibtex(table, {}))) == {"mercea2022avca", "asano2020selavi"}
+
+
+def test_a_drawing_is_a_file_of_its_own() -> None:
+    page = (
+        '<p>&lt;svg</p><svg role="img" viewBox="0 0 1 1"><title>A &amp; B: ../x</title>'
+        '<path style="fill:var(--text, #222222)"/></svg> between <svg xmlns="x">\n</svg>'
+    )
+    found = take_away.drawings(page)
+    assert list(found) == ["01-a-b-x.svg", "02.svg"]
+    root = ElementTree.fromstring(found["01-a-b-x.svg"])
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root[1].attrib["style"] == "fill:#222222"
+
+
+def test_documents_hold_what_their_addresses_hold_and_names_are_text(tmp_path: Path) -> None:
+    texts = take_away.documents(rows(), {})
+    assert [text.name for text in texts] == [
+        "table.csv", "table.tex", "table.md", "references.bib"
+    ]  # fmt: skip
+    take_away.write(tmp_path / "files", texts, "<svg></svg>")
+    for text in texts:
+        with urlopen(text.address) as answer:
+            assert answer.read() == (tmp_path / "files" / text.name).read_bytes()
+    assert [path.name for path in (tmp_path / "files/figures").iterdir()] == ["01.svg"]
+    with open(tmp_path / "files/table.csv", newline="") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == ["avca", HOSTILE]
+    formula = replace(rows()[0], identity=("d", "s", "f", "t", "=cmd()", "both"))
+    (table, *_) = take_away.documents([formula], {})
+    assert "'=cmd()," in table.text

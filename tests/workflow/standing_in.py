@@ -34,12 +34,14 @@ if stage in {real!r}:
     os.execv({avca!r}, [{avca!r}, *sys.argv[1:]])
 made = json.loads(options["--made"])
 open(options["--log"], "w").close()
-for name in ("--out", "--table", "--history", "--embeddings", "--predictions"):
+for name in ("--out", "--table", "--files", "--history", "--embeddings", "--predictions"):
     path = options.get(name)
     if path is None or (name in ("--embeddings", "--predictions") and stage == "report"):
         continue
     if stage in ("extract", "gather") and name == "--out":
         shutil.copyfile({features!r}, path)
+    elif name == "--files":
+        os.makedirs(path, exist_ok=True)
     elif stage == "fetch":
         shutil.copyfile({fetched!r}, path)
     else:
@@ -47,6 +49,7 @@ for name in ("--out", "--table", "--history", "--embeddings", "--predictions"):
     record = os.path.join(made["results"], "records", os.path.relpath(path, made["results"]))
     os.makedirs(os.path.dirname(record), exist_ok=True)
     digest = {digests!r}.get(stage if name == "--out" else "", hashlib.sha256(b"").hexdigest())
+    digest = "" if os.path.isdir(path) else digest
     with open(record + ".json", "w") as file:
         request = json.loads(options["--settings"])
         json.dump(dict(recipe=made["recipe"], digest=digest, request=request), file)

@@ -54,6 +54,7 @@ rule report:
             f"{RESULTS}/report.html", caption="../report/report.rst", category="Results"
         ),
         table=report(f"{RESULTS}/table.csv", caption="../report/table.rst", category="Results"),
+        files=directory(f"{RESULTS}/report_files"),
     params:
         **params_of("report"),
         is_recorded=IS_SHARED,

@@ -26,6 +26,7 @@ arguments = ["--settings", snakemake.params.settings]
 for name, option in OPTIONS.items():
     arguments += [option, *snakemake.input[name]]
 arguments += ["--out", snakemake.output.page, "--table", snakemake.output.table]
+arguments += ["--files", snakemake.output.files]
 arguments += ["--log", snakemake.log[0]]
 if snakemake.params.is_recorded:
     arguments += ["--made", snakemake.params.made]
