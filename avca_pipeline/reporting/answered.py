@@ -10,7 +10,13 @@ from avca_pipeline.analysis.answers import Answers
 from avca_pipeline.analysis.confusions import HUB_FACTOR, HUB_MIN_WRONG
 from avca_pipeline.analysis.resampling import DRAWS
 from avca_pipeline.artifacts.run import Run
-from avca_pipeline.reporting.comparisons import IN_WORDS, ComparedRows, name_of, points
+from avca_pipeline.reporting.comparisons import (
+    IN_WORDS,
+    ComparedRows,
+    intervals,
+    name_of,
+    points,
+)
 from avca_pipeline.reporting.confused import confused
 from avca_pipeline.reporting.curves import drawn_curves
 from avca_pipeline.reporting.tables import Row
@@ -43,12 +49,22 @@ def sections(
         "draws": DRAWS,
         "row_name": name_of,
         "points": points,
+        "hm_intervals": _hm_intervals(groups),
         "confusions": confusions,
         "hub": SimpleNamespace(factor=HUB_FACTOR, min_wrong=HUB_MIN_WRONG),
         "curves": drawn_curves(rows, answers),
         "thumbnails": {key: number for number, key in enumerate(pictures)},
         "thumbnail_bytes": list(pictures.values()),
         "thumbnails_note": _note(len(pictures), are_wanted=media is not None),
+    }
+
+
+def _hm_intervals(groups: Sequence[ComparedRows]) -> dict[tuple[str, ...], tuple[float, float]]:
+    """Returns the ends of the interval of HM, by identity of the row."""
+    return {
+        identity: (found["hm"].low, found["hm"].high)
+        for identity, found in intervals(groups).items()
+        if "hm" in found
     }
 
 
