@@ -14,8 +14,7 @@ from avca_pipeline.artifacts.spreadsheets import as_text, from_text
 from avca_pipeline.errors import FormatError
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.evaluation.ranking import predictions_of
-from tests.builders import content_of
-from tests.numbers.from_predictions import scores_from, table
+from tests.numbers.from_predictions import table
 
 HOSTILE = (
     "=cmd()",
@@ -32,23 +31,6 @@ HOSTILE = (
     "-a,\"b\r\n'",
 )
 PLAIN = ("archery", "it's", "a=b", "", "<b>x</b>", "\x1b[31m")
-
-
-def test_scores_follow_from_the_predictions_of_the_workflow(finished: Path) -> None:
-    paths = list(finished.rglob("predictions.csv"))
-    assert paths
-    for path in paths:
-        stated, rows = content_of(path.with_name("scores.json")), table(path)
-        again = scores_from(rows)
-        assert stated["scores"] == pytest.approx(again["scores"], abs=1e-12)
-        assert stated["bias"] == again["bias"]
-        assert [row["top1"] for row in rows] == again["answers"]
-        assert [row["rank"] == "1" for row in rows] == [
-            row["top1"] == row["class_name"] for row in rows
-        ]
-        counts = {of["class_name"]: of["num_clips"] for of in stated["per_class"]}
-        names = [row["class_name"] for row in rows]
-        assert {name: names.count(name) for name in counts} == counts
 
 
 def test_ranks_and_ties_of_a_hand_made_case() -> None:

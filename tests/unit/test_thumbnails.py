@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from pathlib import Path
 
 import av
@@ -94,17 +93,6 @@ def test_files_that_cannot_be_read_cost_their_picture(
     assert list(thumbnails(media, media)) == [("d", "1"), ("d", "3")]
     monkeypatch.setattr(module, "MAX_UNREADABLE", 2)
     assert list(thumbnails(media, media)) == [("d", "1")]
-
-
-def test_the_workflow_s_page_has_pictures_of_its_clips(finished: Path) -> None:
-    """Each is in the page once; every clip that is shown with one refers to it."""
-    html = (finished / "results" / "report.html").read_text(encoding="utf-8")
-    made = dict(re.findall(r"--thumb(\d+): url\(data:image/jpeg;base64,([^)]+)\)", html))
-    used = set(re.findall(r"background-image:var\(--thumb(\d+)\)", html))
-    assert made
-    assert set(made) == used
-    assert all(decoded(text).shape[1] <= module.SIDE for text in made.values())
-    assert f"{len(made)} clips have a thumbnail" in html
 
 
 def test_thumbnails_can_be_switched_off() -> None:
