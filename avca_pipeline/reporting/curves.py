@@ -5,34 +5,30 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from avca_pipeline.analysis.answers import Answers
 from avca_pipeline.analysis.curve import Curve, curve
 from avca_pipeline.artifacts.run import Run
+from avca_pipeline.reporting.colours import MARKS
+from avca_pipeline.reporting.drawing import Axis, Mark, Plot, chart
+from avca_pipeline.reporting.drawing import Curve as Line
 from avca_pipeline.reporting.tables import Row
 
-SIZE, LEFT, BOTTOM, FREE = 340, 44, 40, 14
-"""Of the drawing in pixels: its width and height, and what is free beside the curve."""
+CHOSEN, BEST = MARKS[0], MARKS[1]
+SIZE = (340, 320)
+"""Of a drawing in pixels."""
+SHARE_STEP = 0.002
+"""Points of a line that are nearer than that look the same."""
 
 
 @dataclass(frozen=True)
 class CurveOfSeed:
-    """The curve of one run.
-
-    Attributes:
-        seed: of the run.
-        found: the curve.
-        points: of the line, in pixels, as SVG takes them.
-        chosen: place of the chosen bias in pixels.
-        best: place of the best bias in pixels.
-    """
+    """The curve of one run."""
 
     seed: int
     found: Curve
-    points: str
-    chosen: tuple[float, float]
-    best: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,7 @@ class CurvesOfRow:
 
     row: Row
     seeds: Sequence[CurveOfSeed]
+    plot: Plot
 
     @property
     def area(self) -> str:
@@ -63,46 +60,51 @@ class CurvesOfRow:
         )
 
 
-def drawn_curves(rows: Sequence[Row], answers: Mapping[Run, Answers]) -> dict[str, Any]:
-    """Returns the curves of each row, and the sizes of their drawings.
+def drawn_curves(rows: Sequence[Row], answers: Mapping[Run, Answers]) -> list[CurvesOfRow]:
+    """Returns the curves of each row.
 
     Args:
         rows: the table.
         answers: of each run.
     """
-    found = [
-        CurvesOfRow(
-            row,
-            [
-                _drawn(run.run.seed, made)
-                for run in row.runs
-                if (made := curve(answers[run.run])) is not None
-            ],
+    found = []
+    for row in rows:
+        seeds = [
+            CurveOfSeed(run.run.seed, made)
+            for run in row.runs
+            if (made := curve(answers[run.run])) is not None
+        ]
+        found.append(CurvesOfRow(row, seeds, _plot(row, seeds) if seeds else Plot()))
+    return found
+
+
+def _plot(row: Row, seeds: Sequence[CurveOfSeed]) -> Plot:
+    lines, places = [], []
+    for of in seeds:
+        chosen, best = (
+            (100 * point.unseen, 100 * point.seen) for point in (of.found.chosen, of.found.best)
         )
-        for row in rows
+        lines.append(Line(line_of(of.found), f"seed {of.seed}", CHOSEN))
+        places.append(Line([], f"seed {of.seed}, best bias", BEST, marked=[best]))
+        places.append(Line([], f"seed {of.seed}, chosen bias", CHOSEN, marked=[chosen]))
+    title = f"S over U at every bias: {row.title}"
+    svg = chart([*lines, *places], Axis("U, %", 0, 100), Axis("S, %", 0, 100), title, size=SIZE)
+    legend = [
+        Mark("━", CHOSEN, "S over U, a line for each seed"),
+        Mark("●", CHOSEN, "chosen bias"),
+        Mark("●", BEST, "best bias on these test clips"),
     ]
-    ticks = [(percent, *_place(percent / 100, percent / 100)) for percent in range(0, 101, 20)]
-    return {"rows": found, "size": SIZE, "left": LEFT, "bottom": SIZE - BOTTOM, "ticks": ticks}
+    return Plot([svg], legend)
 
 
-def _drawn(seed: int, found: Curve) -> CurveOfSeed:
-    places = [_place(u, s) for u, s in zip(found.unseen, found.seen, strict=True)]
-    # Points closer than a pixel look the same; there may be thousands.
-    kept = [places[0]]
-    for place in places[1:]:
-        if place != kept[-1]:
-            kept.append(place)
-    return CurveOfSeed(
-        seed,
-        found,
-        " ".join(f"{x:g},{y:g}" for x, y in kept),
-        _place(found.chosen.unseen, found.chosen.seen),
-        _place(found.best.unseen, found.best.seen),
-    )
-
-
-def _place(unseen: float, seen: float) -> tuple[float, float]:
-    """Returns where U and S are drawn, in half pixels."""
-    side = SIZE - LEFT - FREE, SIZE - BOTTOM - FREE
-    x, y = LEFT + unseen * side[0], FREE + (1 - seen) * side[1]
-    return round(2 * x) / 2, round(2 * y) / 2
+def line_of(found: Curve) -> list[tuple[float, float]]:
+    """Returns U and S of a curve in percent, without points that change nothing to the eye."""
+    steps = np.round(np.stack([found.unseen, found.seen], axis=1) / SHARE_STEP)
+    moves = np.diff(steps, axis=0)
+    is_new = np.append(True, moves.any(axis=1))
+    steps = steps[is_new]
+    moves = np.diff(steps, axis=0)
+    # In the middle of a straight line along an axis.
+    goes_on = ((moves[1:] == 0) & (moves[:-1] == 0)).any(axis=1)
+    kept = steps[np.concatenate([[True], ~goes_on, [True]])[: len(steps)]]
+    return [(float(u), float(s)) for u, s in np.round(100 * SHARE_STEP * kept, 1)]

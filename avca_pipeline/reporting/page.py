@@ -109,7 +109,7 @@ def render(
         sections=SECTIONS if rows else {"clips": SECTIONS["clips"]},
         palette=PALETTE,
         max_headlines=MAX_HEADLINES,
-        headlines=headlines(rows, {}),
+        headlines=headlines(rows, of_sections.get("hm_intervals", {})),
         num_clips=num_clips,
         **of_sections,
         headings=HEADINGS,

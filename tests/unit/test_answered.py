@@ -20,11 +20,12 @@ from avca_pipeline.evaluation.ranking import predictions_of
 from avca_pipeline.reporting import confused as confused_module
 from avca_pipeline.reporting.comparisons import clearly_best, compared, intervals, p_in_words
 from avca_pipeline.reporting.confused import confused
-from avca_pipeline.reporting.curves import drawn_curves
+from avca_pipeline.reporting.curves import drawn_curves, line_of
 from avca_pipeline.reporting.tables import rows_of
 from avca_pipeline.requests import ReportedRun, ReportRequest
 from avca_pipeline.stages import report
 from tests.builders import report_files, scores_of
+from tests.numbers.from_predictions import area_below
 from tests.unit.test_report import HOSTILE, Page
 
 FORMULA = '=cmd()"\x1b<img src=x>'
@@ -203,18 +204,17 @@ def test_methods_are_compared_in_words(paths: list[Path], html: str) -> None:
 
 
 def test_the_curve_is_drawn_from_corner_to_corner(paths: list[Path], html: str) -> None:
-    first, second = drawn_curves(*read(paths))["rows"]
+    first, second = drawn_curves(*read(paths))
     assert len(first.seeds) == 2
     assert second.area == "100.0"
     assert second.cost == "The chosen bias is the best one: HM 100.0."
-    (one,) = second.seeds
-    # U grows from left to right, S falls from top to bottom.
-    places = [tuple(map(float, place.split(","))) for place in one.points.split()]
-    assert places == sorted(places)
-    assert places[0][0] < places[-1][0]
-    assert places[0][1] < places[-1][1]
-    assert one.chosen == one.best == (places[-1][0], places[0][1])
-    assert html.count('class="line"') == 3
+    assert line_of(second.seeds[0].found) == [(0.0, 100.0), (100.0, 100.0), (100.0, 0.0)]
+    whole = first.seeds[0].found
+    line = line_of(whole)
+    assert line[0] == (0.0, pytest.approx(100 * whole.seen[0], abs=0.11))
+    assert line[-1] == (pytest.approx(100 * whole.unseen[-1], abs=0.11), 0.0)
+    assert area_below(line) / 1e4 == pytest.approx(whole.area, abs=0.002)
+    assert html.count("S over U at every bias: ") == 2 * 2  # the title, and what is read aloud
 
 
 def test_predictions_of_other_classes_are_one_line(paths: list[Path], tmp_path: Path) -> None:
