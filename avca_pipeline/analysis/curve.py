@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avca_pipeline.analysis.answers import Answers
-from avca_pipeline.evaluation.accuracy import harmonic_mean
+from avca_pipeline.evaluation.accuracy import EPSILON, harmonic_mean
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def curve(answers: Answers) -> Curve | None:
     unseen = np.concatenate([[0.0], np.cumsum(gains)[last]])
     seen, unseen = np.clip(seen, 0.0, 1.0), np.clip(unseen, 0.0, 1.0)
     chosen = Point(answers.bias, reached["seen"], reached["unseen"])
-    hms = 2 * seen * unseen / (seen + unseen + np.finfo(float).eps)
+    hms = 2 * seen * unseen / (seen + unseen + EPSILON)
     at = int(np.argmax(hms > hms.max() - 1e-12))
     edges = np.concatenate([[margin[0] - 2], margin[last], [margin[-1] + 2]])
     best = Point(float(edges[at : at + 2].mean()), float(seen[at]), float(unseen[at]))

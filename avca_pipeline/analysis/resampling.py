@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avca_pipeline.analysis.answers import Answers
+from avca_pipeline.evaluation.accuracy import EPSILON
 
 DRAWS = 10_000
 """Enough for the p-value of a pair to stay below 0.05 after Holm's correction for 120 pairs."""
@@ -43,13 +44,13 @@ def resample(runs: Sequence[Answers], draws: int = DRAWS, seed: int = 0) -> Resa
     """
     generator = np.random.default_rng(seed)
     first = runs[0]
-    right = np.array([run.is_right for run in runs], np.float32).T
-    among_unseen = np.array([run.is_right_among_unseen for run in runs], np.float32).T
+    right = np.array([run.is_right for run in runs]).T
+    among_unseen = np.array([run.is_right_among_unseen for run in runs]).T
     seen = _mean_of_classes(generator, first, right, draws, unseen=False)
     both = np.concatenate([right, among_unseen], axis=1)
     of_unseen = _mean_of_classes(generator, first, both, draws, unseen=True)
     unseen, zsl = of_unseen[:, : len(runs)], of_unseen[:, len(runs) :]
-    hm = 2 * seen * unseen / (seen + unseen + np.finfo(float).eps)
+    hm = 2 * seen * unseen / (seen + unseen + EPSILON)
     return Resampled(seen, unseen, hm, zsl)
 
 
@@ -63,7 +64,7 @@ def _mean_of_classes(
     times = generator.multinomial(len(columns), np.full(len(columns), 1 / len(columns)), draws)
     total = np.zeros((draws, right.shape[1]))
     for place, column in enumerate(columns):
-        of_class = right[clips.target == column]
+        of_class = right[clips.target == column].astype(np.float32)
         at_once = max(1, CELLS_AT_ONCE // len(of_class))
         for start in range(0, draws, at_once):
             block = slice(start, start + at_once)

@@ -74,7 +74,8 @@ def check(value: Answers, rows: list[dict[str, str]]) -> None:
     assert value.scores() == pytest.approx(again["scores"], abs=1e-12)
     assert [value.class_names[column] for column in value.answered] == again["answers"]
     assert value.top_shares(1)["zsl"] == pytest.approx(again["scores"]["zsl"], abs=1e-12)
-    assert value.top_shares(5) == pytest.approx(top_from(rows, 5), abs=1e-12)
+    for top in (2, 3, 5):
+        assert value.top_shares(top) == pytest.approx(top_from(rows, top), abs=1e-12)
     found, points = curve(value), curve_from(rows)
     assert found is not None
     assert list(zip(found.unseen, found.seen, strict=True)) == [
@@ -282,6 +283,7 @@ def test_p_values_count_draws_on_the_other_side() -> None:
     values = np.array([-1.0, 0.0, *range(1, 98)])
     assert comparison._p_value(values) == pytest.approx(2 * 3 / 100)
     assert comparison._p_value(-values) == pytest.approx(2 * 3 / 100)
+    assert comparison._p_value(np.zeros(10)) == 1.0
 
 
 def test_many_methods_are_compared_with_the_best_alone() -> None:
