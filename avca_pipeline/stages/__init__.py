@@ -18,6 +18,6 @@ VERSIONS = {
     "select": 1,
     "evaluate": 4,
     "apply": 1,
-    "report": 10,
+    "report": 11,
     "export": 1,
 }
