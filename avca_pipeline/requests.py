@@ -259,7 +259,7 @@ class ReportedDataset(PluginSettings):
 
 
 class ReportRequest(Request):
-    """Asks ``report`` for the page and the table.
+    """Asks ``report`` for the page and the table, on all runs among the results.
 
     The files of each option of the command have the order of the names here: scores and embeddings
     that of ``runs``, histories that of the candidates of each run, manifests that of ``datasets``,
@@ -267,11 +267,27 @@ class ReportRequest(Request):
     """
 
     runs: tuple[ReportedRun, ...]
-    """All runs."""
+    """All runs of the config."""
     datasets: tuple[ReportedDataset, ...]
-    """All datasets."""
+    """All datasets of the config."""
     thumbnails: bool = True
     """Whether clips are shown with a small picture."""
+    found_runs: tuple[ReportedRun, ...] = ()
+    """Runs of other configs among the results; their files come after those of ``runs``."""
+    found_datasets: tuple[ReportedDataset, ...] = ()
+    """Datasets of these runs, with what they use of them; their files come last, too."""
+    left_out: tuple[str, ...] = ()
+    """Paths of runs of other configs that are not complete, or out of date."""
+
+    @property
+    def all_runs(self) -> tuple[ReportedRun, ...]:
+        """The runs of the config, and those of others."""
+        return (*self.runs, *self.found_runs)
+
+    @property
+    def all_datasets(self) -> tuple[ReportedDataset, ...]:
+        """The datasets of the config, and those of others; one may be among both."""
+        return (*self.datasets, *self.found_datasets)
 
 
 class ExportRequest(Request):

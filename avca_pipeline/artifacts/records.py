@@ -40,12 +40,14 @@ class Record:
         digest: of the result; empty for a folder.
         request: what the stage was asked for, to say later which key has changed; secrets of
             addresses are not in it.
+        made: when, where and at what cost it was made, for people: `runtime.circumstances`.
     """
 
     recipe: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Expected:
         outputs: Iterable[Path],
         inputs: Mapping[str, str],
         request: Mapping[str, Any] | None = None,
+        made: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes the record of each result that a job has made.
 
@@ -112,10 +115,13 @@ class Expected:
             outputs: files or folders.
             inputs: what `check` returned.
             request: what the stage was asked for, without secrets.
+            made: the circumstances; without them those of the record that is there stay.
         """
         for path in outputs:
             digest = digest_of(path) if path.is_file() else ""
-            write(self.results, path, Record(self.recipe, inputs, digest, request or {}))
+            before = read(self.results, path) if made is None else None
+            how = made or (before.made if before else {})
+            write(self.results, path, Record(self.recipe, inputs, digest, request or {}, how))
 
     def keep(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> bool:
         """Puts kept results back if they were made from the same inputs; returns whether it did.
@@ -229,6 +235,6 @@ def read(results: Path, path: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
         content: Any = json.loads(path_of(results, path).read_text(encoding="utf-8"))
         record = Record(**content)
-        if isinstance(record.inputs, dict) and isinstance(record.request, dict):
+        if all(isinstance(of, dict) for of in (record.inputs, record.request, record.made)):
             return record
     return None

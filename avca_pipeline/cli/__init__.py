@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts.records import Expected
+from avca_pipeline.artifacts.records import Expected, within
 from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.cli.options import Command, parser
 from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.runtime import logs
+from avca_pipeline.runtime.circumstances import Stopwatch
 from avca_pipeline.runtime.sealing import unsealed
 
 logger = logging.getLogger(__name__)
@@ -105,20 +106,30 @@ def _run_recorded(command: Command, options: argparse.Namespace, asked_for: Any)
     Raises:
         PipelineError: an input is not what the workflow expects, or was changed meanwhile.
     """
+    stopwatch = Stopwatch()
     expected = Expected.from_json(options.made)
     inputs = {name: _as_list(getattr(options, name)) for name in expected.inputs}
     outputs = [getattr(options, name) for name in command.results]
     states = _states(inputs)
     digests = expected.check(inputs)
+    made = None
     if expected.keep(outputs, digests):
         logger.info(
             f"avca {command.name}: made from the same as before, so it is kept: {outputs[0]}"
         )
     else:
         command.call(options)
+        made = stopwatch.read() | {"stage": _stage(command, options)}
+        if options.log is not None:
+            made["log"] = within(expected.results, options.log)
     if _states(inputs) != states and expected.check(inputs) != digests:
         raise PipelineError(f"{outputs[0]}: its inputs changed meanwhile; run the same again")
-    expected.write(outputs, digests, asked_for)
+    expected.write(outputs, digests, asked_for, made)
+
+
+def _stage(command: Command, options: argparse.Namespace) -> str:
+    """Returns what the report calls a stage: training has two."""
+    return f"{command.name} {options.stage}" if "stage" in options else command.name
 
 
 def _as_list(value: Path | list[Path]) -> list[Path]:

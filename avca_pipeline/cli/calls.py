@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.artifacts.manifest import shards_beside
+from avca_pipeline.artifacts.records import Expected
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.requests import named_files
 from avca_pipeline.runtime.device import choose_device
@@ -196,7 +197,7 @@ def apply(o: argparse.Namespace) -> None:
 
 def prepare_report(o: argparse.Namespace) -> None:
     """Names the files of all shards."""
-    with_media = [part.num_shards for part in o.request.datasets if part.num_shards]
+    with_media = [part.num_shards for part in o.request.all_datasets if part.num_shards]
     of_datasets = named_files("fetched", with_media, o.fetched)
     shards = (shards_beside(first, num_shards) for num_shards, first in of_datasets)
     o.fetched = list(itertools.chain.from_iterable(shards))
@@ -217,7 +218,8 @@ def report(o: argparse.Namespace) -> None:
         features=o.features,
         applied=o.applied,
     )
-    stage.run(o.request, files, o.out, o.table, o.files)
+    results = None if o.made is None else Expected.from_json(o.made).results
+    stage.run(o.request, files, o.out, o.table, o.files, results)
 
 
 def export(o: argparse.Namespace) -> None:

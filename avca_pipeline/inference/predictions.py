@@ -13,7 +13,7 @@ import numpy as np
 from avca_pipeline.artifacts import spreadsheets
 from avca_pipeline.artifacts.answers import RankedClass
 from avca_pipeline.artifacts.frames import frame
-from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.errors import one_line
 from avca_pipeline.inference.parts import Part
 
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "seen", "distance", "score", "reason")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.config import Config
 from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.found import Found, found
 from avca_pipeline.planning.listing import Listing, listing
 
 
@@ -63,6 +66,18 @@ class Facts:
         if name not in self._facts:
             self._facts[name] = self._digests.of_all(paths())
         return str(self._facts[name])
+
+    def found(self, trainings: Callable[[], Mapping[str, str]]) -> Found:
+        """Returns the runs of other configs among the results, looked for once.
+
+        Args:
+            trainings: gives path and training of each of the config's runs, see `found`.
+        """
+        name = "runs of other configs"
+        if name not in self._facts:
+            value = found(Path(self._config.results), trainings(), self._digests)
+            self._facts[name] = TypeAdapter(Found).dump_python(value, mode="json")
+        return TypeAdapter(Found).validate_python(self._facts[name])
 
     def write(self, path: Path) -> None:
         """Writes what was read, for other processes."""

@@ -12,6 +12,7 @@ from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import Config, Run, applied
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.facts import Facts
+from avca_pipeline.planning.found import Found
 from avca_pipeline.planning.job import File, Job
 from avca_pipeline.planning.requests import Requests, names_of, run_of
 
@@ -35,8 +36,8 @@ class Jobs:
         facts: Path | None = None,
     ) -> None:
         self.config, self.digests = config, digests
-        self.request = Requests(config, versions)
         self.facts = Facts(config, digests, facts)
+        self.request = Requests(config, versions, self.found)
         self._jobs: dict[tuple[str, ...], Job] = {}
 
     def __call__(self, rule: str, *names: str) -> Job:
@@ -77,6 +78,10 @@ class Jobs:
             yield self("train_stage1", *names, candidate)
         for rule in ("select", "train_stage2", "evaluate"):
             yield self(rule, *names)
+
+    def found(self) -> Found:
+        """Returns the runs of other configs among the results."""
+        return self.facts.found(self.request.trainings)
 
     def settings(self, rule: str, *names: str) -> str:
         """Returns the request of a job's stage as canonical JSON; needs no file of the user."""
@@ -313,6 +318,8 @@ class Jobs:
                 for file in self("apply", part.dataset, name).files
             ],
         }
+        for option, files in self.found().files().items():
+            inputs[option] += files
         return Job(
             "report",
             ("report.html", "table.csv", "report_files"),

@@ -11,6 +11,7 @@ from avca_pipeline.artifacts.run import ALONE, BOTH, Modalities
 from avca_pipeline.config import Config, Run
 from avca_pipeline.config.entries import Entry
 from avca_pipeline.media import Limits
+from avca_pipeline.planning.found import Found, training_of
 from avca_pipeline.registry import Kind
 from avca_pipeline.requests import (
     ApplyRequest,
@@ -41,10 +42,13 @@ class Requests:
     Args:
         config: the config.
         versions: name of each stage to the number of its code.
+        find: returns the runs of other configs among the results.
     """
 
-    def __init__(self, config: Config, versions: Mapping[str, int]) -> None:
-        self.config, self.versions = config, versions
+    def __init__(
+        self, config: Config, versions: Mapping[str, int], find: Callable[[], Found] = Found
+    ) -> None:
+        self.config, self.versions, self.find = config, versions, find
 
     def __call__(self, rule: str, *names: str) -> Request:
         """Returns the request of a rule's job.
@@ -200,10 +204,20 @@ class Requests:
             leave_out_seen=entry.leave_out_seen,
         )
 
+    def trainings(self) -> dict[str, str]:
+        """Returns the path of each run, and what the runs of a row have in common."""
+        return {
+            run.path: training_of(self.train_stage2(*names_of(run)).model_dump(mode="json"))
+            for run in self.config.runs()
+        }
+
     def report(self) -> ReportRequest:
         """Returns the request for the report on all runs."""
-        config = self.config
+        config, found = self.config, self.find()
         return ReportRequest(
+            found_runs=tuple(found.runs),
+            found_datasets=tuple(found.datasets),
+            left_out=tuple(found.left_out),
             version=self.versions["report"],
             runs=tuple(
                 ReportedRun(run=run, candidates=tuple(config.candidates(run)))

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from avca_pipeline.analysis.comparison import Interval
 from avca_pipeline.artifacts import audits
 from avca_pipeline.artifacts.audits import CheckResult, DataAudit, SplitAudit
 from avca_pipeline.artifacts.split import PARTITIONS
 from avca_pipeline.reporting.colours import PALETTE
+from avca_pipeline.reporting.costs import Origins, in_words
 from avca_pipeline.reporting.coverage import Coverage, Rejection, Step, by_kind, tested_step
 from avca_pipeline.reporting.drawing import Plot
 from avca_pipeline.reporting.evidence import num_clips, thin_evidence, without_language
+from avca_pipeline.reporting.interval_figure import interval_plot
 from avca_pipeline.reporting.summary import weights_in_words, what_was_run
 from avca_pipeline.reporting.tables import (
     SCORES,
@@ -38,6 +41,7 @@ SECTIONS = {
     "training": "Training",
     "leaks": "Leakage audit",
     "clips": "Clips",
+    "costs": "Cost and origin",
     "provenance": "Provenance",
     "take_away": "Take away",
 }
@@ -81,6 +85,7 @@ class Figures:
 
     embeddings: Plot
     validation: Plot
+    losses: Plot
 
 
 def render(
@@ -88,6 +93,8 @@ def render(
     figures: Sequence[Figures],
     audits: Sequence[Audit],
     coverage: Sequence[Coverage],
+    intervals: Mapping[tuple[str, ...], Mapping[str, Interval]],
+    origins: Origins | None = None,
     **of_sections: Any,
 ) -> str:
     """Returns the page.
@@ -97,6 +104,8 @@ def render(
         figures: of each row.
         audits: of all splits.
         coverage: of all datasets.
+        intervals: 95 % interval of each score by the identity of a row.
+        origins: where results come from; nothing where they have no records.
         of_sections: what templates of further sections use, by the name that they use.
     """
     balances = {
@@ -109,7 +118,9 @@ def render(
         sections=SECTIONS if rows else {"clips": SECTIONS["clips"]},
         palette=PALETTE,
         max_headlines=MAX_HEADLINES,
-        headlines=headlines(rows, of_sections.get("hm_intervals", {})),
+        headlines=headlines(rows, intervals),
+        intervals=intervals,
+        interval_figure=interval_plot(rows, intervals),
         num_clips=num_clips,
         **of_sections,
         headings=HEADINGS,
@@ -133,6 +144,11 @@ def render(
         adds_up=all(step.adds_up for steps in balances.values() for step in steps),
         rejections=rejections,
         by_kind=by_kind,
+        costs=origins.costs if origins else [],
+        configs=origins.configs if origins else [],
+        found=origins.found if origins else {},
+        left_out=origins.left_out if origins else [],
+        duration=in_words,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -57,8 +57,8 @@ class Row:
         runs: the scores of each seed, in the order of the seeds.
         scores: of each name in `SCORES`.
         bias: over seeds.
-        best: names in `SCORES` in which no other model of the group shows a higher mean; empty if
-            the group has one model.
+        best: names in `SCORES` in which it is clearly better than every other row of its group:
+            by more than other classes and clips explain.
         published: what a paper reports for the same inputs and method; ``None`` if there is
             nothing.
     """
@@ -125,12 +125,7 @@ def rows_of(runs: Iterable[Scores]) -> list[Row]:
     """
     ordered = sorted(runs, key=lambda scores: (identity_of(scores.run), scores.run.seed))
     seeds_of_rows = groupby(ordered, key=lambda scores: identity_of(scores.run))
-    rows = [_row(tuple(seeds)) for _, seeds in seeds_of_rows]
-    return [
-        row
-        for _, group in groupby(rows, key=lambda row: row.group)
-        for row in _with_best(list(group))
-    ]
+    return [_row(tuple(seeds)) for _, seeds in seeds_of_rows]
 
 
 def _row(runs: tuple[Scores, ...]) -> Row:
@@ -171,30 +166,6 @@ def _statistic(values: Sequence[float | None], chance: float | None = None) -> S
         return Statistic(None, None, chance)
     std = statistics.stdev(numbers) if len(numbers) > 1 else None
     return Statistic(statistics.fmean(numbers), std, chance)
-
-
-def _with_best(group: list[Row]) -> list[Row]:
-    """Marks the best of each column. Means that look the same in the table are equally good."""
-    if len(group) < 2:
-        return group
-    highest = {name: max(_shown(row.scores[name].mean) for row in group) for name in SCORES}
-    return [
-        replace(
-            row,
-            best=frozenset(
-                name
-                for name in SCORES
-                if row.scores[name].mean is not None
-                and _shown(row.scores[name].mean) == highest[name]
-            ),
-        )
-        for row in group
-    ]
-
-
-def _shown(mean: float | None) -> float:
-    """Returns a mean in percent as the table shows it; less than any other where there is none."""
-    return -1.0 if mean is None else round(100 * mean, 1)
 
 
 def unusual_settings(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import jinja2
@@ -11,6 +12,9 @@ from markupsafe import Markup
 from avca_pipeline.errors import one_line
 from avca_pipeline.reporting import colours
 from avca_pipeline.reporting.tables import Statistic
+
+BREAKS = re.compile(r"(?<=[,:;/_=|\]})\-.])")
+"""Behind these signs a line may end."""
 
 
 @functools.cache
@@ -28,7 +32,13 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    made.filters |= {"short": short, "percent": percent, "mean_std": mean_std, "words": words}
+    made.filters |= {
+        "short": short,
+        "percent": percent,
+        "mean_std": mean_std,
+        "words": words,
+        "breakable": breakable,
+    }
     made.globals |= {"colour": colours.colour}
     return made
 
@@ -57,6 +67,11 @@ def words(name: str) -> str:
 def short(text: str, length: int = 28) -> str:
     """Returns a text that is cut where a drawing has no room for more."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def breakable(text: Any) -> Markup:
+    """Returns a long text without spaces, such as JSON or a path, that breaks behind its signs."""
+    return Markup("<wbr>").join(BREAKS.split(one_line(str(text))))
 
 
 def _shown(value: Any) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from avca_pipeline.analysis.comparison import MIN_CLASSES, Interval
 from avca_pipeline.reporting.evidence import RANDOM, clips_of_classes
 from avca_pipeline.reporting.tables import Row
 
 MIN_CLIPS = 10
 """Fewer clips behind S or U allow no verdict."""
-Interval = tuple[float, float]
-"""The ends of a 95 % interval, as shares."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,20 @@ class Headline:
     num_rows: int
 
 
-def headlines(rows: Sequence[Row], intervals: dict[tuple[str, ...], Interval]) -> list[Headline]:
+def headlines(
+    rows: Sequence[Row], intervals: Mapping[tuple[str, ...], Mapping[str, Interval]]
+) -> list[Headline]:
     """Returns the row with the highest HM of each dataset and split, in the order of the table.
 
     Args:
         rows: the table.
-        intervals: of HM, by the identity of the row.
+        intervals: of each score, by the identity of a row; what is not defined is missing.
     """
     found = []
     for place in dict.fromkeys(row.identity[:2] for row in rows):
         own = [row for row in rows if row.identity[:2] == place]
         best = max(own, key=lambda row: -1.0 if (hm := row.scores["hm"].mean) is None else hm)
-        interval = intervals.get(best.identity)
+        interval = intervals.get(best.identity, {}).get("hm")
         found.append(Headline(best, verdict(best, interval), interval, len(own)))
     return found
 
@@ -65,10 +66,9 @@ def verdict(row: Row, interval: Interval | None) -> Verdict:
         return Verdict("open", why_not)
     if interval is None:
         return Verdict("open", "No verdict: there are no predictions to compute an interval from.")
-    low, high = interval
-    if high < _number(row.scores["hm"].chance):
+    if interval.high < _number(row.scores["hm"].chance):
         return Verdict("bad", "Worse than guessing: the whole interval of HM is below chance.")
-    if low <= _number(row.scores["hm"].chance):
+    if interval.low <= _number(row.scores["hm"].chance):
         return Verdict("open", "Not told apart from guessing: the interval of HM holds chance.")
     if _number(row.scores["unseen"].mean) <= _number(row.scores["unseen"].chance):
         return Verdict(
@@ -110,8 +110,8 @@ def _too_few(row: Row) -> str:
     """Returns which group of classes or clips is too small, or nothing."""
     for is_unseen, kind in ((False, "seen"), (True, "unseen")):
         clips = clips_of_classes(row, is_unseen=is_unseen)
-        if len(clips) < 2:
-            return f"{len(clips) or 'no'} {kind} class has test clips"
+        if len(clips) < MIN_CLASSES:
+            return f"{len(clips)} {kind} classes have test clips, an interval needs {MIN_CLASSES}"
         if sum(clips) < MIN_CLIPS:
             return f"{sum(clips)} test clips of {kind} classes"
     return ""

@@ -18,6 +18,6 @@ VERSIONS = {
     "select": 1,
     "evaluate": 4,
     "apply": 1,
-    "report": 11,
+    "report": 12,
     "export": 1,
 }

@@ -21,12 +21,14 @@ from avca_pipeline.artifacts.training import read_history
 from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores, published
 from avca_pipeline.reporting import answered, take_away
-from avca_pipeline.reporting.comparisons import compared
+from avca_pipeline.reporting.comparisons import clearly_best, compared, intervals
+from avca_pipeline.reporting.costs import origins_of
 from avca_pipeline.reporting.coverage import Classified, Coverage, Extracted
 from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
+from avca_pipeline.reporting.loss_figure import loss_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
-from avca_pipeline.reporting.tables import Row, csv_columns, csv_row, rows_of
+from avca_pipeline.reporting.tables import SCORES, Row, csv_columns, csv_row, rows_of
 from avca_pipeline.reporting.thumbnails import stretches
 from avca_pipeline.requests import ReportRequest, grouped_files, named_files
 from avca_pipeline.runtime.progress import Progress
@@ -78,6 +80,7 @@ def run(
     out: Path,
     table_out: Path,
     files_out: Path | None = None,
+    results: Path | None = None,
 ) -> None:
     """Writes the page, the table, and what people take away. The same files give the same bytes.
 
@@ -88,6 +91,8 @@ def run(
         table_out: the result table as CSV.
         files_out: folder for the table in other formats, BibTeX and the figures; if left out, they
             are in the page alone.
+        results: the folder of all results, in which records say what they took; ``None`` where
+            there is none.
 
     Raises:
         PipelineError: a file is damaged, or scores of one row do not belong together.
@@ -107,11 +112,28 @@ def run(
             progress.advance(note=row.title)
     answers = _answers(rows, request, files)
     groups = compared(rows, answers)
+    best = {score: clearly_best(groups, score) for score in SCORES}
+    rows = [
+        replace(row, best=frozenset(score for score in SCORES if row.identity in best[score]))
+        for row in rows
+    ]
     media = stretches(coverage) if request.thumbnails else None
     of_answers = answered.sections(rows, groups, answers, media)
-    datasets = {part.dataset: (part.plugin, part.benchmark) for part in request.datasets}
+    datasets = {
+        part.dataset: (part.plugin, part.benchmark) for part in reversed(request.all_datasets)
+    }
     documents = take_away.documents(rows, datasets)
-    page = render(rows, figures, audits, coverage, documents=documents, **of_answers)
+    origins = None if results is None else origins_of(results, request, rows)
+    page = render(
+        rows,
+        figures,
+        audits,
+        coverage,
+        intervals(groups),
+        origins,
+        documents=documents,
+        **of_answers,
+    )
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     spreadsheets.write(table_out, csv_columns(), map(csv_row, rows))
@@ -133,7 +155,7 @@ def _scores(request: ReportRequest, paths: Sequence[Path]) -> list[Scores]:
         FormatError: a file is damaged, or has the scores of another run.
     """
     scores_of_runs = []
-    for reported, path in named_files("scores", request.runs, paths):
+    for reported, path in named_files("scores", request.all_runs, paths):
         scores = scores_files.read(path)
         if scores.run != reported.run:
             raise FormatError(
@@ -152,7 +174,7 @@ def _answers(rows: Sequence[Row], request: ReportRequest, files: ReportFiles) ->
     """
     paths = {
         reported.run: path
-        for reported, path in named_files("predictions", request.runs, files.predictions)
+        for reported, path in named_files("predictions", request.all_runs, files.predictions)
     }
     return {
         run.run: answers_of(
@@ -167,22 +189,23 @@ def _answers(rows: Sequence[Row], request: ReportRequest, files: ReportFiles) ->
 
 def _audits(request: ReportRequest, files: ReportFiles) -> list[Audit]:
     """Reads the audits of all splits, in the order of their names."""
-    names = [(dataset.dataset, split) for dataset in request.datasets for split in dataset.splits]
-    audits = named_files("audits", names, files.audits)
+    names = [(part.dataset, split) for part in request.all_datasets for split in part.splits]
+    # The config and another one may have the same split.
+    audits = dict(named_files("audits", names, files.audits))
     data_audits = dict(named_files("data-audits", names, files.data_audits))
     return [
         Audit(*name, read_split_audit(path), read_data_audit(data_audits[name]))
-        for name, path in sorted(audits)
+        for name, path in sorted(audits.items())
     ]
 
 
 def _files_of_runs(request: ReportRequest, files: ReportFiles) -> dict[Run, FilesOfRun]:
-    sizes = [len(reported.candidates) for reported in request.runs]
+    sizes = [len(reported.candidates) for reported in request.all_runs]
     histories = grouped_files("histories", sizes, files.histories)
     return {
         reported.run: FilesOfRun(embeddings, own_histories)
         for (reported, embeddings), own_histories in zip(
-            named_files("embeddings", request.runs, files.embeddings), histories, strict=True
+            named_files("embeddings", request.all_runs, files.embeddings), histories, strict=True
         )
     }
 
@@ -219,37 +242,35 @@ def _figures(row: Row, num_rows: int, files_of_run: Mapping[Run, FilesOfRun]) ->
         validation=validation_plot(
             histories, chosen, f"Validation HM after each epoch: {row.title}"
         ),
+        losses=loss_plot(histories, chosen, row.title),
     )
 
 
 def _coverage(request: ReportRequest, files: ReportFiles) -> list[Coverage]:
     """Returns what became of each dataset's clips; one file of features is in memory at a time."""
-    datasets = request.datasets
+    datasets = request.all_datasets
     num_tables = [dataset.num_shards for dataset in datasets]
     num_features = [len(dataset.features) for dataset in datasets]
     tables = grouped_files("fetched", num_tables, files.fetched)
     features = grouped_files("features", num_features, files.features)
     manifests = named_files("manifests", datasets, files.manifests)
     applied = grouped_files("applied", [len(part.applied) for part in datasets], files.applied)
-    coverage = [
-        Coverage(
-            dataset.dataset,
-            manifest.read(path),
-            fetched=[row for table in own_tables for row in fetched_tables.read(table)],
-            extracted={
-                name: _extracted(file)
-                for name, file in zip(dataset.features, own_features, strict=True)
-            },
-            applied={
-                name: _classified(file)
-                for name, file in zip(dataset.applied, own_applied, strict=True)
-            },
-        )
-        for (dataset, path), own_tables, own_features, own_applied in zip(
-            manifests, tables, features, applied, strict=True
-        )
-    ]
-    return sorted(coverage, key=operator.attrgetter("dataset"))
+    coverage: dict[str, Coverage] = {}
+    for (part, path), own_tables, own_features, own_applied in zip(
+        manifests, tables, features, applied, strict=True
+    ):
+        # The config and another one may have the same dataset.
+        if part.dataset not in coverage:
+            coverage[part.dataset] = Coverage(part.dataset, manifest.read(path))
+        own = coverage[part.dataset]
+        if not own.fetched:
+            own.fetched = [row for table in own_tables for row in fetched_tables.read(table)]
+        for name, file in zip(part.features, own_features, strict=True):
+            if name not in own.extracted:
+                own.extracted[name] = _extracted(file)
+        for name, file in zip(part.applied, own_applied, strict=True):
+            own.applied[name] = _classified(file)
+    return sorted(coverage.values(), key=operator.attrgetter("dataset"))
 
 
 def _classified(path: Path) -> Classified:

@@ -34,6 +34,8 @@ MODELS = (
     "avca-without-cross-attention", "avca-without-reconstruction", "avca-without-decoders",
     "avca-of-a-very-long-name-with-many-parts", "zero_shot", "zero_shot_large",
 )  # fmt: skip
+BEST = "tcaf"
+"""Answers almost always right; the others do not."""
 SEEDS = range(5)
 CANDIDATES = ("learning_rate=0.001", "learning_rate=0.003", "learning_rate=0.01")
 HOSTILE = (
@@ -106,7 +108,8 @@ class BigResults:
                 names, self.is_unseen[order], centres,
             ),
         )  # fmt: skip
-        clips = centres[labels] + rng.normal(size=(len(labels), 8)) * 3
+        noise = 0.2 if run.model == BEST else 4.0
+        clips = centres[labels] + noise * rng.normal(size=(len(labels), 8))
         distances = np.linalg.norm(clips[:, None] - centres, axis=2)
         answers = predictions_of(
             Distances(distances), [clip.clip_id for clip in self.clips], names,
@@ -117,13 +120,18 @@ class BigResults:
             hms = np.minimum(np.cumsum(rng.random(14)) / 14, 1)
             path = folder / "stage1" / candidate / "history.json"
             training.write_history(path, history_of(candidate, 13, *map(float, hms)))
-        seen, unseen = (float(value) for value in 0.1 + 0.5 * rng.random(2))
+        kinds = self.is_unseen[order]
+        right = (distances + np.where(kinds, 0, 0.3)).argmin(axis=1) == labels
+        shares = np.bincount(labels, right) / np.bincount(labels)
+        seen, unseen = float(shares[~kinds].mean()), float(shares[kinds].mean())
         counts = np.bincount(labels, minlength=len(names))
         provenance = scores_of().provenance
         video = provenance.video | {"weights": "sports1m"}
         value = scores_of(
             run,
-            scores=Accuracies(seen, unseen, 2 * seen * unseen / (seen + unseen), unseen + 0.2),
+            scores=Accuracies(
+                seen, unseen, 2 * seen * unseen / (seen + unseen), min(unseen + 0.2, 1.0)
+            ),
             chance=Accuracies(0.025, 0.025, 0.036, 0.07),
             bias=0.3,
             selection=Choice(CANDIDATES[1], 13, VALIDATION, 3, is_on_test=False),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from avca_pipeline.artifacts.scores import Embeddings
+from avca_pipeline.artifacts.training import History
 from avca_pipeline.reporting.colours import PALETTE
 from avca_pipeline.reporting.drawing import Axis
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
+from avca_pipeline.reporting.loss_figure import loss_plot
 from tests.builders import history_of
 
 
@@ -56,6 +59,36 @@ def test_the_selected_candidate_s_curve_and_epoch_are_marked_in_each_chart() -> 
         np.testing.assert_allclose(points[:, 1], expected, atol=0.02)
         (marked,) = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
         np.testing.assert_allclose(np.array(marked, float), points[best])
+
+
+def test_the_terms_of_the_selected_loss_and_its_learning_rate_are_drawn() -> None:
+    def history(candidate: str, *losses: dict[str, float]) -> History:
+        made = history_of(candidate, 0, *(0.1 for _ in losses))
+        epochs = zip(made.epochs, losses, strict=True)
+        return replace(
+            made,
+            epochs=tuple(
+                replace(epoch, losses=own, learning_rate=0.5 / (1 + epoch.epoch))
+                for epoch, own in epochs
+            ),
+        )
+
+    wanted = history("a", {"total": 4.0, "<triplet>": 1.0}, {"total": 2.0, "<triplet>": -1.0})
+    plot = loss_plot({7: [history("b", {"x": 1.0}, {"x": 1.0}), wanted]}, {7: "a"}, "title")
+    of_seed, of_rate = plot.svgs
+    words, lines = texts(of_seed), curves(of_seed)
+    assert lines.keys() == {"total", "&lt;triplet&gt;"}
+    np.testing.assert_allclose(lines["total"][0][:, 0], [words[n][0] for n in "12"], atol=0.02)
+    zero, four = words["0"][1] - 4, words["4"][1] - 4
+    for name, values in (("total", [4, 2]), ("&lt;triplet&gt;", [1, -1])):
+        expected = zero + (four - zero) * np.array(values) / 4
+        np.testing.assert_allclose(lines[name][0][:, 1], expected, atol=0.02)
+    (rate,) = curves(of_rate).values()
+    words = texts(of_rate)
+    zero, high = words["0"][1] - 4, words["0.4"][1] - 4
+    expected = zero + (high - zero) * np.array([0.5, 0.25]) / 0.4
+    np.testing.assert_allclose(rate[0][:, 1], expected, atol=0.02)
+    assert loss_plot({0: []}, {}, "title").note
 
 
 def groups(svg: str) -> dict[str, tuple[str, np.ndarray]]:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from avca_pipeline import config as avca_config
 from avca_pipeline.config import applied as applied_entries
-from avca_pipeline.runtime import gpus, locks, logs, sealing, slurm
+from avca_pipeline.runtime import circumstances, gpus, locks, logs, sealing, slurm
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import SHARD_PATTERN, shard_names
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.jobs import Jobs
+from avca_pipeline.planning.kept_config import keep_config
 from avca_pipeline.planning.staleness import Staleness, staleness
 from avca_pipeline.stages import VERSIONS
 from avca_pipeline.commands import check

@@ -2,6 +2,7 @@
 
 import atexit
 import hashlib
+import shlex
 
 RISK = "nothing keeps two runs from working here at the same time; start one only"
 LOGS_OF_FAILED_JOBS = []
@@ -15,10 +16,14 @@ def before_the_first_job():
     cancel_jobs_of_a_killed_run()
     check.run(CONFIG)
     check.run_applied(CONFIG, VERSIONS)
+    files = " ".join(map(str, config_files_of_the_command_line() or ["config.yaml"]))
+    started_by = {"command": shlex.join(sys.argv), "config": files}
     if IS_SHARED:
+        started_by["kept_config"] = keep_config(CONFIG, dict(config), files)
         stop_on_user_errors(JOBS.facts.write, FACTS)
         records.keep(Path(RESULTS), results_to_keep(), only_copies_too=True)
         write_commands_of_groups()
+    environ[circumstances.STARTED_BY] = json.dumps(started_by)
 
 
 def stop_unless_alone():

@@ -11,6 +11,20 @@ def scores_of_all_runs():
     return run_files("scores.json")
 
 
+def found_files(wildcards):
+    """Returns what other configs have made: no rule of this config makes it, so it is no input."""
+    listed = {
+        option: [f"{RESULTS}/{file.path}" for file in files]
+        for option, files in JOBS.found().files().items()
+    }
+    listed["first_fetched"] = [
+        f"{RESULTS}/{part.dataset}/fetched/{shard_names(part.num_shards)[0]}.csv"
+        for part in REPORTED.found_datasets
+        if part.num_shards
+    ]
+    return listed
+
+
 rule report:
     input:
         **inputs_of(
@@ -57,6 +71,7 @@ rule report:
         files=directory(f"{RESULTS}/report_files"),
     params:
         **params_of("report"),
+        found=found_files,
         is_recorded=IS_SHARED,
         arguments=f"{RESULTS}/logs/report.arguments",
     log:

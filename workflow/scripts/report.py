@@ -24,7 +24,7 @@ OPTIONS = {
 
 arguments = ["--settings", snakemake.params.settings]
 for name, option in OPTIONS.items():
-    arguments += [option, *snakemake.input[name]]
+    arguments += [option, *snakemake.input[name], *snakemake.params.found[name]]
 arguments += ["--out", snakemake.output.page, "--table", snakemake.output.table]
 arguments += ["--files", snakemake.output.files]
 arguments += ["--log", snakemake.log[0]]

@@ -1,0 +1,205 @@
+"""Runs of other configs among the results: the report has them beside those of the config.
+
+A run is found by the record of its scores. It counts if it is complete and nothing that it was made
+from has changed since; others are named as left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from avca_pipeline.artifacts import records
+from avca_pipeline.artifacts.manifest import shard_names
+from avca_pipeline.artifacts.records import CONTENT, Record
+from avca_pipeline.artifacts.run import Run
+from avca_pipeline.artifacts.text_files import canonical_json
+from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.job import File
+from avca_pipeline.requests import ReportedDataset, ReportedRun
+
+RUN = "*/runs/*/*/*/*/seed*/scores.json"
+OF_RUN = ("scores.json", "embeddings.h5", "predictions.csv", "selection.json")
+
+
+@dataclass
+class Found:
+    """What other configs have made.
+
+    Attributes:
+        runs: complete runs.
+        datasets: of these runs, with what was made of them.
+        left_out: paths of runs that cannot be reported.
+        recipes: path of each of their files to its recipe.
+    """
+
+    runs: list[ReportedRun] = field(default_factory=list)
+    datasets: list[ReportedDataset] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    recipes: dict[str, str] = field(default_factory=dict)
+
+    def paths(self) -> dict[str, list[str]]:
+        """Returns what the report reads: option of its command to files in the report's order."""
+        folders = [reported.run.path for reported in self.runs]
+        splits = [(part.dataset, split) for part in self.datasets for split in part.splits]
+        return {
+            "scores": [f"{folder}/scores.json" for folder in folders],
+            "embeddings": [f"{folder}/embeddings.h5" for folder in folders],
+            "predictions": [f"{folder}/predictions.csv" for folder in folders],
+            "histories": [
+                f"{reported.run.path}/stage1/{candidate}/history.json"
+                for reported in self.runs
+                for candidate in reported.candidates
+            ],
+            "audits": [f"{dataset}/splits/{split}.audit.json" for dataset, split in splits],
+            "data_audits": [f"{dataset}/audits/{split}.json" for dataset, split in splits],
+            "manifests": [f"{part.dataset}/manifest.csv" for part in self.datasets],
+            "fetched": [
+                f"{part.dataset}/fetched/{shard}.csv"
+                for part in self.datasets
+                if part.num_shards
+                for shard in shard_names(part.num_shards)
+            ],
+            "features": [
+                f"{part.dataset}/features/{name}.h5"
+                for part in self.datasets
+                for name in part.features
+            ],
+        }
+
+    def files(self) -> dict[str, list[File]]:
+        """Returns the same with recipes."""
+        return {
+            option: [File(path, self.recipes[path]) for path in listed]
+            for option, listed in self.paths().items()
+        }
+
+
+def training_of(request: Mapping[str, Any]) -> str:
+    """Returns what the runs of one row of the table have in common in the request of stage 2."""
+    return canonical_json({key: value for key, value in request.items() if key != "seed"})
+
+
+def found(results: Path, own: Mapping[str, str], digests: Digests) -> Found:
+    """Returns the runs of other configs.
+
+    A run that would stand in a row with runs of another training, because two configs give the same
+    name to different settings, is left out. The config's own runs come first.
+
+    Args:
+        results: the folder of all results.
+        own: path of each of the config's runs to its training, see `training_of`.
+        digests: of files.
+    """
+    value = Found()
+    training_of_row = {_row(path): training for path, training in own.items()}
+    reader = _Reader(results, digests)
+    parts: dict[str, tuple[set[str], set[str]]] = {}
+    for place in sorted(results.glob(RUN)):
+        folder = place.parent.relative_to(results).as_posix()
+        if folder in own:
+            continue
+        reported = reader.run(folder)
+        training = reader.training(folder)
+        if reported is None or training_of_row.setdefault(_row(folder), training) != training:
+            value.left_out.append(folder)
+            continue
+        value.runs.append(reported)
+        features, splits = parts.setdefault(reported.run.dataset, (set(), set()))
+        features.update(reader.features(reported.run))
+        splits.add(reported.run.split)
+    value.datasets = [
+        ReportedDataset(
+            dataset=name,
+            num_shards=reader.num_shards(name),
+            features=tuple(sorted(features)),
+            splits=tuple(sorted(splits)),
+        )
+        for name, (features, splits) in sorted(parts.items())
+    ]
+    value.recipes = reader.recipes
+    return value
+
+
+def _row(path: str) -> str:
+    """Returns what the paths of all seeds of a row begin with."""
+    return path.rpartition("/")[0]
+
+
+class _Reader:
+    """Reads records, and remembers the recipe of each file that is as its record says."""
+
+    def __init__(self, results: Path, digests: Digests) -> None:
+        self.results, self.digests = results, digests
+        self.recipes: dict[str, str] = {}
+
+    def run(self, folder: str) -> ReportedRun | None:
+        """Returns the run in a folder; ``None`` if a file of it is missing or out of date."""
+        record = self._record(f"{folder}/scores.json")
+        chosen = self._record(f"{folder}/selection.json")
+        if record is None or chosen is None:
+            return None
+        try:
+            run = TypeAdapter(Run).validate_python(record.request.get("run"))
+        except ValidationError:
+            return None
+        candidates = chosen.request.get("candidates")
+        if run.path != folder or not isinstance(candidates, list):
+            return None
+        data = [f"{run.dataset}/splits/{run.split}.audit.json", f"{run.dataset}/manifest.csv"]
+        audit = f"{run.dataset}/audits/{run.split}.json"
+        features = [f"{run.dataset}/features/{name}.h5" for name in self.features(run)]
+        made = [f"{folder}/{name}" for name in OF_RUN]
+        made += [f"{folder}/stage1/{candidate}/history.json" for candidate in candidates]
+        if not self._are_whole([*made, *data, audit, *features]):
+            return None
+        return ReportedRun(run=run, candidates=tuple(map(str, candidates)))
+
+    def training(self, folder: str) -> str:
+        """Returns what the runs of one row have in common, or nothing."""
+        record = self._record(f"{folder}/stage2.pt")
+        return training_of(record.request) if record else ""
+
+    def features(self, run: Run) -> list[str]:
+        """Returns the names of the features that a run was scored with."""
+        record = self._record(f"{run.path}/scores.json")
+        begin = f"{run.dataset}/features/"
+        return sorted(
+            path.removeprefix(begin).removesuffix(".h5")
+            for path in (record.inputs if record else ())
+            if path.startswith(begin)
+        )
+
+    def num_shards(self, dataset: str) -> int:
+        """Returns how many shards of media were fetched; 0 if there are none."""
+        record = self._record(f"{dataset}/manifest.csv")
+        number: Any = record.request.get("num_shards") if record else None
+        if not isinstance(number, int) or number < 1:
+            return 0
+        tables = [f"{dataset}/fetched/{shard}.csv" for shard in shard_names(number)]
+        return number if self._are_whole(tables) else 0
+
+    def _are_whole(self, paths: Iterable[str]) -> bool:
+        """Returns whether files are as their records say, and made from what is there now."""
+        for path in paths:
+            record = self._record(path)
+            if record is None or not self._is_current(path, record.digest):
+                return False
+            if not all(self._is_current(*made_from) for made_from in record.inputs.items()):
+                return False
+            is_list = path.endswith("/manifest.csv")  # known by what it says
+            self.recipes[path] = CONTENT + record.digest if is_list else record.recipe
+        return True
+
+    def _is_current(self, path: str, digest: str) -> bool:
+        try:
+            return self.digests.of(self.results / path) == digest
+        except OSError:
+            return False
+
+    def _record(self, path: str) -> Record | None:
+        return records.read(self.results, self.results / path)
