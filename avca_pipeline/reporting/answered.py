@@ -13,7 +13,6 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.reporting.comparisons import (
     IN_WORDS,
     ComparedRows,
-    intervals,
     name_of,
     points,
 )
@@ -49,22 +48,12 @@ def sections(
         "draws": DRAWS,
         "row_name": name_of,
         "points": points,
-        "hm_intervals": _hm_intervals(groups),
         "confusions": confusions,
         "hub": SimpleNamespace(factor=HUB_FACTOR, min_wrong=HUB_MIN_WRONG),
         "curves": drawn_curves(rows, answers),
         "thumbnails": {key: number for number, key in enumerate(pictures)},
         "thumbnail_bytes": list(pictures.values()),
         "thumbnails_note": _note(len(pictures), are_wanted=media is not None),
-    }
-
-
-def _hm_intervals(groups: Sequence[ComparedRows]) -> dict[tuple[str, ...], tuple[float, float]]:
-    """Returns the ends of the interval of HM, by identity of the row."""
-    return {
-        identity: (found["hm"].low, found["hm"].high)
-        for identity, found in intervals(groups).items()
-        if "hm" in found
     }
 
 
