@@ -69,6 +69,11 @@ class Found:
                 for part in self.datasets
                 for name in part.features
             ],
+            "applied": [
+                f"{part.dataset}/predictions/{name}.csv"
+                for part in self.datasets
+                for name in part.applied
+            ],
         }
 
     def files(self) -> dict[str, list[File]]:

@@ -125,7 +125,7 @@ def test_thousands_of_files_make_no_command_line_longer(tmp_path: Path) -> None:
                 name: ["found.json"] if name == "scores" else []
                 for name in (
                     "scores", "embeddings", "predictions", "histories", "audits",
-                    "data_audits", "manifests", "first_fetched", "features",
+                    "data_audits", "manifests", "first_fetched", "features", "applied",
                 )
             },
         },
