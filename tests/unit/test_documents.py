@@ -92,6 +92,21 @@ def test_what_a_document_names_is_there(document: Path) -> None:
         assert f"\n{target}:" in (REPOSITORY / "Makefile").read_text(), target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_links_to_is_there(document: Path) -> None:
+    """On the pages of a repository; of those in docs/ the site checks anchors, too."""
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_pictures_are_small() -> None:
+    """Each clone of the repository has them, in every version."""
+    pictures = list((REPOSITORY / "docs" / "images").iterdir())
+    assert pictures
+    assert all(picture.stat().st_size < 150_000 for picture in pictures)
+
+
 def test_the_table_of_files_names_modules_that_read_them() -> None:
     modules = re.findall(r"^\| .* \| `(\w+)` \| ", ARCHITECTURE.read_text(), re.MULTILINE)
     assert len(modules) > 8

@@ -19,7 +19,7 @@ HEADER = "clip_id,source_id,class_name,path_or_url,start_s,end_s\n"
 
 def written(folder: Path, num_clips: int = 30, length_s: float | None = 20) -> dict[str, Any]:
     """Returns a config of clips in a table, of three classes and of one length."""
-    end = "," if length_s is None else f"0,{length_s}"
+    end = "," if length_s is None else f"5,{5 + length_s}"
     rows = [f"c{n},s{n},class {n % 3},https://127.0.0.1/{n}.mp4,{end}\n" for n in range(num_clips)]
     (folder / "clips.csv").write_text(HEADER + "".join(rows))
     avca = {"epochs": 10, "batches_per_epoch": 67, "search": {"learning_rate": [0.1, 0.2, 0.3]}}
