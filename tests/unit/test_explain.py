@@ -40,6 +40,7 @@ def test_a_key_has_its_text_values_default_and_place(capsys: pytest.CaptureFixtu
         ("datasets.folder.path", ["  values:   path", "  default:  none: it must be written"]),
         ("backbones.c3d.sha256", ["  values:   64 hexadecimal digits or nothing"]),
         ("models.avca.beta1", ["  values:   number from 0 below 1", "  default:  0.9"]),
+        ("download.timeout_s", ["  values:   number above 0"]),
         ("models.tcaf.attention", ["  values:   cross or self or both", '  default:  "cross"']),
         ("datasets.vggsound.media", ["  values:   list of: path", "  default:  []"]),
         ("experiment.seeds", ["  values:   list of: whole number from 0 below 4,294,967,296"]),
