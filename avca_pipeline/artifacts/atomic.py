@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from avca_pipeline.artifacts.temporary import (
     temporary_folder,
 )
 from avca_pipeline.errors import FormatError, PipelineError
+
+SETTLED_NS = 2_000_000_000
+"""Age from which on a file's dates tell whether it was changed; some disks count whole seconds."""
 
 _cleaned_folders: set[Path] = set()
 
@@ -112,7 +117,27 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def file_sha256(path: Path, start: int = 0) -> str:
-    """Returns the SHA-256 of a file's content from a byte on, in hexadecimal."""
+    """Returns the SHA-256 of a file's content from a byte on, in hexadecimal.
+
+    A process reads a file once for that, and again if the file is another one or was changed. A
+    file that was changed a moment ago is read each time: its dates may stay as they are if it is
+    changed again.
+    """
+    state = os.stat(path)
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < SETTLED_NS:
+        return _sha256(path, start)
+    return _known_sha256(
+        path.absolute(), start, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
+        state.st_ctime_ns,
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_sha256(path: Path, start: int, *_state: int) -> str:
+    return _sha256(path, start)
+
+
+def _sha256(path: Path, start: int) -> str:
     with open(path, "rb") as file:
         file.seek(start)
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -106,6 +106,7 @@ class Together:
         for stage in {options.command for options in self.options}:
             importlib.import_module(f"avca_pipeline.stages.{stage}")
         importlib.import_module("torch")
+        self._read_inputs()
         try:
             while self._start() or self.running:
                 for sentinel in wait(list(self.running)):
@@ -117,6 +118,15 @@ class Together:
                 process.join()
         if self.errors:
             raise PipelineError(*self.errors)
+
+    def _read_inputs(self) -> None:
+        """Computes the digests of what is there before the first command, once for all of them."""
+        for options in self.options:
+            for name in Expected.from_json(options.made).inputs:
+                value = getattr(options, name)
+                for path in value if isinstance(value, list) else [value]:
+                    if path.is_file():
+                        records.digest_of(path)
 
     def _start(self) -> bool:
         """Starts what can be started; returns whether that was anything."""

@@ -134,6 +134,7 @@ def config() -> dict[str, Any]:
         }  # fmt: skip
     raw["text_embeddings"]["word2vec"]["spaces"] = ["video", "audio"]
     raw["results"] = "results"
+    raw["runs_per_job"] = len(METHODS)  # which imports torch once instead of for each training
     return raw
 
 

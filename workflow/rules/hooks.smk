@@ -14,7 +14,7 @@ def before_the_first_job():
     check_program()
     stop_unless_alone()
     cancel_jobs_of_a_killed_run()
-    check.run(CONFIG)
+    check.run(CONFIG, JOBS.digests)
     check.run_applied(CONFIG, VERSIONS)
     files = " ".join(map(str, config_files_of_the_command_line() or ["config.yaml"]))
     started_by = {"command": shlex.join(sys.argv), "config": files}
