@@ -123,7 +123,7 @@ def file_sha256(path: Path, start: int = 0) -> str:
     file that was changed a moment ago is read each time: its dates may stay as they are if it is
     changed again.
     """
-    state = os.stat(path)
+    state = path.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < SETTLED_NS:
         return _sha256(path, start)
     return _known_sha256(
