@@ -64,16 +64,19 @@ def test_more_is_lost_than_allowed(world: Path) -> None:
     assert not (world / "c3d.h5").exists()
 
 
-def test_nothing_usable_is_never_enough(world: Path) -> None:
+@pytest.mark.parametrize("reason", ["no audio stream", "no video stream"])
+def test_nothing_usable_is_never_enough(world: Path, reason: str) -> None:
     nothing = np.zeros(0, np.int64)
     for name in SHARDS:
-        rejected = {f"{name} {number}": "no video stream" for number in range(3)}
+        rejected = {f"{name} {number}": reason for number in range(3)}
         features.write(
             world / f"c3d/{name}.h5",
             Features([], np.zeros((0, 0), np.float32), nothing, nothing > 0, rejected=rejected),
         )
-    with pytest.raises(PipelineError, match="8 of 8 clips have no features"):
+    with pytest.raises(PipelineError, match="8 of 8 clips have no features") as error:
         run(world, 1.0)
+    is_silent = reason == "no audio stream"
+    assert ("leave audio out of feature_sets" in str(error.value)) == is_silent
     assert not (world / "c3d.h5").exists()
 
 

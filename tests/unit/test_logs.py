@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from avca_pipeline.runtime import logs
+from avca_pipeline.runtime import logs, progress
 from avca_pipeline.runtime.progress import Progress
 
 logger = logging.getLogger("avca_pipeline.tests")
@@ -92,6 +92,30 @@ def test_progress_elsewhere_is_lines(tmp_path: Path, capsys: pytest.CaptureFixtu
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"counting: 2/2 clips, [\d.e+]+/s, done in \d+\.\d s", line)
     assert lines_of(tmp_path / "a.log") == [line]
+
+
+def test_a_line_of_progress_says_how_long_it_will_take(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a clock that stands still but for a minute between two clips."""
+    seconds = iter((0.0, 60.0, 60.0, 60.0, 120.0, 120.0, 120.0, 120.0, 120.0))
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    with Progress("counting", 4, "clips") as counting:
+        counting.advance()
+        counting.advance("a note")
+    first, second, last = capsys.readouterr().err.splitlines()
+    assert first == "counting: 1/4 clips, 0.0167/s, 3 min left"
+    assert second == "counting: 2/4 clips, 0.0167/s, 2 min left, a note"
+    assert "2/4 clips" in last
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (5000, "83 min"), (5400, "1.5 h")],
+)
+def test_a_time_in_words(seconds: float, words: str) -> None:
+    assert progress.in_words(seconds) == words
 
 
 def test_progress_on_a_terminal_is_a_bar(tmp_path: Path) -> None:
