@@ -306,6 +306,19 @@ def test_an_error_of_ours_costs_one_clip(
     assert rows["good.mp4"].status == OK
 
 
+def test_videos_without_sound_are_counted_before_anything_needs_it(
+    film: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = demo.Settings(num_classes=4, sources_per_class=1)
+    silent = next(clip for clip in demo.clips(made) if clip.clip_id.endswith("no-audio"))
+    (tmp_path / "a.mp4").write_bytes(film)
+    run(tmp_path, "a.mp4")
+    assert "no sound" not in capsys.readouterr().err
+    (tmp_path / "b.mp4").write_bytes(demo.locate(made, silent, tmp_path).read_bytes())
+    run(tmp_path, "a.mp4", "b.mp4")
+    assert "1 of the usable clips have no sound" in capsys.readouterr().err
+
+
 def test_the_limit_of_a_file_is_the_config_s(film: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(film)
     limits = {"max_bytes": len(film) - 1}
