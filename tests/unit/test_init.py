@@ -138,17 +138,18 @@ def test_too_few_to_split(
     assert not config.runs()
 
 
-def test_a_class_with_few_clips_decides_the_seed(media: Path, tmp_path: Path) -> None:
-    """A class of one clip can only be an unseen one of the test."""
+@pytest.mark.parametrize("few", CLASSES)
+def test_a_class_with_few_clips_decides_the_seed(media: Path, tmp_path: Path, few: str) -> None:
+    """A class of one clip can only be an unseen one of the test, whichever class it is."""
     clips = folder_of(tmp_path / "clips", media / "sound.mkv")
     for number in (1, 2):
-        (clips / CLASSES[1] / f"{number}.mkv").unlink()
+        (clips / few / f"{number}.mkv").unlink()
     assert init("folder", clips, out=tmp_path / "c.yaml") == 0
     config = load(tmp_path / "c.yaml")
     split, dataset = config.splits["built"], config.datasets["mine"]
     listed = dataset.module.clips(dataset.settings)
     rows = split.module.build(split.settings, listed).clips
-    assert {row.partition for row in rows if row.class_name == CLASSES[1]} == {"test_unseen"}
+    assert {row.partition for row in rows if row.class_name == few} == {"test_unseen"}
 
 
 def test_a_table(media: Path, tmp_path: Path) -> None:
