@@ -6,7 +6,7 @@ Distances are those before the bias; the order and the scores are those after it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class RankedClass:
     is_seen: bool
     distance: float
     score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what can be written as JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

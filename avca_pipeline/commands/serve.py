@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries, temporary_folder
 from avca_pipeline.errors import PipelineError
@@ -39,8 +39,8 @@ def check_installed() -> None:
 
 def run(
     trained: TrainedRun, *, classes: Sequence[str], max_bytes: int, host: str, port: int
-) -> None:
-    """Serves the page until the process is told to end.
+) -> NoReturn:
+    """Serves the page until the process is told to end, and ends it.
 
     Args:
         trained: what classifies.
@@ -53,6 +53,21 @@ def run(
         PipelineError: the address cannot be used, or there is no room for videos; weights are
             missing, damaged or other ones.
     """
+    code: object = 0
+    try:
+        _serve(trained, classes, max_bytes, host, port)
+    except SystemExit as end:
+        code = end.code
+    except KeyboardInterrupt:
+        code = 130
+    logging.shutdown()
+    # A video may still be looked at in its thread, and Python does not end well beside that.
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _serve(
+    trained: TrainedRun, classes: Sequence[str], max_bytes: int, host: str, port: int
+) -> None:
     import uvicorn
 
     from avca_pipeline.web.answers import Answers
@@ -81,7 +96,19 @@ def run(
             app, http="h11", ws="none", log_config=None, access_log=False, server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         )  # fmt: skip
-        uvicorn.Server(settings).run(sockets=[listening])
+        _server(settings).run(sockets=[listening])
+
+
+def _server(settings: Any) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # What it says of requests that end with the server is no error.
+            logging.getLogger("uvicorn.error").disabled = True
+            super().handle_exit(sig, frame)
+
+    return Server(settings)
 
 
 @contextlib.contextmanager

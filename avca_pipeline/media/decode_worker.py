@@ -54,6 +54,7 @@ def work(
         num_slots: number of windows for which there is memory.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the main process is for itself
     for other in connections_of_others:
         other.close()
     torch.set_num_threads(1)  # workers are the unit of parallelism

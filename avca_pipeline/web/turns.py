@@ -61,19 +61,17 @@ class Turns:
     def _compute(self) -> None:
         while True:
             function, future = self._queue.get()
+            result, error = None, None
+            is_wanted = future.set_running_or_notify_cancel()
             try:
-                if future.set_running_or_notify_cancel():
-                    _set_result(future, function)
-            finally:
-                with self._lock:
-                    self._futures.remove(future)
-                    self._taken -= 1
-
-
-def _set_result(future: Future[Any], function: Callable[[], Any]) -> None:
-    try:
-        result = function()
-    except BaseException as error:  # the one who waits raises it
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+                result = function() if is_wanted else None
+            except BaseException as raised:  # the one who waits raises it
+                error = raised
+            # Before the answer: who has it may ask again.
+            with self._lock:
+                self._futures.remove(future)
+                self._taken -= 1
+            if is_wanted and error is not None:
+                future.set_exception(error)
+            elif is_wanted:
+                future.set_result(result)

@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import avca_pipeline
 from avca_pipeline.inference.predictions import Prediction
+from tests.conftest import shared_folder
 from tests.workflow.test_inference import RUN, StoredTest
 
 MAX_BYTES = 1_000_000
@@ -82,6 +83,7 @@ def until(condition: Callable[[], object]) -> None:
 def serving(folder: Path, temporary: Path) -> Iterator[Served]:
     """Yields a server of the tiny run, which ends with the block if it has not before."""
     arguments = ["--run", str(folder / RUN), "--port", "0", "--max-bytes", str(MAX_BYTES)]
+    arguments += ["--max-duration", "9"]
     process = subprocess.Popen(
         [sys.executable, "-m", "avca_pipeline.cli", "serve", *arguments, "--device", "cpu"],
         env={**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
@@ -89,8 +91,9 @@ def serving(folder: Path, temporary: Path) -> Iterator[Served]:
     )  # fmt: skip
     assert process.stderr is not None
     try:
-        line = process.stderr.readline()
-        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", line)
+        # Lines before that one say where is computed.
+        found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in process.stderr)
+        address = next(filter(None, found))[0]
         yield Served(process, address, temporary)
     finally:
         process.kill()
@@ -274,6 +277,15 @@ def test_a_video_over_the_limit_is_refused_by_the_page_and_by_the_server(
     assert not served.videos
 
 
+def test_a_video_that_is_too_long_gets_its_reason(served: Served) -> None:
+    sound = (shared_folder("media") / "mma_test.wav").read_bytes()
+    picture = (shared_folder("media") / "mpy_chaplin.mp4").read_bytes()
+    for body, reason in ((sound, "no video stream"), (picture, "too long")):
+        status, text = served.ask("POST", "/videos?suffix=mp4", body)
+        assert status == 200
+        assert reason in json.loads(text.splitlines()[-1])["reason"]
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
     with served.begin_upload("Content-Length: 900000", bytes(1000)):
         until(lambda: served.videos)
@@ -377,11 +389,19 @@ def test_what_a_killed_server_left_is_removed_by_the_next(served: Served) -> Non
 
 
 def check_the_end(served: Served, number: signal.Signals, code: int) -> None:
-    with served.begin_upload("Content-Length: 9", b"1"):
-        until(lambda: served.videos)
+    """Asserts how a server ends while it receives one video and looks at another."""
+    clip = (shared_folder("media") / "mpy_chaplin.mp4").read_bytes()
+    with (
+        served.begin_upload(f"Content-Length: {len(clip)}", clip) as looked_at,
+        served.begin_upload("Content-Length: 9", b"1"),
+    ):
+        assert b'{"before": 0}' in b"".join(iter(lambda: looked_at.recv(1), b"}")) + b"}"
+        until(lambda: len(served.videos) == 2)
         served.process.send_signal(number)
         assert served.process.wait(120) == code
     assert not list(served.temporary.iterdir())
+    assert served.process.stderr is not None
+    assert not served.process.stderr.read()
 
 
 def test_nothing_is_left_after_ctrl_c(finished: Path, tmp_path: Path) -> None:

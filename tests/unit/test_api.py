@@ -277,6 +277,7 @@ def test_predictions_can_be_read_and_written(monkeypatch: pytest.MonkeyPatch) ->
     assert made.to_dict()["predictions"][1]["reason"] == "empty file"
     assert repr(made[1]) == "b.mp4\n  cannot be used: empty file"
     assert made[0].to_dict() == made.to_dict()["predictions"][0]
+    assert made[0].ranking[1].to_dict() == made[0].to_dict()["ranking"][1]
     assert json.loads(json.dumps(made[0].to_dict()))["ranking"][1]["class_name"] == "dog"
     ones = np.ones(2, np.int64)
     features = Features(
