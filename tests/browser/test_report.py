@@ -22,7 +22,10 @@ WIDTHS = (390, 768, 1400)
 STICKING_OUT = """() => [...document.querySelectorAll("body *")].filter(one =>
     one.getBoundingClientRect().right > document.documentElement.clientWidth + 1
     && !one.closest(".scroll") && !one.closest(".sr")).map(one => one.outerHTML.slice(0, 200))"""
-BESIDE_THE_SHEET = """() => [...document.querySelectorAll("table:not(.matrix), figure, p, pre")]
+# What axe checks takes seconds for each row, and rows differ in numbers and names alone.
+FOLD_MOST = """() => document.querySelectorAll("section").forEach(section =>
+    [...section.querySelectorAll("details")].slice(3).forEach(one => one.open = false))"""
+BESIDE_THE_SHEET = """() => [...document.querySelectorAll("table, figure, p, pre")]
     .filter(one => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .map(one => one.outerHTML.slice(0, 200))"""
 # Words of at most 30 letters that stand on more than one line.
@@ -78,17 +81,23 @@ def page(
     context.close()
 
 
-def test_it_fits_every_screen_and_anybody_can_read_it(page: tuple[Page, list[str]]) -> None:
+def test_it_fits_every_screen_and_anybody_can_read_it(
+    page: tuple[Page, list[str]],
+) -> None:
     opened, complaints = page
     for unfolded in (False, True):
         if unfolded:
             opened.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         for width in WIDTHS:
             opened.set_viewport_size({"width": width, "height": 900})
-            assert opened.evaluate("document.documentElement.scrollWidth") <= width
-            assert opened.evaluate(STICKING_OUT) == []
+            is_wider = opened.evaluate("document.documentElement.scrollWidth") > width
+            assert not is_wider, opened.evaluate(STICKING_OUT)
     assert opened.evaluate(BROKEN_WORDS) == []
-    violations = Axe().run(opened).response["violations"]
+    opened.evaluate(FOLD_MOST)
+    # All but the colours is the same on a dark screen.
+    is_dark = opened.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    only = {"runOnly": ["color-contrast"]} if is_dark else None
+    violations = Axe().run(opened, options=only).response["violations"]
     found = {one["id"]: [node["html"] for node in one["nodes"]][:3] for one in violations}
     assert found == {}, json.dumps(found, indent=1)
     assert complaints == []
