@@ -118,13 +118,7 @@ def found(results: Path, own: Mapping[str, str], digests: Digests) -> Found:
         features.update(reader.features(reported.run))
         splits.add(reported.run.split)
     value.datasets = [
-        ReportedDataset(
-            dataset=name,
-            num_shards=reader.num_shards(name),
-            features=tuple(sorted(features)),
-            splits=tuple(sorted(splits)),
-        )
-        for name, (features, splits) in sorted(parts.items())
+        reader.dataset(name, features, splits) for name, (features, splits) in sorted(parts.items())
     ]
     value.recipes = reader.recipes
     return value
@@ -179,14 +173,22 @@ class _Reader:
             if path.startswith(begin)
         )
 
-    def num_shards(self, dataset: str) -> int:
-        """Returns how many shards of media were fetched; 0 if there are none."""
-        record = self._record(f"{dataset}/manifest.csv")
-        number: Any = record.request.get("num_shards") if record else None
-        if not isinstance(number, int) or number < 1:
-            return 0
-        tables = [f"{dataset}/fetched/{shard}.csv" for shard in shard_names(number)]
-        return number if self._are_whole(tables) else 0
+    def dataset(self, name: str, features: Iterable[str], splits: Iterable[str]) -> ReportedDataset:
+        """Returns a dataset with what runs use of it; shards only if their tables are there."""
+        record = self._record(f"{name}/manifest.csv")
+        request: Mapping[str, Any] = record.request if record else {}
+        settings = request.get("settings")
+        number = request.get("num_shards")
+        shards = shard_names(number) if isinstance(number, int) and number > 0 else []
+        is_fetched = self._are_whole(f"{name}/fetched/{shard}.csv" for shard in shards)
+        return ReportedDataset(
+            dataset=name,
+            num_shards=len(shards) if is_fetched else 0,
+            features=tuple(sorted(features)),
+            splits=tuple(sorted(splits)),
+            plugin=str(request.get("plugin", "")),
+            benchmark=str(settings.get("benchmark", "")) if isinstance(settings, dict) else "",
+        )
 
     def _are_whole(self, paths: Iterable[str]) -> bool:
         """Returns whether files are as their records say, and made from what is there now."""

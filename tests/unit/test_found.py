@@ -106,7 +106,7 @@ def test_the_report_follows_what_another_config_makes(folder: Path) -> None:
     assert jobs(folder, {"avca": {}})("report").recipe != alone
     assert not staleness(jobs(folder, {"ale": {}})).because_of
     stale = staleness(jobs(folder, {"avca": {}})).because_of
-    assert set(stale) == {"report.html", "table.csv"}
+    assert set(stale) == {"report.html", "report_files", "table.csv"}
 
 
 def replaced(folder: Path) -> None:
