@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,10 @@ def embedding_plot(value: Embeddings, title: str, num_rows: int = 1) -> Plot:
     names = np.array(value.class_of_clip, dtype=object)[rows]
     marks = _marks(value, names)
     groups = [*_clips(clips, names, value, marks), *_stars(stars, value, marks)]
-    svg = filled("map.svg.j2", size=SIZE, title=title, groups=groups)
+    # Of hundreds of classes most look the same: they share one style.
+    styles = itertools.groupby(groups, key=lambda one: (one.colour, one.edge, one.edge_width))
+    listed = [(style, list(members)) for style, members in styles]
+    svg = filled("map.svg.j2", size=SIZE, title=title, styles=listed)
     return Plot([svg], _legend(marks, value), _note(value, marks, len(rows)))
 
 

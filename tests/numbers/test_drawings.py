@@ -93,10 +93,12 @@ def test_the_terms_of_the_selected_loss_and_its_learning_rate_are_drawn() -> Non
 
 def groups(svg: str) -> dict[str, tuple[str, np.ndarray]]:
     """Returns the colour and the places of the marks, by what is shown where the pointer rests."""
-    pattern = r'fill:(var\(.*?\));.*?d="([^"]*)"><title>(.*?)</title>'
     return {
         title: (colour, np.array(re.findall(r"M([\d.]+) ([\d.]+)", path), float))
-        for colour, path, title in re.findall(pattern, svg)
+        for colour, inner in re.findall(
+            r'<g style="fill:(var\(.*?\));[^"]*">(.*?)</g>', svg, re.DOTALL
+        )
+        for path, title in re.findall(r'd="([^"]*)"><title>(.*?)</title>', inner)
     }
 
 
