@@ -103,7 +103,7 @@ STAGE_COMMANDS = (
         (
             CLIPS_OF_SHARD,
             makes("out", "features to write"),
-            path("cache", "folder in which downloaded features are kept"),
+            path("cache", "folder in which downloaded features are kept", required=False),
         ),
         request=ImportRequest,
     ),
