@@ -119,7 +119,7 @@ def _length_s(clip: Clip) -> float | None:
 def _runs_in_words(config: Config) -> str:
     runs = config.runs()
     if not runs:
-        return "none, features alone"
+        return "none" if config.apply else "none, features alone"
     stage_1, stage_2 = sum(len(config.candidates(run)) for run in runs), len(runs)
     return (
         f"{len(runs):,}, with {stage_1 + stage_2:,} trainings ({stage_1:,} of stage 1, "
