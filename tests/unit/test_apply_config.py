@@ -212,3 +212,12 @@ def test_the_plan_names_what_is_applied(tmp_path: Path) -> None:
     found = plan.lines(config, plan.Device((), 2))
     assert "clips: new: 2 clips without classes" in found
     assert "apply: mine classifies new" in found
+
+
+def test_encoders_and_text_embedding_must_share_a_space(tmp_path: Path) -> None:
+    """Networks with random weights share none with hashed words."""
+    entry = {"dataset": "demo", "zero_shot": "c3d-vggish", "classes": ["a", "b"]}
+    small = {name: DEMO[name] for name in (*OF_BUNDLE, "text_embeddings")}
+    config = avca_config.parse({**small, "cache": str(tmp_path), "apply": {"mine": entry}})
+    with pytest.raises(PipelineError, match=r"^apply\.mine\.zero_shot: compares features with"):
+        avca_config.check_shared_spaces(config)
