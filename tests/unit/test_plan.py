@@ -18,9 +18,9 @@ HEADER = "clip_id,source_id,class_name,path_or_url,start_s,end_s\n"
 
 
 def written(folder: Path, num_clips: int = 30, length_s: float | None = 20) -> dict[str, Any]:
-    """Returns a config of clips in a table, of three classes and of one length."""
+    """Returns a config of clips in a table, of five classes and of one length."""
     end = "," if length_s is None else f"5,{5 + length_s}"
-    rows = [f"c{n},s{n},class {n % 3},https://127.0.0.1/{n}.mp4,{end}\n" for n in range(num_clips)]
+    rows = [f"c{n},s{n},class {n % 5},https://127.0.0.1/{n}.mp4,{end}\n" for n in range(num_clips)]
     (folder / "clips.csv").write_text(HEADER + "".join(rows))
     avca = {"epochs": 10, "batches_per_epoch": 67, "search": {"learning_rate": [0.1, 0.2, 0.3]}}
     return {
@@ -48,7 +48,7 @@ def lines(config: dict[str, Any], device: Device = ONE_CORE) -> dict[str, str]:
 
 def test_clips_runs_and_trainings_are_counted(tmp_path: Path) -> None:
     found = lines(written(tmp_path))
-    assert found["clips"] == "mine: 30 clips of 3 classes"
+    assert found["clips"] == "mine: 30 clips of 5 classes"
     # Two seeds, each with three candidates of stage 1 and one training of stage 2.
     assert found["runs"] == "2, with 8 trainings (6 of stage 1, 2 of stage 2)"
 
@@ -119,5 +119,5 @@ def test_the_command_prints_the_plan(
     assert cli.main(["check"]) == 0
     out = capsys.readouterr()
     shown = (out.out + out.err).splitlines()
-    assert "plan: clips: mine: 30 clips of 3 classes" in shown
+    assert "plan: clips: mine: 30 clips of 5 classes" in shown
     assert shown[-1] == "config.yaml: good"
