@@ -1,39 +1,3 @@
-def read_by_apply(option):
-    """Returns a function of the wildcards: what an entry under `apply` reads with an option.
-
-    Nothing for an option of its that it does not need: a bundle has all that a run has left.
-    """
-
-    def paths(wildcards):
-        found = {
-            modality: features_of(wildcards.dataset, name)
-            for modality, name in CONFIG.features_of_applied(wildcards.applied).items()
-        }
-        run = CONFIG.run_of_applied(wildcards.applied)
-        if run is not None:
-            found |= {
-                "scores": f"{RESULTS}/{run.path}/scores.json",
-                "checkpoint": f"{RESULTS}/{run.path}/stage2.pt",
-                "labels": f"{RESULTS}/{run.dataset}/labels/{run.text_embedding}.h5",
-            }
-            if applied_entries.looks_at_training_clips(CONFIG, run):
-                names = CONFIG.feature_sets[run.feature_set].names.values()
-                found["split"] = f"{RESULTS}/{run.dataset}/splits/{run.split}.csv"
-                found["trained_on"] = [features_of(run.dataset, name) for name in names]
-        return found.get(option, [])
-
-    return paths
-
-
-def all_predictions():
-    """Returns all tables of predictions; stops where the config asks for none."""
-    if not CONFIG.apply:
-        raise PipelineError(
-            "apply: is missing; name what classifies which clips, as docs/classify.md shows"
-        )
-    return [predictions_of(name) for name in CONFIG.apply]
-
-
 rule apply:
     input:
         **inputs_of(

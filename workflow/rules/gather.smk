@@ -1,10 +1,3 @@
-def losses_of(dataset):
-    """Returns the option on how many clips may be without features: all that are only classified."""
-    if CONFIG.applied_to(dataset) and all(run.dataset != dataset for run in CONFIG.runs()):
-        return "--may-be-empty"
-    return f"--max-missing {CONFIG.datasets[dataset].max_missing}"
-
-
 rule gather:
     input:
         **inputs_of(

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from os import environ
 
 PACKAGE = "avca_pipeline"
 
@@ -20,8 +21,8 @@ def find_package():
         for folder in (top, os.path.dirname(os.path.dirname(top))):
             if os.path.isfile(os.path.join(folder, PACKAGE, "__init__.py")):
                 sys.path.insert(0, folder)
-                given = os.environ.get("PYTHONPATH")
-                os.environ["PYTHONPATH"] = os.pathsep.join([folder, given] if given else [folder])
+                given = environ.get("PYTHONPATH")
+                environ["PYTHONPATH"] = os.pathsep.join([folder, given] if given else [folder])
                 break
     try:
         import avca_pipeline.commands.check

@@ -1,30 +1,3 @@
-REPORTED = JOBS.request.report()
-
-
-def scores_of_all_runs():
-    """Returns the scores of each run; stops where there is nothing to report on."""
-    if not CONFIG.experiment and not CONFIG.apply:
-        raise PipelineError(
-            "experiment: is missing; without one only the target features can be made, as in "
-            "'avca run config.yaml features': name it, or add the sections that 'avca init' writes"
-        )
-    return run_files("scores.json")
-
-
-def found_files(wildcards):
-    """Returns what other configs have made: no rule of this config makes it, so it is no input."""
-    listed = {
-        option: [f"{RESULTS}/{file.path}" for file in files]
-        for option, files in JOBS.found().files().items()
-    }
-    listed["first_fetched"] = [
-        f"{RESULTS}/{part.dataset}/fetched/{shard_names(part.num_shards)[0]}.csv"
-        for part in REPORTED.found_datasets
-        if part.num_shards
-    ]
-    return listed
-
-
 rule report:
     input:
         **inputs_of(
