@@ -246,7 +246,7 @@ def test_other_features_than_those_of_the_bundle_are_refused(
     (folder / "out.csv").unlink()
     capsys.readouterr()
     assert apply(folder, small, "by-bundle") == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    _on_which_device, line = capsys.readouterr().err.splitlines()
     assert "backbones.vggish: the features were made with weights random:7" in line
     assert not (folder / "out.csv").exists()
 
