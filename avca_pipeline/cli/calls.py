@@ -10,6 +10,7 @@ import importlib
 import itertools
 import logging
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -206,20 +207,12 @@ def prepare_report(o: argparse.Namespace) -> None:
 def report(o: argparse.Namespace) -> None:
     """Writes the report."""
     stage = _stage("report")
-    files = stage.ReportFiles(
-        scores=o.scores,
-        embeddings=o.embeddings,
-        predictions=o.predictions,
-        histories=o.histories,
-        audits=o.audits,
-        data_audits=o.data_audits,
-        manifests=o.manifests,
-        fetched=o.fetched,
-        features=o.features,
-        applied=o.applied,
-    )
+    request, files = o.request, {of.name: getattr(o, of.name) for of in fields(stage.ReportFiles)}
     results = None if o.made is None else Expected.from_json(o.made).results
-    stage.run(o.request, files, o.out, o.table, o.files, results)
+    if results is not None:
+        planning = importlib.import_module("avca_pipeline.planning.found")
+        request, files = planning.found_still(request, files, results)
+    stage.run(request, stage.ReportFiles(**files), o.out, o.table, o.files, results)
 
 
 def export(o: argparse.Namespace) -> None:

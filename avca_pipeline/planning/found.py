@@ -1,12 +1,14 @@
 """Runs of other configs among the results: the report has them beside those of the config.
 
 A run is found by the record of its scores. It counts if it is complete and nothing that it was made
-from has changed since; others are named as left out.
+from has changed since; others are named as left out. Jobs of the config may make anew what such a
+run was made from, so that the report looks once more before it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.job import File
-from avca_pipeline.requests import ReportedDataset, ReportedRun
+from avca_pipeline.requests import ReportedDataset, ReportedRun, ReportRequest
+
+logger = logging.getLogger(__name__)
 
 RUN = "*/runs/*/*/*/*/seed*/scores.json"
 OF_RUN = ("scores.json", "embeddings.h5", "predictions.csv", "selection.json")
@@ -100,14 +104,53 @@ def found(results: Path, own: Mapping[str, str], digests: Digests) -> Found:
         own: path of each of the config's runs to its training, see `training_of`.
         digests: of files.
     """
-    value = Found()
+    folders = [place.parent.relative_to(results).as_posix() for place in sorted(results.glob(RUN))]
     training_of_row = {_row(path): training for path, training in own.items()}
-    reader = _Reader(results, digests)
+    others = [folder for folder in folders if folder not in own]
+    return _whole(results, others, training_of_row, digests)
+
+
+def found_still(
+    request: ReportRequest, files: Mapping[str, Sequence[Path]], results: Path
+) -> tuple[ReportRequest, dict[str, list[Path]]]:
+    """Returns a request and its files without runs of other configs that are out of date by now.
+
+    Args:
+        request: as it was planned.
+        files: option of the report's command to its files; those of other configs come last.
+        results: the folder of all results.
+    """
+    planned = Found(list(request.found_runs), list(request.found_datasets))
+    folders = [reported.run.path for reported in planned.runs]
+    now = _whole(results, folders, {}, Digests(results / records.FOLDER / "digests.json"))
+    if not now.left_out:
+        return request, {option: list(paths) for option, paths in files.items()}
+    for folder in now.left_out:
+        logger.warning(f"report: {folder}: left out, what it was made from has changed")
+    before, after = planned.paths(), now.paths()
+    changed = request.model_copy(
+        update={
+            "found_runs": tuple(now.runs),
+            "found_datasets": tuple(now.datasets),
+            "left_out": (*request.left_out, *now.left_out),
+        }
+    )
+    return changed, {
+        option: [
+            *paths[: len(paths) - len(before[option])],
+            *(results / path for path in after[option]),
+        ]
+        for option, paths in files.items()
+    }
+
+
+def _whole(
+    results: Path, folders: Iterable[str], training_of_row: dict[str, str], digests: Digests
+) -> Found:
+    """Returns which of these runs can be reported, see `found`."""
+    value, reader = Found(), _Reader(results, digests)
     parts: dict[str, tuple[set[str], set[str]]] = {}
-    for place in sorted(results.glob(RUN)):
-        folder = place.parent.relative_to(results).as_posix()
-        if folder in own:
-            continue
+    for folder in folders:
         reported = reader.run(folder)
         training = reader.training(folder)
         if reported is None or training_of_row.setdefault(_row(folder), training) != training:

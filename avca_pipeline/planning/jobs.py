@@ -318,8 +318,10 @@ class Jobs:
                 for file in self("apply", part.dataset, name).files
             ],
         }
+        # What this config makes too may have another recipe by then than it has now.
+        own = {file.path: file for option in inputs for file in inputs[option]}
         for option, files in self.found().files().items():
-            inputs[option] += files
+            inputs[option] += [own.get(file.path, file) for file in files]
         return Job(
             "report",
             ("report.html", "table.csv", "report_files"),

@@ -13,6 +13,7 @@ from avca_pipeline.artifacts.manifest import shard_of
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.config import parse
 from avca_pipeline.planning.digests import Digests
+from avca_pipeline.planning.found import found_still
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import staleness
 from avca_pipeline.stages import VERSIONS
@@ -21,7 +22,9 @@ OF_AVCA = "small/runs/built/both/hashed/avca/seed0"
 OF_ALE = "small/runs/built/both/hashed/ale/seed0"
 
 
-def jobs(folder: Path, models: dict[str, Any], seeds: tuple[int, ...] = (0,)) -> Jobs:
+def jobs(
+    folder: Path, models: dict[str, Any], seeds: tuple[int, ...] = (0,), **sections: Any
+) -> Jobs:
     """Returns the jobs of a config with these models on one folder of results."""
     config = parse(
         {
@@ -37,6 +40,7 @@ def jobs(folder: Path, models: dict[str, Any], seeds: tuple[int, ...] = (0,)) ->
                 "text_embeddings": ["hashed"], "splits": ["built"], "seeds": list(seeds),
             },
         }
+        | sections
     )  # fmt: skip
     return Jobs(config, VERSIONS, Digests(folder / "results/records/digests.json"))
 
@@ -154,3 +158,45 @@ def test_jobs_report_what_was_found_when_they_were_planned(folder: Path) -> None
     gone(folder)
     later = Jobs(planned.config, VERSIONS, planned.digests, facts)
     assert later.settings("report") == request
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"feature_sets": {"both": {"video": "c3d"}}},
+        {"splits": {"built": {"seed": 3}}},
+        {"datasets": {"small": {"plugin": "demo", "num_shards": 2, "num_classes": 12}}},
+    ],
+)
+def test_a_file_that_this_config_makes_anew_has_one_recipe(
+    folder: Path, sections: dict[str, Any]
+) -> None:
+    """The report would wait for a file with both recipes in vain."""
+    reads = jobs(folder, {"ale": {}}, **sections)("report").inputs
+    listed = [file for files in reads.values() for file in files]
+    assert len({file.path for file in listed}) == len(set(listed))
+
+
+def test_a_run_that_is_out_of_date_by_the_time_of_the_report_is_left_out(folder: Path) -> None:
+    make(jobs(folder, {"devise": {}}, seeds=(1,)))
+    planned = jobs(folder, {"ale": {}})
+    request, results = planned.request.report(), folder / "results"
+    files = {
+        option: [results / file.path for file in files]
+        for option, files in planned("report").inputs.items()
+    }
+    assert found_still(request, files, results) == (request, files)
+    gone(folder)
+    changed, left = found_still(request, files, results)
+    assert [reported.run.model for reported in changed.found_runs] == ["devise"]
+    assert (changed.runs, changed.left_out) == (request.runs, (OF_AVCA,))
+    assert left["scores"] == [path for path in files["scores"] if "/avca/" not in str(path)]
+    assert len(left["histories"]) < len(files["histories"])
+    split_anew(folder)
+    changed, left = found_still(request, files, results)
+    assert not changed.all_runs[1:]
+    assert changed.all_datasets == request.datasets
+    assert [len(paths) for paths in left.values()] == [
+        len(planned("report").inputs[option]) - len(planned.found().paths()[option])
+        for option in left
+    ]
