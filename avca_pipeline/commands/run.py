@@ -6,6 +6,7 @@ Exit code and output are Snakemake's.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shlex
@@ -58,6 +59,8 @@ def command_line(words: Sequence[str]) -> list[str]:
             f"found {len(configs) + len(chosen.configfile)} configs; name one, and put what "
             "differs behind --config, as in: --config jobs_per_gpu=2"
         )
+    if not configs and not chosen.configfile:
+        _check_no_option_has_the_config(options)
     line = [sys.executable, "-m", "snakemake", *targets]
     if not chosen.snakefile:
         line += ["--snakefile", str(shipped("workflow/Snakefile"))]
@@ -69,6 +72,20 @@ def command_line(words: Sequence[str]) -> list[str]:
     if not any(getattr(chosen, name) for name in WHO_SAYS_MUCH):
         line += ["--quiet", "host", "reason", "rules"]
     return [*line, *options]
+
+
+def _check_no_option_has_the_config(options: Sequence[str]) -> None:
+    """Checks that no option with several values, as ``-R evaluate mine.yaml``, took the config.
+
+    Raises:
+        PipelineError: one did; another config would be used instead.
+    """
+    for before, word in itertools.pairwise(options):
+        if word.endswith(ENDINGS) and not before.startswith("-"):
+            raise PipelineError(
+                f"{abbreviated(word)}: an option before it takes all words that follow; name the "
+                "config first, before all options"
+            )
 
 
 class _Word(str):
@@ -100,8 +117,12 @@ def _parsed(words: Sequence[str]) -> Any:
     parser.error = refuse
     try:
         return parser.parse_intermixed_args(list(words))
+    except PipelineError:
+        raise
     except CliException as error:
         refuse(str(error))
+    except ValueError as error:  # as for --resources with a word that is no resource
+        refuse(f"an option cannot be read ({error}); name config and targets before all options")
 
 
 def _checked(config: str, is_named: bool) -> str:
