@@ -224,6 +224,24 @@ def keep_more(results: Path, paths: Iterable[str]) -> None:
             os.link(results / path, place)
 
 
+def put_back(results: Path, paths: Iterable[str]) -> None:
+    """Puts kept results back that are whole and have no other name any more.
+
+    Args:
+        results: the folder of all results.
+        paths: of the results, within that folder.
+    """
+    for path in paths:
+        whole, place = results / path, kept(results, results / path)
+        record = read(results, whole)
+        if whole.exists() or record is None:
+            continue
+        with contextlib.suppress(OSError):
+            if record.digest == digest_of(place):
+                whole.parent.mkdir(parents=True, exist_ok=True)
+                place.replace(whole)
+
+
 def write(results: Path, path: Path, record: Record) -> None:
     """Writes the record of a result."""
     with atomic_write(path_of(results, path)) as temporary:

@@ -31,7 +31,7 @@ from avca_pipeline.cli.options import parser, positive
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.runtime import logs
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("avca_pipeline.cli.together")  # whose name is another where it is run
 
 NAME = "avca together"
 FORMAT_VERSION = 1

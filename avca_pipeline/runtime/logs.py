@@ -94,9 +94,11 @@ def why_it_failed(paths: Iterable[Path]) -> str:
         first file ends with; an empty text if there is no line at all.
     """
     texts = {path: _text(path) for path in paths}
-    for text in texts.values():
-        if error := re.search(r"avca [a-z]+: error: .*", text):
-            return error[0]
+    # A job of several commands repeats their errors, and says which of them failed.
+    for error_of in ("avca together: error: .*", "avca [a-z]+: error: .*"):
+        for text in texts.values():
+            if error := re.search(error_of, text):
+                return error[0]
     for path, text in texts.items():
         if text:
             last = text.rpartition("\n")[2]

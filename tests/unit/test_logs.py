@@ -156,6 +156,10 @@ def _read(terminal: int) -> bytes:
         (["10:00:00 a\n10:00:01 avca split: error: too few\n"], "avca split: error: too few"),
         (["10:00:00 a\n", "avca fetch: error: full\nRemoving output\n"], "avca fetch: error: full"),
         (
+            ["10:00:00 avca train: error: nan\n10:00:01 avca together: error: b.log: nan\n"],
+            "avca together: error: b.log: nan",
+        ),
+        (
             ["10:00:00 a\n10:00:01 train: 3/20 epochs\n\n", "b\n"],
             "avca: error: a job ended without an error of its own; {0} ends with: "
             "10:00:01 train: 3/20 epochs",

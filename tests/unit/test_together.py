@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ def commands(path: Path, *members: Member) -> Path:
 
 
 def test_a_failure_costs_what_needs_it_and_nothing_else(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, missing = tmp_path / "history.json", tmp_path / "missing.json"
     training.write_history(good, history_of("a", 1, 0.1, 0.4))
@@ -46,7 +48,10 @@ def test_a_failure_costs_what_needs_it_and_nothing_else(
         Member(selecting(tmp_path, "other", good)),
         Member(selecting(tmp_path, "needs other", good), (2,)),
     )
-    assert together.main([str(file), "--log", str(tmp_path / "log")]) == 1
+    monkeypatch.setattr(sys, "argv", ["together", str(file), "--log", str(tmp_path / "log")])
+    monkeypatch.delitem(sys.modules, together.__name__)
+    with pytest.raises(SystemExit, match="1"):  # as `python -m` runs it, under another name
+        runpy.run_module(together.__name__, run_name="__main__")
     assert sorted(path.stem for path in tmp_path.glob("*.json")) == [
         "commands", "history", "needs other", "other",
     ]  # fmt: skip
@@ -71,8 +76,29 @@ def test_what_is_finished_is_kept_until_a_run_ends_well(tmp_path: Path) -> None:
     records.keep(tmp_path, [], only_copies_too=True)
     assert together.main([str(file)]) == 0
     assert out.stat().st_ino == number
+    out.unlink()
+    records.put_back(tmp_path, ["out.json", "unknown.json"])  # at the end of a run that fails
+    assert out.stat().st_ino == number
+    assert not records.kept(tmp_path, out).exists()
+    records.keep(tmp_path, ["out.json"])
     records.keep(tmp_path, [], only_copies_too=True)
     assert not records.kept(tmp_path, out).exists()
+
+
+def test_what_is_kept_is_put_back_only_if_it_is_what_was_made(tmp_path: Path) -> None:
+    for name in ("good", "damaged", "there"):
+        path = tmp_path / name
+        path.write_text(name)
+        Expected(tmp_path, "recipe", {}).write([path], {})
+    records.keep(tmp_path, ["good", "damaged", "there"])
+    (tmp_path / "good").unlink()
+    (tmp_path / "damaged").write_text("half")  # by both names
+    (tmp_path / "damaged").unlink()
+    (tmp_path / "there").unlink()
+    (tmp_path / "there").write_text("new")
+    records.put_back(tmp_path, ["good", "damaged", "there"])
+    found = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert found == {"good": "good", "there": "new"}
 
 
 @pytest.mark.parametrize(

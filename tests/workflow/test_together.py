@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from avca_pipeline.artifacts import checkpoint, records
-from tests.workflow.driving import command, results, snakemake, tiny
+from tests.workflow.driving import command, planned, results, snakemake, tiny
 from tests.workflow.kills import wait_until
 
 KEPT = "made from the same as before, so it is kept"
@@ -54,3 +54,5 @@ def test_runs_of_one_job_end_as_those_of_many_even_if_it_is_killed(
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path: path.stat().st_ino for path in before} == before
     assert (made / "built/both/hashed/avca/seed1/scores.json").exists()
+    # How much of the machine may be used changes no result.
+    assert planned(folder, config | {"jobs_per_gpu": 2}, "--cores", "1") == {}

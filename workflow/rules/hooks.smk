@@ -62,7 +62,8 @@ def forget_what_was_kept():
 
 def after_a_failure():
     """Repeats why a job failed as the last line, below the text of Snakemake."""
-    # What is not among the results any more is what jobs of several runs had finished.
+    # Snakemake has removed all results of the jobs that failed, those of finished runs too.
+    records.put_back(Path(RESULTS), itertools.chain(*map(results_of_group, GROUPS.values())))
     records.keep(Path(RESULTS), [], only_copies_too=True)
     if line := logs.why_it_failed(map(Path, LOGS_OF_FAILED_JOBS)):
         atexit.register(print, line, file=sys.stderr, flush=True)

@@ -51,6 +51,15 @@ def jobs_of_group(runs):
     return found
 
 
+def results_of_group(runs):
+    """Returns the paths of what all jobs of several runs make, within the results."""
+    return [
+        path
+        for rule_name, names, _ in jobs_of_group(runs)
+        for path in JOBS(rule_name, *names.values()).outputs
+    ]
+
+
 def outputs_of(rule_name, names):
     """Returns the files that one job makes."""
     return [path.format(**names) for path in getattr(rules, rule_name).output]
@@ -119,6 +128,14 @@ def commands_of_group(runs):
     return canonical_json({"format_version": 1, "commands": commands})
 
 
+def made_of_group(runs):
+    """Returns a digest that changes when a result of the group has to be made from something else."""
+    made = [
+        params_of(rule_name)["made"](Names(names)) for rule_name, names, _ in jobs_of_group(runs)
+    ]
+    return records.digest_of_text(canonical_json(made))
+
+
 def inputs_of_group(runs):
     """Returns a function of the wildcards, which are none: what the jobs of a group read."""
     run = runs[0]
@@ -149,14 +166,8 @@ def results_to_keep():
     """Returns the results that a job is told to make but perhaps need not: see `records.keep`."""
     if not GROUPS and not COMMANDS_OF_GROUPS.exists():
         return stale().perhaps
-    outputs = {
-        path
-        for run in CONFIG.runs()
-        for rule_name, names, _ in jobs_of_run(run)
-        for path in JOBS(rule_name, *names.values()).outputs
-        if Path(RESULTS, path).exists()
-    }
-    return stale().perhaps | (outputs - stale().paths)
+    made = {path for path in results_of_group(CONFIG.runs()) if Path(RESULTS, path).exists()}
+    return stale().perhaps | (made - stale().paths)
 
 
 def write_commands_of_groups():
@@ -183,11 +194,8 @@ for NAME_OF_GROUP, RUNS_OF_GROUP in GROUPS.items():
             ],
         params:
             made=functools.partial(
-                lambda runs, wildcards: records.digest_of_text(commands_of_group(runs)),
-                RUNS_OF_GROUP,
+                lambda runs, wildcards: made_of_group(runs), RUNS_OF_GROUP
             ),
-            commands=str(COMMANDS_OF_GROUPS / f"{NAME_OF_GROUP}.json"),
-            processes=processes_of_a_group(),
         log:
             f"{RESULTS}/logs/together/{NAME_OF_GROUP}.log",
         benchmark:
@@ -195,8 +203,11 @@ for NAME_OF_GROUP, RUNS_OF_GROUP in GROUPS.items():
         threads: all_cores
         resources:
             gpu=max(1, GPU_PLACES),
+            # No parameters: how many commands run at a time changes no result.
+            commands=str(COMMANDS_OF_GROUPS / f"{NAME_OF_GROUP}.json"),
+            processes=processes_of_a_group(),
         conda:
             "../../envs/avca.yaml"
         shell:
-            "exec python -m avca_pipeline.cli.together {params.commands:q}"
-            " --processes {params.processes} --log {log:q}"
+            "exec python -m avca_pipeline.cli.together {resources.commands:q}"
+            " --processes {resources.processes} --log {log:q}"
