@@ -171,8 +171,14 @@ def _check_same_clips(runs: Sequence[Answers]) -> None:
     first = runs[0]
     for run in runs[1:]:
         is_same = list(run.clip_ids) == list(first.clip_ids)
-        if not is_same or not np.array_equal(run.target, first.target):
+        if not is_same or _classes(run) != _classes(first):
             raise FormatError(
                 "predictions of methods that are compared are of other clips or classes; delete "
                 "the older predictions.csv and evaluate again"
             )
+
+
+def _classes(run: Answers) -> list[tuple[str, bool]]:
+    """Returns the class of each clip, and whether it is unseen."""
+    names = [run.class_names[column] for column in run.target]
+    return list(zip(names, run.of_unseen.tolist(), strict=True))

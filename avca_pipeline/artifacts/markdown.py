@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from avca_pipeline.errors import one_line
 
-SPECIAL = "\\`*_[]<>|#$~"
+SPECIAL = "\\`*_[]<>|#$~&"
 
 
 def text(written: object) -> str:

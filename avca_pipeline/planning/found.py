@@ -110,6 +110,16 @@ def found(results: Path, own: Mapping[str, str], digests: Digests) -> Found:
     return _whole(results, others, training_of_row, digests)
 
 
+def out_of_date(results: Path) -> list[str]:
+    """Returns paths of runs among the results that a report would leave out.
+
+    Results without records say nothing about that.
+    """
+    if not (results / records.FOLDER).is_dir():
+        return []
+    return found(results, {}, Digests(results / records.FOLDER / "digests.json")).left_out
+
+
 def found_still(
     request: ReportRequest, files: Mapping[str, Sequence[Path]], results: Path
 ) -> tuple[ReportRequest, dict[str, list[Path]]]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from avca_pipeline.reporting.tables import Row
 from avca_pipeline.text_embeddings.hashed import NO_LANGUAGE
 
@@ -45,6 +49,26 @@ def num_clips(row: Row) -> dict[str, int]:
     return {"seen": seen, "unseen": unseen, "hm": seen + unseen, "zsl": unseen}
 
 
+def weights_of(stated: Mapping[str, str]) -> str:
+    """Returns the weights behind features; of imported ones only random weights are told.
+
+    Args:
+        stated: what the features say of themselves.
+    """
+    made_with = parsed(stated.get("made_with", ""))  # of features that were published elsewhere
+    weights = str(made_with.get("weights", ""))
+    return weights if weights.startswith(RANDOM) else stated.get("weights", "")
+
+
+def parsed(written: object) -> Mapping[str, Any]:
+    """Returns settings that a file states as JSON; none where it states something else."""
+    try:
+        value = json.loads(str(written))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _counted(number: int) -> str:
     return f"{number} clip{'s' if number != 1 else ''}"
 
@@ -58,7 +82,7 @@ def without_language(row: Row) -> list[str]:
     provenance = row.runs[0].provenance
     # What a feature set of one modality does not have is empty.
     backbones = filter(None, (provenance.video, provenance.audio))
-    if all(attributes.get("weights", "").startswith(RANDOM) for attributes in backbones):
+    if all(weights_of(attributes).startswith(RANDOM) for attributes in backbones):
         return []
     if NO_LANGUAGE not in provenance.text_embedding:
         return []

@@ -11,7 +11,7 @@ from typing import Any
 
 from avca_pipeline.analysis import comparison
 from avca_pipeline.analysis.answers import Answers, answers_of
-from avca_pipeline.artifacts import predictions
+from avca_pipeline.artifacts import predictions, records
 from avca_pipeline.artifacts import scores as score_files
 from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import FormatError, PipelineError
@@ -48,12 +48,14 @@ class Cell:
         second: the same in the second ones.
         low: end of the 95 % interval of second less first.
         high: the other end.
+        is_thin: whether too few classes are behind it for the interval to be wide enough.
     """
 
     first: float | None
     second: float | None
     low: float | None = None
     high: float | None = None
+    is_thin: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -64,8 +66,10 @@ class Cell:
 
     @property
     def is_clear(self) -> bool:
-        """Whether no difference lies outside of the interval."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+        """Whether no difference lies outside of the interval, and enough classes are behind it."""
+        if self.low is None or self.high is None or self.is_thin:
+            return False
+        return not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ def read(path: Path) -> Results:
     """
     try:
         files = sorted(path.rglob("scores.json")) if path.is_dir() else []
+        # A killed workflow leaves second names of results.
+        files = [file for file in files if records.KEPT not in file.relative_to(path).parts]
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
     if not files:
@@ -172,13 +178,14 @@ def side_by_side(first: Results, second: Results) -> SideBySide:
 def _line(first: Results, second: Results, old: Row, new: Row) -> Line:
     means = {name: (old.scores[name].mean, new.scores[name].mean) for name in SCORES}
     answers, remark = _answers(first, second, old, new)
-    found = {}
+    found, compared = {}, None
     if answers is not None:
         try:
-            found = {part.score: part for part in comparison.compare(answers).differences}
+            compared = comparison.compare(answers)
+            found = {part.score: part for part in compared.differences}
         except FormatError:  # The clips are the same, their classes are not.
-            answers, remark = None, "other classes"
-    if answers is not None:
+            remark = "other classes"
+    if compared is not None:
         cells = {}
         for name, (before, after) in means.items():
             ends: tuple[float | None, float | None] = (None, None)
@@ -187,7 +194,7 @@ def _line(first: Results, second: Results, old: Row, new: Row) -> Line:
                 ends = (interval.low, interval.high)
                 if found[name].first == 0:  # then the difference is that of the first results
                     ends = (-interval.high, -interval.low)
-            cells[name] = Cell(before, after, *ends)
+            cells[name] = Cell(before, after, *ends, compared.is_thin(name))
         return Line(old, new, cells, PAIRED)
     cells = {
         name: Cell(*means[name], *_interval_of_seeds(old, new, name)) for name in SCORES

@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
-import jinja2
-
+from avca_pipeline.analysis.comparison import MIN_CLASSES
 from avca_pipeline.artifacts import markdown
 from avca_pipeline.errors import one_line
 from avca_pipeline.reporting.side_by_side import PAIRED, SEEDS, Cell, Line, SideBySide
 from avca_pipeline.reporting.tables import IDENTITY, SCORES
+from avca_pipeline.reporting.templating import filled
 
 TITLES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 MEANINGS = {
@@ -47,7 +47,8 @@ def as_markdown(both: SideBySide) -> str:
     parts = [
         "# Results side by side",
         f"A is {markdown.text(both.first.path)}, B is {markdown.text(both.second.path)}. "
-        "Percent; a difference is B less A, and is bold where its interval does not hold 0.",
+        "Percent; a difference is B less A, and is bold where its interval does not hold 0 "
+        f"and {MIN_CLASSES} classes of each kind are behind it.",
     ]
     for line in both.lines:
         rows = [
@@ -85,16 +86,10 @@ def csv_rows(both: SideBySide) -> list[list[str]]:
 
 def as_page(both: SideBySide) -> str:
     """Returns a page of one file."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("avca_pipeline.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: one_line(value) if type(value) is str else value,
-    )
-    return environment.get_template("side_by_side.html.j2").render(
+    page = filled(
+        "side_by_side.html.j2",
         both=both,
+        min_classes=MIN_CLASSES,
         lines=[
             (line, list(zip(SCORES, _cells(line), strict=True)), _basis(line))
             for line in both.lines
@@ -102,6 +97,7 @@ def as_page(both: SideBySide) -> str:
         changes=_changes(both),
         alone=[text.strip() for text in _alone(both, str) if text],
     )
+    return f"{page}\n"
 
 
 def _cells(line: Line) -> list[tuple[str, str, str, str, str]]:
@@ -153,6 +149,8 @@ def _basis(line: Line) -> str:
     ]
     remark = f" ({line.remark})" if line.remark else ""
     meaning = MEANINGS.get(line.interval_of, "there is none, for want of seeds")
+    if any(cell.is_thin for cell in line.cells.values()):
+        meaning += f", too narrow where fewer than {MIN_CLASSES} classes of a kind are behind it"
     return (
         f"  {number}; A has {clips[0]} clips of seen and {clips[1]} of unseen classes; "
         f"interval: {meaning}{remark}"

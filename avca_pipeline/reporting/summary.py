@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from avca_pipeline.artifacts.features import IMPORTED
 from avca_pipeline.reporting.coverage import Coverage
-from avca_pipeline.reporting.evidence import RANDOM
+from avca_pipeline.reporting.evidence import RANDOM, weights_of
 from avca_pipeline.reporting.tables import Row
 
 
@@ -43,7 +43,7 @@ def weights_in_words(rows: Sequence[Row]) -> tuple[bool, str]:
         return False, "Nothing was trained or tested here."
     provenances = [run.provenance for row in rows for run in row.runs]
     weights = [
-        (attributes.get("name", modality), attributes.get("weights", ""))
+        (attributes.get("name", modality), weights_of(attributes))
         for provenance in provenances
         for modality, attributes in (("video", provenance.video), ("audio", provenance.audio))
         if attributes

@@ -6,17 +6,16 @@ import base64
 import csv
 import html
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from avca_pipeline.artifacts import markdown, spreadsheets
 from avca_pipeline.artifacts.atomic import atomic_write_folder
 from avca_pipeline.errors import one_line
 from avca_pipeline.published import citations
+from avca_pipeline.reporting.evidence import parsed
 from avca_pipeline.reporting.tables import (
     IDENTITY,
     SCORES,
@@ -30,6 +29,7 @@ TITLES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 CHANCE = "chance"
 MAX_NAME = 80
 _DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+_STYLE = re.compile(r' (?:style|fill|stroke)="[^"]*"')
 _VARIABLE = re.compile(r"var\(--[\w-]+, *([^()]+)\)")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -146,7 +146,8 @@ def drawings(page: str) -> dict[str, str]:
         title = re.search(r"<title[^>]*>([^<]*)</title>", drawing)
         words = re.findall(r"[a-z0-9]+", html.unescape(title[1]).lower()) if title else []
         name = "-".join([f"{number:02d}", *words])[:MAX_NAME]
-        alone = _VARIABLE.sub(r"\1", drawing)
+        # Names of classes stand in it too, and stay what they are.
+        alone = _STYLE.sub(lambda style: _VARIABLE.sub(r"\1", style[0]), drawing)
         if " xmlns=" not in alone.partition(">")[0]:
             alone = alone.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
         found[f"{name}.svg"] = f"{alone}\n"
@@ -166,18 +167,18 @@ def bibtex(rows: Sequence[Row], datasets: Mapping[str, tuple[str, str]]) -> str:
         found.append(citations.entries_of("models", provenance.model, provenance.settings))
         for stated in (provenance.video, provenance.audio):
             made = stated.get("made_with")  # of features that were published elsewhere
-            made_by = stated if made is None else _parsed(made)
+            made_by = stated if made is None else parsed(made)
             found.append(
                 citations.entries_of(
                     "backbones",
                     str(made_by.get("backbone", "")),
-                    _parsed(made_by.get("preprocessing", "")),
+                    parsed(made_by.get("preprocessing", "")),
                 )
             )
         text = provenance.text
         found.append(
             citations.entries_of(
-                "text_embeddings", text.get("plugin", ""), _parsed(text.get("settings", ""))
+                "text_embeddings", text.get("plugin", ""), parsed(text.get("settings", ""))
             )
         )
     for plugin, benchmark in datasets.values():
@@ -226,13 +227,5 @@ def _latex_line(cells: Sequence[str]) -> str:
 
 
 def _latex_text(written: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in one_line(written))
-
-
-def _parsed(written: object) -> Mapping[str, Any]:
-    """Returns settings that a file states as JSON; none where it states something else."""
-    try:
-        value = json.loads(str(written))
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    text = "".join(_LATEX.get(char, char) for char in one_line(written))
+    return text.replace("--", "-{}-").replace("--", "-{}-")  # else LaTeX makes one dash of them

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from avca_pipeline.analysis.comparison import MIN_CLASSES, Interval
-from avca_pipeline.reporting.evidence import RANDOM, clips_of_classes
+from avca_pipeline.reporting.evidence import RANDOM, clips_of_classes, weights_of
 from avca_pipeline.reporting.tables import Row
 
 MIN_CLIPS = 10
@@ -102,7 +102,7 @@ def _random_backbones(row: Row) -> list[str]:
     return [
         attributes.get("name", "a backbone")
         for attributes in (provenance.video, provenance.audio)
-        if attributes.get("weights", "").startswith(RANDOM)
+        if weights_of(attributes).startswith(RANDOM)
     ]
 
 

@@ -93,9 +93,9 @@ def _given_away(source: ImportedFeatures, folder: Path, listed: Mapping[str, Cli
         rejected=rejected,
         attributes={
             **_attributes(source),
-            "made_with": canonical_json(
-                made | {"preprocessing": whole.attributes.get("preprocessing", "")}
-            ),
+            # What was imported before it was published was made by what is stated then.
+            "made_with": whole.attributes.get("made_with")
+            or canonical_json(made | {"preprocessing": whole.attributes.get("preprocessing", "")}),
         },
     )
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 import statistics
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scipy.special import stdtrit
 
-from avca_pipeline.artifacts import predictions, scores
+from avca_pipeline.artifacts import predictions, records, scores
 from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass, RunPredictions
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.scores import Accuracies, ClassAccuracy
 from avca_pipeline.cli import main
 from avca_pipeline.reporting.side_by_side import read, side_by_side
+from avca_pipeline.reporting.side_by_side_texts import as_text
 from tests.builders import scores_of
 
 CLASSES = {f"<b>{kind}</b> {n}": kind == "unseen" for kind in ("seen", "unseen") for n in range(6)}
@@ -156,3 +159,55 @@ def test_a_mistake_is_one_line(
     written(tmp_path / "b", [0.3])
     assert main(["compare", str(tmp_path / first), str(tmp_path / "b"), *more]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_difference_of_few_classes_is_not_called_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "CLASSES", dict([*CLASSES.items()][:8]))
+    for name, right in (("a", 1), ("b", CLIPS)):
+        written(tmp_path / name, [0.3])
+        answered(tmp_path / name, right)
+    both = side_by_side(read(tmp_path / "a"), read(tmp_path / "b"))
+    (line,) = both.lines
+    assert line.cells["unseen"].low is not None
+    assert line.cells["unseen"].low > 0
+    assert [name for name, cell in line.cells.items() if cell.is_clear] == ["seen"]
+    assert "fewer than 5 classes" in as_text(both)
+
+
+def test_classes_that_are_unseen_in_one_alone_are_other_classes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        written(tmp_path / name, [0.3])
+        answered(tmp_path / name, 3)
+    path = tmp_path / "b" / Run("d", "s", "f", "t", "avca", 0).path
+    value = scores.read(path / "scores.json")
+    swapped = {"<b>seen</b> 5": True, "<b>unseen</b> 5": False}
+    per_class = [
+        replace(part, is_unseen=swapped.get(part.class_name, part.is_unseen))
+        for part in value.per_class
+    ]
+    scores.write(path / "scores.json", replace(value, per_class=tuple(per_class)))
+    rows = predictions.read(path / "predictions.csv")
+    clips = [
+        replace(
+            clip,
+            is_unseen=swapped.get(clip.class_name, clip.is_unseen),
+            rank_among_unseen=2 if swapped.get(clip.class_name, clip.is_unseen) else None,
+            nearest_seen=NearClass("<b>seen</b> 0", False, 0.5),
+            nearest_unseen=NearClass("<b>unseen</b> 0", True, 0.5),
+            top=(),
+        )
+        for clip in rows.clips
+    ]
+    predictions.write(path / "predictions.csv", replace(rows, clips=clips))
+    (line,) = side_by_side(read(tmp_path / "a"), read(tmp_path / "b")).lines
+    assert line.remark == "other classes"
+
+
+def test_what_a_killed_workflow_keeps_is_no_second_run(tmp_path: Path) -> None:
+    written(tmp_path / "a", [0.3])
+    run = Run("d", "s", "f", "t", "avca", 0)
+    shutil.copytree(tmp_path / "a" / run.path, records.kept(tmp_path / "a", Path(run.path)))
+    (row,) = read(tmp_path / "a").rows
+    assert len(row.runs) == 1

@@ -13,7 +13,7 @@ from avca_pipeline.artifacts.manifest import shard_of
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.config import parse
 from avca_pipeline.planning.digests import Digests
-from avca_pipeline.planning.found import found_still
+from avca_pipeline.planning.found import found_still, out_of_date
 from avca_pipeline.planning.jobs import Jobs
 from avca_pipeline.planning.staleness import staleness
 from avca_pipeline.stages import VERSIONS
@@ -139,6 +139,7 @@ def test_what_is_not_whole_is_left_out_and_named(folder: Path, change: Any) -> N
     request = jobs(folder, {"ale": {}}).request.report()
     assert not request.found_runs
     assert request.left_out == (OF_AVCA,)
+    assert out_of_date(folder / "results") == [OF_AVCA]
 
 
 def test_another_training_of_the_same_name_is_in_no_row_with_ours(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,12 @@ def test_a_folder_that_is_not_whole_is_one_line(
 def test_a_repository_without_a_revision_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="write hf:owner/name@revision"):
         ImportedFeatures(modality="video", path=path)
+
+
+def test_what_made_features_is_known_after_they_were_given_away_twice(tmp_path: Path) -> None:
+    once = imported(tmp_path, "audio", str(published(tmp_path)))
+    again = tmp_path / "results with space/d/features/again.h5"
+    shutil.copy(tmp_path / "back.h5", again)
+    assert main(["publish", "features", str(again), "--out", str(tmp_path / "more")]) == 0
+    twice = imported(tmp_path, "audio", str(tmp_path / "more"))
+    assert twice.attributes["made_with"] == once.attributes["made_with"]

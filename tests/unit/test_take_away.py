@@ -59,7 +59,9 @@ def test_markdown_has_the_numbers_and_opens_nothing() -> None:
     lines = take_away.markdown_table(rows()).splitlines()
     assert lines[:2] == ["| model | S | U | HM | ZSL |", "| --- | ---: | ---: | ---: | ---: |"]
     assert lines[2].startswith("| avca | 12.5 ± 0.0 | – | **60.0** ± 14.1 |")
-    assert lines[3].startswith(r"| \\input{x} & 50% \$a\_b^c\$ \#\~\|\*\`\<b\> | 12.5 | – | 25.0 |")
+    assert lines[3].startswith(
+        r"| \\input{x} \& 50% \$a\_b^c\$ \#\~\|\*\`\<b\> | 12.5 | – | 25.0 |"
+    )
     assert lines[4] == "| chance | 10.0 | 20.0 | 30.0 | 40.0 |"
 
 
@@ -103,3 +105,14 @@ def test_documents_hold_what_their_addresses_hold_and_names_are_text(tmp_path: P
     formula = replace(rows()[0], identity=("d", "s", "f", "t", "=cmd()", "both"))
     (table, *_) = take_away.documents([formula], {})
     assert "'=cmd()," in table.text
+
+
+def test_names_are_shown_as_they_are_written() -> None:
+    (row, _) = rows()
+    named = replace(row, identity=(*row.identity[:4], "a---b &lt; c", row.identity[5]))
+    assert r"a-{}-{}-b \&lt; c & " in take_away.latex([named])
+    assert r"| a---b \&lt; c |" in take_away.markdown_table([named])
+    drawn = '<svg><title>var(--x, red)</title><path style="fill:var(--text, #222)"/></svg>'
+    (alone,) = take_away.drawings(drawn).values()
+    assert "<title>var(--x, red)</title>" in alone
+    assert 'style="fill:#222"' in alone

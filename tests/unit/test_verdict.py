@@ -8,6 +8,7 @@ import pytest
 
 from avca_pipeline.analysis.comparison import Interval
 from avca_pipeline.artifacts.scores import Accuracies, ClassAccuracy
+from avca_pipeline.reporting.summary import weights_in_words
 from avca_pipeline.reporting.tables import Row, rows_of
 from avca_pipeline.reporting.verdict import headlines, verdict
 from tests.builders import RUN, scores_of
@@ -82,3 +83,20 @@ def test_the_headline_is_the_highest_hm_of_each_split() -> None:
     ]  # fmt: skip
     assert [one.num_rows for one in found] == [2, 1]
     assert found[0].interval == CLEAR
+
+
+def test_random_weights_are_told_of_features_that_were_published_and_imported() -> None:
+    """Their numbers are no better for having been given away."""
+    made = row()
+    imported = {
+        "name": "given", "weights": "imported",
+        "made_with": '{"backbone": "c3d", "preprocessing": "{}", "weights": "random:0"}',
+    }  # fmt: skip
+    provenance = replace(made.runs[0].provenance, video=imported)
+    given = changed(provenance=provenance)
+    found = verdict(given, CLEAR)
+    assert (found.kind, "random weights in given" in found.words) == ("open", True)
+    assert "given with seeded random weights" in weights_in_words([given])[1]
+    trained = imported | {"made_with": imported["made_with"].replace("random:0", "sports1m")}
+    trained_too = changed(provenance=replace(provenance, video=trained))
+    assert verdict(trained_too, CLEAR).kind == "good"
