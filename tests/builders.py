@@ -267,7 +267,7 @@ def trained_and_scored(
 
 def report_files(**paths: list[Path]) -> ReportFiles:
     """Returns what the report reads; nothing of what is not named."""
-    # It draws figures: what tests on a machine with a GPU import must not need matplotlib.
+    # It draws figures: what tests on a machine with a GPU import must not need scikit-learn.
     from avca_pipeline.stages.report import ReportFiles
 
     return ReportFiles(**{field.name: paths.get(field.name, []) for field in fields(ReportFiles)})

@@ -36,7 +36,7 @@ def nameless() -> list[str]:
 def test_no_home_no_name_no_temporary_folder(
     name: str, nameless: list[str], tmp_path: Path
 ) -> None:
-    """Whatever the libraries would like to keep there: numba's cache, torch's, matplotlib's."""
+    """Whatever the libraries would like to keep there: numba's cache and torch's."""
     manifest.write(tmp_path / "clips.csv", [Clip("a", "a", "one", "a.mp4")])
     fetched.write(tmp_path / "fetched.csv", [FetchedClip("a", fetched.REJECTED, reason="gone")])
     out = tmp_path / "out.h5"

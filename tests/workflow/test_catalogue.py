@@ -57,7 +57,7 @@ if sys.prefix == {prefix!r}:
     sys.meta_path[:] = [Finder if finder is PathFinder else finder for finder in others]
 """
 OF_STAGES = (
-    "av", "h5py", "librosa", "matplotlib", "safetensors", "scipy", "sklearn", "soxr", "timm",
+    "av", "h5py", "librosa", "safetensors", "scipy", "sklearn", "soxr", "timm",
     "tokenizers", "torch", "torchaudio", "torchvision", "transformers", "wordllama",
 )  # fmt: skip
 CONDA = """\
