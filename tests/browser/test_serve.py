@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -87,6 +88,8 @@ def serving(folder: Path, temporary: Path) -> Iterator[Served]:
     process = subprocess.Popen(
         [sys.executable, "-m", "avca_pipeline.cli", "serve", *arguments, "--device", "cpu"],
         env={**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
+        # Programs in the background of a shell are started deaf to Ctrl-C.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

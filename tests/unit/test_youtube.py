@@ -389,6 +389,7 @@ def test_fetch_downloads_what_is_not_here_and_goes_on_after_a_kill(
     ended = [raw / "whole_000003.mp4", raw / "404_000003.mp4.failed"]
     while not (
         all(path.exists() for path in ended)
+        and not any(raw.glob("whole*.lock"))
         and any(path.stat().st_size for path in raw.glob("slow*.part"))
     ):
         assert running.poll() is None

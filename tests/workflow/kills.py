@@ -59,11 +59,11 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
 def files(folder: Path) -> list[str]:
     """Returns what is in the results but for logs: also temporary files and locks.
 
-    The planner's memory of digests is there from the second start on.
+    The planner's memory of digests is there from the second start on. Kept configs name the folder.
     """
     root = folder / "results"
     paths = (path.relative_to(root) for path in root.rglob("*"))
-    left_out = {"logs", "benchmarks", "digests.json"}
+    left_out = {"logs", "benchmarks", "digests.json", "configs"}
     return sorted(str(path) for path in paths if not left_out & set(path.parts))
 
 

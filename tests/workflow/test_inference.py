@@ -238,7 +238,7 @@ def test_other_weights_are_refused_and_the_same_ones_are_taken_from_anywhere(
     for given in ([], ["--weights", f"frames={tmp_path / 'wrong.pt'}"]):
         capsys.readouterr()
         assert predict(*asked, *given) == 1
-        (line,) = capsys.readouterr().err.splitlines()
+        line = capsys.readouterr().err.splitlines()[-1]
         assert ("right.pt" if not given else file_sha256(tmp_path / "wrong.pt")) in line
         assert not (tmp_path / "out.csv").exists()
     assert predict(*asked, "--weights", f"frames={tmp_path / 'moved.pt'}") == 0
@@ -406,11 +406,11 @@ def test_a_name_without_a_vector_is_named_and_the_runs_own_need_no_file(
     assert "," in own  # which stands between names on the command line
     (tmp_path / "names.txt").write_text(f"{own}\nsnow angels\n")
     assert predict(*asked, "--classes", tmp_path / "names.txt") == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    line = capsys.readouterr().err.splitlines()[-1]
     assert "no vector for class 'snow angels'" in line
     table.unlink()
     assert predict(*asked, "--classes", tmp_path / "names.txt") == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    line = capsys.readouterr().err.splitlines()[-1]
     assert str(table) in line
     assert "'snow angels'" in line
     (tmp_path / "names.txt").write_text(f"{own}\n")
