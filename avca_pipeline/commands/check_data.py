@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.run import BOTH
 from avca_pipeline.commands import first_look
+from avca_pipeline.commands.first_look import Look
 from avca_pipeline.config import Config
 from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.planning.plan import MAX_LISTED_BYTES
@@ -67,35 +69,43 @@ def _of_dataset(config: Config, name: str) -> list[str]:
     clips = dataset.module.clips(dataset.settings)
     for line in dataset.module.remarks(dataset.settings):
         logger.warning(f"datasets.{name}: {one_line(line)}")
+    look = Look()
+    if name in config.datasets_with_media() and dataset.plugin in OPENED:
+        look = first_look.at(dataset.module, dataset.settings, clips, opens=True)
+        for line in look.remarks:
+            logger.warning(f"datasets.{name}: {line}")
     lines = [
         line
         for owner, split in config.used_splits()
         if owner == name
-        for line in _of_split(config, split, clips)
+        for line in _of_split(config, split, clips, look.unusable)
     ]
-    if name in config.datasets_with_media() and dataset.plugin in OPENED:
-        lines += _of_feature_sets(config, name, clips)
-    return lines
+    return lines + _of_feature_sets(config, name, look)
 
 
-def _of_split(config: Config, name: str, clips: list[Clip]) -> list[str]:
-    """Returns why a split cannot be built, unless that depends on the training of backbones."""
+def _of_split(
+    config: Config, name: str, clips: list[Clip], unusable: Mapping[str, str]
+) -> list[str]:
+    """Returns why a split cannot be built or used, unless the training of backbones decides."""
     split = config.splits[name]
     if split.settings.backbones_to_exclude():
         return []
     try:
-        split.module.build(split.settings, clips, ())
+        made = split.module.build(split.settings, clips, ())
     except PipelineError as error:
         return [f"splits.{name}: {line}" for line in error.lines]
-    return []
+    if not (empty := first_look.empty_partition(made.clips, unusable)):
+        return []
+    classes = {row.class_name for row in made.clips if row.partition == empty}
+    return [
+        f"splits.{name}: no clip of partition {empty} can be used: "
+        f"{first_look.named(unusable, classes)}; repair or remove the class(es), or choose another "
+        "seed"
+    ]
 
 
-def _of_feature_sets(config: Config, name: str, clips: list[Clip]) -> list[str]:
+def _of_feature_sets(config: Config, name: str, look: Look) -> list[str]:
     """Returns a line for each backbone whose modality the clips lack."""
-    dataset = config.datasets[name]
-    look = first_look.at(dataset.module, dataset.settings, clips, opens=True)
-    for line in look.remarks:
-        logger.warning(f"datasets.{name}: {line}")
     if look.modalities == BOTH:
         return []
     lacking = "audio" if look.modalities == "video" else "video"

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def _for_clips(kind: str, path: Path, weights: Weights | None, features_only: bo
         logger.info(line)
     if look.modalities != BOTH:
         logger.info(f"so the config uses {look.modalities} alone")
-    seed = None if features_only else _seed(clips)
+    seed = None if features_only else _seed(clips, look.unusable)
     found = Found(
         kind=kind,
         keys=keys,
@@ -152,27 +152,34 @@ def _list_in(path: Path, name: str, pattern: str) -> Path:
     return found[0]
 
 
-def _seed(clips: Sequence[Clip]) -> int:
+def _seed(clips: Sequence[Clip], unusable: Mapping[str, str]) -> int:
     """Returns the first seed with which the clips can be split.
+
+    Args:
+        clips: all clips.
+        unusable: each class none of whose clips can be used, to the reasons.
 
     Raises:
         PipelineError: there is none; the message says what is missing.
     """
     instead = "; or write a config that only extracts features: --features"
-    num_classes = len({clip.class_name for clip in clips})
+    num_classes = len({clip.class_name for clip in clips} - set(unusable))
     if num_classes < MIN_CLASSES:
+        with_clips = " with a usable clip" if unusable else ""
         raise PipelineError(
-            f"found {num_classes} class(es), and {MIN_CLASSES} are the least that can be split: "
-            "two to train on, one unseen in validation and one unseen in the test; add classes"
-            f"{instead}"
+            f"found {num_classes} class(es){with_clips}, and {MIN_CLASSES} are the least that can "
+            "be split: two to train on, one unseen in validation and one unseen in the test; add "
+            f"classes{instead}"
         )
     for seed in range(NUM_SEEDS):
         try:
-            built.build(built.Settings(seed=seed, **first_config.SHARES), clips)
+            made = built.build(built.Settings(seed=seed, **first_config.SHARES), clips)
         except PipelineError as error:
             cause = str(error)
-        else:
+            continue
+        if not (empty := first_look.empty_partition(made.clips, unusable)):
             return seed
+        cause = f"no usable clip would be in partition {empty}; repair or remove the classes above"
     raise PipelineError(f"{cause.removesuffix(', or choose another seed')}{instead}")
 
 

@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from avca_pipeline import cli
+from avca_pipeline.commands import first_config
 from avca_pipeline.config import check_inputs, load
+from avca_pipeline.datasets import folder
+from avca_pipeline.splits import built
 from tests.conftest import REPOSITORY
 from tests.media.synthetic import ffmpeg
 
@@ -23,11 +26,11 @@ CLASSES = ['a "b": c', "it's {odd}", "- list", "Ünï ☔"]
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one clip with sound, and one without."""
-    folder = tmp_path_factory.mktemp("media")
+    made = tmp_path_factory.mktemp("media")
     picture, sound = "testsrc=size=32x32:rate=10:duration=0.5", "sine=duration=0.5"
-    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, folder / "sound.mkv")
-    ffmpeg("-f", "lavfi", "-i", picture, folder / "silent.mkv")
-    return folder
+    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, made / "sound.mkv")
+    ffmpeg("-f", "lavfi", "-i", picture, made / "silent.mkv")
+    return made
 
 
 def folder_of(path: Path, clip: Path, num_classes: int = 4, num_clips: int = 3) -> Path:
@@ -150,6 +153,46 @@ def test_a_class_with_few_clips_decides_the_seed(media: Path, tmp_path: Path, fe
     listed = dataset.module.clips(dataset.settings)
     rows = split.module.build(split.settings, listed).clips
     assert {row.partition for row in rows if row.class_name == few} == {"test_unseen"}
+
+
+@pytest.mark.parametrize("partition", ["val_unseen", "test_unseen"])
+def test_no_partition_is_made_of_a_class_without_a_usable_clip(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], partition: str
+) -> None:
+    """The class that the first seed would put there alone is the one that cannot be used."""
+    clips, out = folder_of(tmp_path / "clips", media / "sound.mkv"), tmp_path / "c.yaml"
+    shutil.copytree(clips / CLASSES[0], clips / "rain")
+    listed = folder.clips(folder.Settings(path=clips))
+    split = built.build(built.Settings(seed=0, **first_config.SHARES), listed).clips
+    (broken,) = {row.class_name for row in split if row.partition == partition}
+    for path in (clips / broken).iterdir():
+        path.write_text("no media")
+
+    assert init("folder", clips, out=out) == 0
+    named = f"no clip can be used of 1 class(es): {broken!r} (not a media file 3)"
+    assert named in capsys.readouterr().err.splitlines()
+    assert cli.main(["check", str(out)]) == 0
+    assert f"datasets.mine: {named}" in capsys.readouterr().err.splitlines()
+
+    config = yaml.safe_load(out.read_text())
+    assert config["splits"]["built"]["seed"] != 0
+    config["splits"]["built"]["seed"] = 0
+    out.write_text(yaml.safe_dump(config))
+    assert cli.main(["check", str(out)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"avca check: error: splits.built: no clip of partition {partition} can be used: "
+        f"{broken!r} (not a media file 3); repair or remove the class(es), or choose another seed"
+    )
+
+
+def test_classes_without_a_usable_clip_do_not_count(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = folder_of(tmp_path / "clips", media / "sound.mkv")
+    for path in (clips / CLASSES[0]).iterdir():
+        path.write_text("no media")
+    said = refusal(capsys, "folder", clips, out=tmp_path / "c.yaml")
+    assert said.startswith("found 3 class(es) with a usable clip, and 4 are the least")
 
 
 def test_a_table(media: Path, tmp_path: Path) -> None:
