@@ -162,7 +162,9 @@ def _dim(config: Config, name: str) -> int | None:
     if entry is None or entry.keep_windows:
         return None
     plugin: Any = registry.load("backbones", entry.plugin)
-    is_open = any(field.is_required() for field in plugin.Settings.model_fields.values())
+    fields = plugin.Settings.model_fields
+    # To look up a network by its name, the specification of a plugin imports a whole library.
+    is_open = "model" in fields or any(field.is_required() for field in fields.values())
     dim: int | None = None if is_open else plugin.spec(entry.settings).dim
     return dim
 

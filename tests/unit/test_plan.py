@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,24 @@ def test_features_are_counted_twice_on_the_disk(tmp_path: Path) -> None:
     config = written(tmp_path)
     config["backbones"]["c3d"]["keep_windows"] = True
     assert lines(config)["disk"] == "30 kB for features; not counted: c3d"
+
+
+def test_no_library_is_imported_for_the_disk_of_networks_named_in_it(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(
+            written(tmp_path)
+            | {"backbones": {"c3d": {"plugin": "timm_frames", "model": "resnet18"}, "vggish": {}}}
+        )
+    )
+    code = (
+        "import sys; from avca_pipeline import cli; code = cli.main(['check', 'config.yaml']); "
+        "print(code, *({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert done.stdout == "0\n"
+    assert "plan: disk: 30 kB for features; not counted: c3d\n" in done.stderr
 
 
 def test_clips_of_unknown_length_count_ten_seconds_and_the_plan_says_so(tmp_path: Path) -> None:
