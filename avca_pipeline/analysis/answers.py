@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from avca_pipeline.artifacts import predictions as predictions_files
 from avca_pipeline.artifacts.predictions import RunPredictions
+from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import FormatError, abbreviated
 from avca_pipeline.evaluation import accuracy
 
@@ -112,6 +115,20 @@ class Answers:
             "unseen": self.mean_class_share(is_near, unseen=True),
             "zsl": self.mean_class_share(is_near_among_unseen, unseen=True),
         }
+
+
+def read(path: Path, run: Scores) -> Answers:
+    """Reads the predictions of a run.
+
+    Args:
+        path: of its predictions.
+        run: its scores.
+
+    Raises:
+        FormatError: the file is damaged, or has other classes than the scores.
+    """
+    classes = {of.class_name: of.is_unseen for of in run.per_class}
+    return answers_of(predictions_files.read(path), classes, str(path))
 
 
 def answers_of(predictions: RunPredictions, classes: Mapping[str, bool], where: str) -> Answers:

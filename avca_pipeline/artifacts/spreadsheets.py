@@ -7,6 +7,8 @@ formula and runs it, and names come from anywhere.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -32,6 +34,15 @@ def cell(value: Any) -> Any:
         return value
     text = one_line(value)
     return QUOTE + text if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Returns CSV with a header line for people."""
+    made = io.StringIO()
+    writer = csv.writer(made, lineterminator="\n")
+    writer.writerow([cell(name) for name in columns])
+    writer.writerows([cell(one) for one in row] for row in rows)
+    return made.getvalue()
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

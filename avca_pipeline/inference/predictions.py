@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -136,11 +134,7 @@ class Predictions(Sequence[Prediction]):
 
     def to_csv(self) -> str:
         """Returns `rows` as CSV with a header, for people: no name is a formula."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([spreadsheets.cell(one) for one in row] for row in self.rows())
-        return text.getvalue()
+        return spreadsheets.text(COLUMNS, self.rows())
 
     def to_frame(self) -> Any:
         """Returns `rows` as a data frame of pandas.

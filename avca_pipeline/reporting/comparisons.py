@@ -15,9 +15,8 @@ from avca_pipeline.analysis.comparison import (
     compare,
 )
 from avca_pipeline.artifacts.run import BOTH, Run
-from avca_pipeline.reporting.tables import Row
+from avca_pipeline.reporting.tables import TITLES, Row
 
-SHORT = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 IN_WORDS = ("hm", "zsl")
 """Scores whose differences are put into words."""
 
@@ -76,7 +75,7 @@ class ComparedRows:
         first, second = name_of(self.rows[found.first]), name_of(self.rows[found.second])
         low, high = points(found.interval.low), points(found.interval.high)
         evidence = f"95 % interval {low} to {high}, {p_in_words(found.p)} after Holm"
-        size = f"{points(found.difference)} {SHORT[found.score]}"
+        size = f"{points(found.difference)} {TITLES[found.score]}"
         if self.found.is_clear(found):
             return f"{first} is better than {second} by {size} ({evidence})."
         return f"{first} and {second} do not differ clearly: by {size} ({evidence})."

@@ -81,6 +81,11 @@ class Axis:
     high: float
     is_whole: bool = False
 
+    @classmethod
+    def of_epochs(cls, number: int) -> Axis:
+        """Returns the axis of so many epochs, counted from 1."""
+        return cls("epoch", min(1, number - 1), number, is_whole=True)
+
     def ticks(self) -> list[float]:
         """Returns round numbers from the one end to the other, about five of them."""
         span = self.high - self.low or 1.0

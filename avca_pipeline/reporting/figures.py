@@ -84,7 +84,7 @@ def validation_plot(
     colours = dict(zip(selected_first, MARKS, strict=False))
     num_epochs = max(len(history.epochs) for history in listed)
     highest = max(100 * epoch.val.hm for history in listed for epoch in history.epochs)
-    horizontal = Axis("epoch", min(1, num_epochs - 1), num_epochs, is_whole=True)
+    horizontal = Axis.of_epochs(num_epochs)
     vertical = Axis("validation HM, %", 0, max(1.05 * highest, 1))
     svgs = [
         chart(

@@ -11,10 +11,10 @@ from avca_pipeline.analysis.comparison import Interval
 from avca_pipeline.artifacts.run import BOTH
 from avca_pipeline.reporting.colours import GREY, MARKS, TEXT
 from avca_pipeline.reporting.drawing import Axis, Mark, Plot
-from avca_pipeline.reporting.tables import Row
+from avca_pipeline.reporting.tables import TITLES, Row
 from avca_pipeline.reporting.templating import filled
 
-DRAWN = {"hm": "HM", "zsl": "ZSL"}
+DRAWN = ("hm", "zsl")
 WIDTH, LEFT, RIGHT, LINE, TOP = 360, 132, 14, 24, 28
 """Of the drawing in pixels: as wide as a small screen, with names at the left."""
 
@@ -89,8 +89,8 @@ def _drawing(
         )
     return filled(
         "intervals.svg.j2",
-        title=f"{DRAWN[score]} of each row in percent, with 95 % intervals and chance",
-        score=DRAWN[score],
+        title=f"{TITLES[score]} of each row in percent, with 95 % intervals and chance",
+        score=TITLES[score],
         lines=lines,
         width=WIDTH,
         height=TOP + LINE * (len(lines) + 1),
@@ -104,7 +104,7 @@ def _drawing(
 def _words(row: Row, score: str, interval: Interval | None) -> str:
     statistic = row.scores[score]
     mean = "–" if statistic.mean is None else f"{100 * statistic.mean:.1f}"
-    words = f"{row.title}: {DRAWN[score]} {mean}"
+    words = f"{row.title}: {TITLES[score]} {mean}"
     if interval is not None:
         words += f", 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}"
     return words

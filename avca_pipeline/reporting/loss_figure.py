@@ -34,7 +34,7 @@ def loss_plot(
         return Plot(note="The histories have no terms of a loss.")
     colours = dict(zip(terms, MARKS, strict=False))
     num_epochs = max(len(one.epochs) for one in selected.values())
-    horizontal = Axis("epoch", min(1, num_epochs - 1), num_epochs, is_whole=True)
+    horizontal = Axis.of_epochs(num_epochs)
     svgs = [
         _chart(
             [

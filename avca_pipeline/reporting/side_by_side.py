@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline.analysis import comparison
-from avca_pipeline.analysis.answers import Answers, answers_of
-from avca_pipeline.artifacts import predictions, records
+from avca_pipeline.analysis.answers import Answers
+from avca_pipeline.analysis.answers import read as read_answers
+from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts import scores as score_files
-from avca_pipeline.artifacts.scores import Scores
 from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.reporting.tables import SCORES, Row, rows_of
 
@@ -212,7 +212,7 @@ def _answers(
         files = [results.folders[run.run.path] / "predictions.csv" for run in row.runs]
         if missing := [file for file in files if not file.is_file()]:
             return None, f"no {missing[0].name} in {results.path}"
-        answers.append([_read(file, run) for file, run in zip(files, row.runs, strict=True)])
+        answers.append([read_answers(file, run) for file, run in zip(files, row.runs, strict=True)])
     one, other = answers[0][0], answers[1][0]
     if list(one.clip_ids) != list(other.clip_ids):
         num_both = len({*one.clip_ids} & {*other.clip_ids})
@@ -220,11 +220,6 @@ def _answers(
             f"other test clips: {len(one.clip_ids)} and {len(other.clip_ids)}, {num_both} in both"
         )
     return answers, ""
-
-
-def _read(file: Path, run: Scores) -> Answers:
-    classes = {part.class_name: part.is_unseen for part in run.per_class}
-    return answers_of(predictions.read(file), classes, str(file))
 
 
 def _interval_of_seeds(old: Row, new: Row, name: str) -> tuple[float | None, float | None]:

@@ -9,10 +9,9 @@ from avca_pipeline.analysis.comparison import MIN_CLASSES
 from avca_pipeline.artifacts import markdown
 from avca_pipeline.errors import one_line
 from avca_pipeline.reporting.side_by_side import PAIRED, SEEDS, Cell, Line, SideBySide
-from avca_pipeline.reporting.tables import IDENTITY, SCORES
+from avca_pipeline.reporting.tables import IDENTITY, SCORES, TITLES
 from avca_pipeline.reporting.templating import filled
 
-TITLES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 MEANINGS = {
     PAIRED: "95 %, paired bootstrap over classes and clips",
     SEEDS: "95 %, Student's t over seeds alone",

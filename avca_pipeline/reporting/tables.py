@@ -18,7 +18,9 @@ from avca_pipeline.errors import FormatError
 from avca_pipeline.published.scores import PublishedScores
 
 IDENTITY = ("dataset", "split", "feature_set", "text_embedding", "model", "modalities")
-SCORES = ("seen", "unseen", "hm", "zsl")
+TITLES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
+"""Each score, and what a table calls it."""
+SCORES = tuple(TITLES)
 COLUMNS = ("mean", "std", "chance", "published")
 
 

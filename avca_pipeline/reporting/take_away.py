@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +17,13 @@ from avca_pipeline.reporting.evidence import parsed
 from avca_pipeline.reporting.tables import (
     IDENTITY,
     SCORES,
+    TITLES,
     Row,
     Statistic,
     csv_columns,
     csv_row,
 )
 
-TITLES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 CHANCE = "chance"
 MAX_NAME = 80
 _DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
@@ -108,12 +106,9 @@ def documents(rows: Sequence[Row], datasets: Mapping[str, tuple[str, str]]) -> l
         rows: of the table.
         datasets: name of each dataset to its plugin and, where it has one, its benchmark.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    for cells in (csv_columns(), *map(csv_row, rows)):
-        writer.writerow([spreadsheets.cell(cell) for cell in cells])
+    table = spreadsheets.text(csv_columns(), map(csv_row, rows))
     found = [
-        Document("table.csv", "Table as CSV, all columns", "text/csv", table.getvalue()),
+        Document("table.csv", "Table as CSV, all columns", "text/csv", table),
         Document("table.tex", "Table for LaTeX (booktabs)", "application/x-tex", latex(rows)),
         Document("table.md", "Table for Markdown", "text/markdown", markdown_table(rows)),
         Document("references.bib", "BibTeX", "application/x-bibtex", bibtex(rows, datasets)),

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avca_pipeline.analysis.answers import Answers, answers_of
-from avca_pipeline.artifacts import answers, manifest, predictions, spreadsheets
+from avca_pipeline.analysis.answers import Answers
+from avca_pipeline.analysis.answers import read as read_answers
+from avca_pipeline.artifacts import answers, manifest, spreadsheets
 from avca_pipeline.artifacts import features as features_files
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import scores as scores_files
@@ -28,7 +29,7 @@ from avca_pipeline.reporting.evidence import thin_evidence, without_language
 from avca_pipeline.reporting.figures import embedding_plot, validation_plot
 from avca_pipeline.reporting.loss_figure import loss_plot
 from avca_pipeline.reporting.page import Audit, Figures, render
-from avca_pipeline.reporting.tables import SCORES, Row, csv_columns, csv_row, rows_of
+from avca_pipeline.reporting.tables import SCORES, TITLES, Row, csv_columns, csv_row, rows_of
 from avca_pipeline.reporting.thumbnails import stretches
 from avca_pipeline.requests import ReportRequest, grouped_files, named_files
 from avca_pipeline.runtime.progress import Progress
@@ -176,15 +177,7 @@ def _answers(rows: Sequence[Row], request: ReportRequest, files: ReportFiles) ->
         reported.run: path
         for reported, path in named_files("predictions", request.all_runs, files.predictions)
     }
-    return {
-        run.run: answers_of(
-            predictions.read(paths[run.run]),
-            {of.class_name: of.is_unseen for of in run.per_class},
-            str(paths[run.run]),
-        )
-        for row in rows
-        for run in row.runs
-    }
+    return {run.run: read_answers(paths[run.run], run) for row in rows for run in row.runs}
 
 
 def _audits(request: ReportRequest, files: ReportFiles) -> list[Audit]:
@@ -222,7 +215,7 @@ def _scores_in_words(row: Row) -> str:
     return "  ".join(
         f"{title} {float(cell[f'{name}_mean_percent']):.1f} "
         f"(chance {float(cell[f'{name}_chance_percent']):.1f})"
-        for title, name in (("S", "seen"), ("U", "unseen"), ("HM", "hm"), ("ZSL", "zsl"))
+        for name, title in TITLES.items()
     )
 
 
