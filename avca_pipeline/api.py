@@ -202,7 +202,7 @@ def _environment(cache: str | Path, device: Device, workers: int | None) -> Envi
         )
     return Environment(
         cache=expanded(cache),
-        device=choose_device(device, None, 1, "predict"),
+        device=choose_device(device, None, 1, "avca"),
         workers=workers or max(1, (os.cpu_count() or 1) - 1),
         extract_version=VERSIONS["extract"],
     )

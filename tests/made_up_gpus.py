@@ -55,7 +55,7 @@ from avca_pipeline.runtime import gpus, logs
 from avca_pipeline.runtime.device import choose_device
 logs.show_on_screen()
 gpus.NVIDIA = Path({driver!r})
-assert choose_device("auto", None, 1, "train") == "cpu"
+assert choose_device("auto", None, 1, "avca train") == "cpu"
 """
 
 

@@ -296,4 +296,4 @@ def _problem(o: argparse.Namespace) -> dict[str, Path]:
 
 
 def _device(o: argparse.Namespace) -> str:
-    return choose_device(o.device, o.threads, o.jobs_per_gpu, o.command)
+    return choose_device(o.device, o.threads, o.jobs_per_gpu, f"avca {o.command}")

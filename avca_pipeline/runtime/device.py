@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def choose_device(
-    wanted: Literal["auto", "cpu", "cuda"], num_threads: int | None, jobs_per_gpu: int, command: str
+    wanted: Literal["auto", "cpu", "cuda"], num_threads: int | None, jobs_per_gpu: int, caller: str
 ) -> str:
     """Returns ``cuda`` where a GPU is usable, else ``cpu``; gives torch its threads and its GPU.
 
@@ -21,7 +21,7 @@ def choose_device(
         wanted: ``auto`` for a GPU if there is one.
         num_threads: of the CPU; ``None`` for as many as torch chooses.
         jobs_per_gpu: how many jobs may use one GPU at a time.
-        command: name of the command, for the log.
+        caller: begins the lines of the log, such as ``avca train``.
 
     Raises:
         PipelineError: a GPU is wanted, and there is none that torch can use.
@@ -30,7 +30,7 @@ def choose_device(
     if names:
         name = gpus.reserve(names, jobs_per_gpu)
         gpus.choose(name)
-        logger.info(f"avca {command}: on {name}")
+        logger.info(f"{caller}: on {name}")
     if num_threads:
         torch.set_num_threads(num_threads)
     # torch is asked only where there is something to ask about: it looks at every GPU.
@@ -41,9 +41,9 @@ def choose_device(
             f"--device cuda: there is no usable GPU ({because}); leave it out to use the CPU"
         )
     if wanted == "auto" and not names and gpus.is_expected():
-        logger.warning(f"avca {command}: CUDA shows no GPU ({why_none}); on the CPU")
+        logger.warning(f"{caller}: CUDA shows no GPU ({why_none}); on the CPU")
     elif names and not is_usable:
-        logger.warning(f"avca {command}: torch cannot use this GPU; on the CPU instead")
+        logger.warning(f"{caller}: torch cannot use this GPU; on the CPU instead")
     elif not names:
-        logger.info(f"avca {command}: on the CPU")
+        logger.info(f"{caller}: on the CPU")
     return "cuda" if is_usable else "cpu"

@@ -113,16 +113,16 @@ def test_on_the_cpu_no_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("is_available", "device_count", "init"):
         monkeypatch.setattr(torch.cuda, name, asked)
     monkeypatch.setattr(gpus, "visible_or_why", asked)
-    assert choose_device("cpu", None, 1, "train") == "cpu"
+    assert choose_device("cpu", None, 1, "avca train") == "cpu"
 
 
 def test_job_and_scheduler_decide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that the scheduler does not count has no lock, so that no job may use it."""
     monkeypatch.setattr(gpus, "visible_or_why", lambda: ([], "none of these"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto", None, 1, "train") == "cpu"
+    assert choose_device("auto", None, 1, "avca train") == "cpu"
     with pytest.raises(PipelineError, match=r"no usable GPU \(none of these\)"):
-        choose_device("cuda", None, 1, "train")
+        choose_device("cuda", None, 1, "avca train")
 
 
 def waited(_: float) -> None:
@@ -139,7 +139,7 @@ def test_a_process_that_asks_again_gets_its_own_gpu(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(gpus.time, "sleep", waited)
     for _ in range(3):
-        assert choose_device("auto", None, 1, "predict") == "cuda"
+        assert choose_device("auto", None, 1, "avca predict") == "cuda"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a"
     # With two there are, it keeps to the one that it has, and leaves the other to others.
     assert [gpus.reserve(["GPU-b", "GPU-c"], folder=tmp_path / "two") for _ in range(2)] == [
