@@ -64,7 +64,7 @@ def run(
     if not used:
         where = f"in {out}" if out else "above"
         raise PipelineError(
-            f"none of {len(set(videos))} videos can be used; the reasons are {where}"
+            f"no video can be used (of {len(set(videos))}); the reasons are {where}"
         )
     if out is not None:
         logger.info(f"predict: {len(used)} of {len(set(videos))} videos have a ranking, in {out}")

@@ -73,10 +73,10 @@ def test_what_names_a_file_is_no_class(tmp_path: Path, monkeypatch: pytest.Monke
 def test_without_a_usable_video_the_exit_code_is_1_and_the_reasons_are_there(
     trained: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(PipelineError, match=r"none of 2 videos can be used; .* are above"):
+    with pytest.raises(PipelineError, match=r"no video can be used \(of 2\); .* are above"):
         classify(trained, "none.mp4", str(tmp_path))
     assert capsys.readouterr().out.count("cannot be used: ") == 2
-    with pytest.raises(PipelineError, match=r"none of 1 videos .* are in .*out\.json"):
+    with pytest.raises(PipelineError, match=r"no video can be used .* are in .*out\.json"):
         classify(trained, "none.mp4", out=tmp_path / "new/out.json")
     found = json.loads((tmp_path / "new/out.json").read_text())
     assert found["predictions"][0]["reason"] == "missing file"
@@ -99,7 +99,7 @@ def test_a_target_is_checked_before_any_video(
             classify(trained, "none.mp4", out=tmp_path / name)
     assert sorted(tmp_path.rglob("*")) == before
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(PipelineError, match="none of 1 videos"):
+    with pytest.raises(PipelineError, match="no video can be used"):
         classify(trained, "none.mp4", out=Path("~/out.csv"))
     assert (tmp_path / "out.csv").is_file()
 
