@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 
+# Where this variable is set, each start of a program compiles Snakemake, torch and the rest again;
+# a run of the tests starts hundreds of programs.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test coverage mutants cluster lint docs schema benchmark lock setup clean
 
 demo: setup

@@ -54,12 +54,12 @@ class Cluster:
     environment: dict[str, str]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        run = f"{sys.executable} {machines.__file__}"
+        submit = f"{sys.executable} {machines.__file__} submit {self.jobs}"
         return subprocess.run(
             [
                 sys.executable, "-m", "snakemake", "--executor", "cluster-generic", "--jobs", "4",
-                "--cluster-generic-submit-cmd", f"{run} submit {self.jobs}",
-                "--cluster-generic-status-cmd", f"{run} status",
+                "--cluster-generic-submit-cmd", submit,
+                "--cluster-generic-status-cmd", f"sh {self.jobs.parent / 'status'}",
                 "--shared-fs-usage", "none", "--job-deploy-sources",
                 "--default-storage-provider", "fs",
                 "--default-storage-prefix", str(self.storage),
@@ -118,6 +118,7 @@ def cluster(
     shutil.copy(table, checkout)  # not part of the checkout: jobs do not get it
     jobs.mkdir()
     only.mkdir()
+    (folder / "status").write_text(machines.STATUS)
     for path in plugins.iterdir():  # every plugin costs every job two imports
         if not path.name.startswith("snakemake_executor_plugin_slurm"):
             (only / path.name).symlink_to(path)

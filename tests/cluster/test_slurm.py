@@ -1,9 +1,10 @@
-"""The tiny workflow on a real Slurm: a retry, a killed controller, its orphans, the same end."""
+"""Jobs on a real Slurm: a retry, a killed controller, its orphans, the same end."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,13 @@ from tests.workflow.driving import results, tiny
 # Jobs wait for a machine that is busy with other tests.
 pytestmark = pytest.mark.timeout(1800)
 
+# What is made on Slurm. The rest is there: each job costs two starts of Snakemake more than its
+# own time, and where jobs of its kind would go is asked without running them.
+RUN = "results/tiny/runs/built/both/hashed/avca/seed0"
+MADE = (
+    "results/tiny/features", "results/tiny/labels", f"{RUN}/stage2.*", f"{RUN}/scores.json",
+    f"{RUN}/embeddings.h5", f"{RUN}/predictions.csv", "results/report.html",
+)  # fmt: skip
 GPU_RULES = {"extract", "train_stage1", "train_stage2", "evaluate", "apply"}
 COMMAND = [
     sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "workflow/Snakefile"),
@@ -45,11 +53,11 @@ def write_profile(folder: Path) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(profile))
 
 
-def start(folder: Path, plugins: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, plugins: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
     with open(log, "ab") as file:
         return subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *COMMAND],
+            ["setpriv", "--pdeathsig", "KILL", *COMMAND, *arguments],
             cwd=folder,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -57,11 +65,40 @@ def start(folder: Path, plugins: Path, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def planned_resources(folder: Path, plugins: Path) -> dict[str, dict[str, str]]:
+    """Returns what each rule would ask of Slurm, `apply` too, if all were made again."""
+    config = tiny(apply={"again": {"dataset": "tiny", "run": RUN}})
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    log = folder / "planned"
+    assert start(folder, plugins, log, "--dry-run", "--forceall").wait(600) == 0, log.read_text()
+    blocks = re.split(r"^(?:rule|checkpoint) (\w+):\n", log.read_text(), flags=re.MULTILINE)[1:]
+    found = {}
+    for name, block in zip(blocks[::2], blocks[1::2], strict=True):
+        asked = dict(re.findall(r"^ +(threads|resources): (.*)$", block, re.MULTILINE))
+        resources = dict(one.split("=", 1) for one in asked["resources"].split(", "))
+        found[name] = {"threads": asked.get("threads", "1"), **resources}
+    return found
+
+
 def rule(job: dict[str, str]) -> str:
     """Returns the rule of a job of the workflow."""
     found = re.match(r"rule_(\w+?)(_wildcards_|$)", job["Comment"])
     assert found
     return found[1]
+
+
+def check_places(jobs: list[dict[str, str]], planned: dict[str, dict[str, str]]) -> None:
+    """Checks where each job went, and where those would go that were made before."""
+    for job in jobs:
+        on_gpu = rule(job) in GPU_RULES
+        assert job["Partition"] == ("gpu" if on_gpu else "cpu")
+        assert job.get("TresPerJob") == ("gres:gpu:1" if on_gpu else None)
+        assert job["NumCPUs"] == ("8" if rule(job) == "extract" else "1")
+    assert {"fetch", "gather", "train_stage1", *GPU_RULES} <= set(planned)
+    for name, asked in planned.items():
+        assert asked["slurm_partition"] == ("gpu" if name in GPU_RULES else "cpu"), name
+        assert asked.get("gpu") == ("1" if name in GPU_RULES else None), name
+        assert asked["threads"] == ("8" if name == "extract" else "1"), name
 
 
 def submit(folder: Path, name: str) -> int:
@@ -77,8 +114,9 @@ def submit(folder: Path, name: str) -> int:
 
 def test_retry_kill_orphans_resume(finished: Path, plugins: Path, tmp_path: Path) -> None:
     folder, log = tmp_path / "on slurm", tmp_path / "slurm.log"
-    folder.mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump(tiny()))
+    shutil.copytree(finished, folder, symlinks=True)
+    for path in [path for pattern in MADE for path in folder.glob(pattern)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_profile(folder / "profile")
     with one_node.running(tmp_path / "cluster"):
         theirs = [
@@ -87,23 +125,23 @@ def test_retry_kill_orphans_resume(finished: Path, plugins: Path, tmp_path: Path
         ]
         controller = start(folder, plugins, log)
 
-        def of(name: str, state: str) -> list[int]:
-            return [
-                number
-                for number, job in one_node.jobs().items()
-                if number not in theirs and rule(job) == name and job["JobState"] == state
-            ]
+        def by_state() -> dict[tuple[str, str], list[int]]:
+            found: dict[tuple[str, str], list[int]] = {}
+            for number, job in one_node.jobs().items():
+                if number not in theirs:
+                    found.setdefault((rule(job), job["JobState"]), []).append(number)
+            return found
 
+        waited_for = {("embed", "COMPLETED"), ("extract", "RUNNING"), ("extract", "PENDING")}
         deadline = time.monotonic() + 600
-        while not all(
-            [of("embed", "COMPLETED"), of("extract", "RUNNING"), of("extract", "PENDING")]
-        ):
+        while not waited_for <= by_state().keys():
             assert controller.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         controller.send_signal(signal.SIGKILL)
         controller.wait()
-        orphans = [*of("extract", "RUNNING"), *of("extract", "PENDING")]
+        left = by_state()
+        orphans = [n for state in ("RUNNING", "PENDING") for n in left.get(("extract", state), [])]
         assert orphans
         with open(log, "a") as file:
             print(f"\n=== controller killed; Slurm goes on with {orphans} ===\n", file=file)
@@ -132,14 +170,8 @@ def test_retry_kill_orphans_resume(finished: Path, plugins: Path, tmp_path: Path
     assert ended == cancelled
     assert all(seen[number]["JobState"] == "RUNNING" for number in theirs)
 
-    # Where each job went.
-    for number, job in seen.items():
-        if number in theirs:
-            continue
-        on_gpu = rule(job) in GPU_RULES
-        assert job["Partition"] == ("gpu" if on_gpu else "cpu")
-        assert job.get("TresPerJob") == ("gres:gpu:1" if on_gpu else None)
-        assert job["NumCPUs"] == ("8" if rule(job) == "extract" else "1")
+    ours = {number: job for number, job in seen.items() if number not in theirs}
+    check_places(list(ours.values()), planned_resources(folder, plugins))
 
     # The end is that of a run on one machine.
     assert results(folder) == results(finished)

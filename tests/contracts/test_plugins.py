@@ -90,24 +90,25 @@ def test_backbone(name: str, clip: MediaSegment, tmp_path: Path) -> None:
         (spec.window_shape, spec.window_dtype)
     }
     assert module.pretraining_classes(settings) == ()  # random weights have seen nothing
-    data = torch.from_numpy(np.stack([window.data for window in windows]))
-    num_valid = torch.tensor([window.num_valid for window in windows])
+    ends = [windows[0], windows[-1]]  # The last one may be padded. A video network takes seconds.
+    data = torch.from_numpy(np.stack([window.data for window in ends]))
+    num_valid = torch.tensor([window.num_valid for window in ends])
     with torch.inference_mode():
         together = module.encode(settings, network, data, num_valid)
         alone = torch.cat(
             [
                 module.encode(settings, network, data[i : i + 1], num_valid[i : i + 1])
-                for i in range(len(windows))
+                for i in range(len(ends))
             ]
         )
         again, _ = module.build(settings, tmp_path)
-        repeated = module.encode(settings, again, data, num_valid)
+        repeated = module.encode(settings, again, data[:1], num_valid[:1])
     assert together.ndim == 2
-    assert len(together) == len(windows)
+    assert len(together) == len(ends)
     assert together.dtype == torch.float32
     assert torch.isfinite(together).all()
     assert together.std() > 0
-    assert torch.equal(together, repeated)
+    assert torch.equal(alone[:1], repeated)
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4 * together.abs().max().item())
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -48,18 +49,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("module", nargs="*", help=f"of {', '.join(table)}; all by default")
     parser.add_argument("--seed", type=int, default=None, help="of the samples; drawn by default")
     parser.add_argument("--sample", type=int, help="mutants of each module; 0 for all of them")
+    parser.add_argument("--processes", type=int, default=2, help="mutants at a time (default: 2)")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.module) - set(table))
     if unknown:
         parser.error(f"no module {unknown[0]!r} in tests/mutants/modules.toml: {', '.join(table)}")
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     equivalent = read_equivalent()
-    shares = {}
+    shares, before_s = {}, 0.0
     for name in options.module or table:
         sample = table[name].get("sample") if options.sample is None else options.sample
         started = time.monotonic()
-        shares[name] = run(name, table[name], equivalent, sample, seed)
-        print(f"    {time.monotonic() - started:.0f} s", flush=True)
+        shares[name] = run(name, table[name], equivalent, sample, seed, options.processes)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s, before_s = used.ru_utime + used.ru_stime - before_s, used.ru_utime + used.ru_stime
+        print(f"    {time.monotonic() - started:.0f} s, {cpu_s:.0f} s of CPU", flush=True)
     missed = [name for name, share in shares.items() if share < WANTED]
     if missed:
         print(f"below {WANTED:.0%} killed or equivalent: {', '.join(missed)}")
@@ -76,7 +80,12 @@ def read_equivalent() -> set[Mutant]:
 
 
 def run(
-    name: str, entry: dict[str, Any], equivalent: set[Mutant], sample: int | None, seed: int
+    name: str,
+    entry: dict[str, Any],
+    equivalent: set[Mutant],
+    sample: int | None,
+    seed: int,
+    processes: int,
 ) -> float:
     """Tries the mutants of one entry, prints the survivors, and returns the share noticed."""
     folder = prepare(name, entry)
@@ -90,9 +99,10 @@ def run(
             print(f"{name}: {sample} of {len(chosen)} mutants, seed {seed}", flush=True)
             chosen = random.Random(seed).sample(chosen, sample)
     log = folder / "mutmut.log"
+    mutmut = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children"]
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(
-            [Path(sys.executable).with_name("mutmut"), "run", "--max-children", "2", *chosen],
+            [*mutmut, str(processes), *chosen],
             cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False,
             env={**os.environ, "AVCA_SHARED": shared(), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip

@@ -14,7 +14,7 @@ from avca_pipeline.analysis import comparison, confusions, resampling
 from avca_pipeline.analysis.answers import Answers, answers_of
 from avca_pipeline.analysis.comparison import compare, holm
 from avca_pipeline.analysis.confusions import Flow, Hub, Pair
-from avca_pipeline.analysis.curve import curve
+from avca_pipeline.analysis.curve import Point, curve
 from avca_pipeline.analysis.resampling import resample
 from avca_pipeline.artifacts import predictions
 from avca_pipeline.artifacts.predictions import RunPredictions
@@ -129,7 +129,8 @@ def test_a_curve_of_four_clips() -> None:
     assert (found.best.bias, found.best.seen, found.best.unseen) == (0.5, 1.0, 0.5)
     at_best = curve(answers(*clips, bias=2.5))
     assert at_best is not None
-    assert at_best.best == at_best.chosen  # the other of the two: calibration costs nothing
+    # The other of the two: calibration costs nothing.
+    assert at_best.best == at_best.chosen == Point(bias=2.5, seen=0.5, unseen=1.0)
 
 
 def test_clips_that_turn_at_one_bias_turn_together() -> None:

@@ -131,6 +131,26 @@ def test_what_is_odd_about_one_file_is_one_row(
     assert (tmp_path / "fetched.tries").exists() == passes
 
 
+def test_a_segment_begins_before_the_end_of_its_file(film: bytes, tmp_path: Path) -> None:
+    """One that begins with the end has nothing in it, and no decoder is asked."""
+    (tmp_path / "film.mp4").write_bytes(film)
+    end_s = run(tmp_path, "film.mp4")["film.mp4"].duration_s
+    assert end_s is not None
+    starts_s = {"last": end_s - 0.01, "at": end_s, "behind": end_s + 1}
+    manifest.write(
+        tmp_path / "clips.csv",
+        [Clip(name, "s", "k", "film.mp4", start, None) for name, start in starts_s.items()],
+    )
+    settings, out = {"path": str(tmp_path / "clips.csv")}, tmp_path / "fetched.csv"
+    request = fetch_request("table", settings)
+    fetch.run(request, tmp_path / "clips.csv", tmp_path / "raw", out, NETWORK)
+    assert {row.clip_id: row.reason.partition(" s of")[0] for row in fetched.read(out)} == {
+        "last": "",
+        "at": f"nothing in segment: begins at {end_s:g}",
+        "behind": f"nothing in segment: begins at {end_s + 1:g}",
+    }
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [

@@ -31,8 +31,8 @@ def padded(part: np.ndarray, length: int) -> list[object]:
     return [*part.tolist(), *[np.zeros(part.shape[1:], int).tolist()] * (length - len(part))]
 
 
-def plain(found: list[Window]) -> list[tuple[list[object], int]]:
-    return [(window.data.tolist(), window.num_valid) for window in found]
+def plain(found: list[Window]) -> list[tuple[list[object], int, float]]:
+    return [(window.data.tolist(), window.num_valid, window.start) for window in found]
 
 
 @given(cut(), st.integers(1, 7))
@@ -43,9 +43,9 @@ def test_covering_is_side_by_side_and_ends_with_the_signal(
     starts = list(range(0, len(whole) - length + 1, length))
     if len(whole) > length and len(whole) % length:
         starts.append(len(whole) - length)
-    expected = [(whole[start : start + length].tolist(), length) for start in starts]
+    expected = [(whole[start : start + length].tolist(), length, start) for start in starts]
     if 0 < len(whole) < length:
-        expected = [(padded(whole, length), len(whole))]
+        expected = [(padded(whole, length), len(whole), 0)]
     assert plain(list(covering_windows(blocks, length))) == expected
 
 
@@ -71,8 +71,8 @@ def test_frames_are_slices_and_a_padded_rest(
     drawn: tuple[np.ndarray, list[np.ndarray]], length: int
 ) -> None:
     whole, _ = drawn
-    parts = [whole[start : start + length] for start in range(0, len(whole), length)]
-    expected = [(padded(part, length), len(part)) for part in parts]
+    parts = {start: whole[start : start + length] for start in range(0, len(whole), length)}
+    expected = [(padded(part, length), len(part), start) for start, part in parts.items()]
     assert plain(list(frame_windows(iter(whole), length))) == expected
 
 
@@ -84,9 +84,9 @@ def test_samples_are_slices_without_the_tail(
     signal = drawn[0].ravel().astype(float)
     blocks = [block.ravel().astype(float) for block in drawn[1]]
     starts = range(0, len(signal) - length + 1, hop)
-    expected = [(signal[start : start + length].tolist(), length) for start in starts]
+    expected = [(signal[start : start + length].tolist(), length, start) for start in starts]
     if 0 < len(signal) < length:
-        expected = [(padded(signal, length), len(signal))]
+        expected = [(padded(signal, length), len(signal), 0)]
     assert plain(list(sample_windows(blocks, length, hop))) == expected
 
 

@@ -25,7 +25,7 @@ import yaml
 
 from tests.builders import content_of
 from tests.workflow.driving import command, planned, results, tiny
-from tests.workflow.processes import in_group, stages_in
+from tests.workflow.processes import in_group, stages_at_work, stages_in
 
 # In the order in which they begin; "train" after "select" is stage 2.
 STAGES = (
@@ -41,7 +41,6 @@ RESUMED = "training continues after {} epochs"
 def config() -> dict[str, Any]:
     """Returns the tiny config with trainings that last long enough to be killed in them."""
     changed = tiny()
-    changed["datasets"]["tiny"]["num_shards"] = 1
     changed["models"]["avca"] |= {"epochs": 30, "search": {"learning_rate": [0.001]}}
     return changed
 
@@ -54,6 +53,14 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(one_core, capture_output=True, text=True, check=False, timeout=2 * WAIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def run_from(finished: Path, folder: Path) -> None:
+    """Makes what `run` makes from a folder in which the tiny config has run: the data are there."""
+    shutil.copytree(finished, folder, symlinks=True)
+    for place in ("tiny/runs", "records/tiny/runs"):
+        shutil.rmtree(folder / "results" / place)
+    run(folder)
 
 
 def files(folder: Path) -> list[str]:
@@ -185,8 +192,7 @@ class Killing:
         names = dict.fromkeys(STAGES[place:])
 
         def found() -> Any:
-            at_work = [name for name in names if stages_in(running.pid, name)]
-            return at_work or running.poll() is not None
+            return stages_at_work(running.pid, names) or running.poll() is not None
 
         at_work = wait_until(found)
         return at_work[0] if isinstance(at_work, list) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,17 +36,28 @@ def in_group(group: int) -> list[Process]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            state, parent, its_group = fields[:3]
+            if int(its_group) != group or state in "ZX":
+                continue
+            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except (FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
             continue
-        state, parent, its_group = fields[:3]
-        if int(its_group) == group and state not in "ZX":
-            found.append(Process(int(folder.name), int(parent), group, arguments))
+        found.append(Process(int(folder.name), int(parent), group, arguments))
     return found
 
 
 def stages_in(group: int, name: str) -> list[int]:
     """Returns the processes of a process group that run a stage, itself and not its workers."""
-    parents = {each.pid: each.parent for each in in_group(group) if each.runs(name)}
+    return _running(name, in_group(group))
+
+
+def stages_at_work(group: int, names: Iterable[str]) -> list[str]:
+    """Returns which of these stages a process group runs; it is looked at once for all of them."""
+    members = in_group(group)
+    return [name for name in names if _running(name, members)]
+
+
+def _running(name: str, members: Iterable[Process]) -> list[int]:
+    parents = {each.pid: each.parent for each in members if each.runs(name)}
     return [pid for pid, parent in parents.items() if parent not in parents]

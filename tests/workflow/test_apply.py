@@ -275,5 +275,5 @@ def test_a_class_without_a_vector_is_found_before_the_first_clip_is_fetched(
 @pytest.mark.timeout(1800)
 def test_many_clips_with_two_kills_have_one_row_each(tmp_path: Path) -> None:
     """`kill_apply` with few clips; by hand it takes thousands."""
-    jobs = kill_apply.run(tmp_path / "run", num_clips=100, num_shards=2)
+    jobs = kill_apply.run(tmp_path / "run", num_clips=40, num_shards=2)
     assert jobs["gather"] == 1

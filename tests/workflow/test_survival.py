@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], Any], running: subprocess.Popen[bytes]) -> 
     while not (value := condition()):
         assert running.poll() is None
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.1)
     return value
 
 
