@@ -29,15 +29,20 @@ def history(name: str, *hms: float, best: int) -> dict[str, Any]:
     return {"format_version": 1, "candidate": name, "best_epoch": best, "epochs": epochs}
 
 
-def selected(folder: Path, *histories: dict[str, Any]) -> dict[str, Any]:
+def select(folder: Path, names: list[str], *histories: dict[str, Any]) -> int:
+    """Runs the stage on histories of these candidates; returns the exit code."""
     paths = [folder / f"{number}.json" for number in range(len(histories))]
     for path, content in zip(paths, histories, strict=True):
         path.write_text(json.dumps(content))
-    out = folder / "selection.json"
-    request = json.dumps({"candidates": [content["candidate"] for content in histories]})
-    command = ["select", "--settings", request, "--histories", *map(str, paths), "--out", str(out)]
-    assert cli.main(command) == 0
-    found: dict[str, Any] = json.loads(out.read_text())
+    request, out = json.dumps({"candidates": names}), str(folder / "selection.json")
+    return cli.main(
+        ["select", "--settings", request, "--histories", *map(str, paths), "--out", out]
+    )
+
+
+def selected(folder: Path, *histories: dict[str, Any]) -> dict[str, Any]:
+    assert select(folder, [content["candidate"] for content in histories], *histories) == 0
+    found: dict[str, Any] = json.loads((folder / "selection.json").read_text())
     del found["format_version"]
     return found
 
@@ -83,3 +88,23 @@ def test_hm_decides_and_no_other_score(tmp_path: Path) -> None:
 def test_a_candidate_that_is_always_wrong_can_be_the_only_one(tmp_path: Path) -> None:
     found = selected(tmp_path, history("only", 0.0, 0.0, best=0))
     assert (found["candidate"], found["epoch"], found["num_candidates"]) == ("only", 0, 1)
+
+
+def test_what_was_chosen_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    selected(tmp_path, LOW, TOP)
+    assert capsys.readouterr().err == "select: the top, epoch 2, bias 7.2\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["low"], "--histories: the request names 1 of them, found 2 files; "),
+        (["low", "else"], "{folder}/1.json: is the history of candidate 'the top', not of 'else'"),
+    ],
+)
+def test_histories_of_others_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str], line: str
+) -> None:
+    assert select(tmp_path, names, LOW, TOP) == 1
+    assert f"avca select: error: {line.format(folder=tmp_path)}" in capsys.readouterr().err
+    assert not (tmp_path / "selection.json").exists()

@@ -11,7 +11,7 @@ from avca_pipeline import config as avca_config
 from avca_pipeline.artifacts import audits, manifest, split
 from avca_pipeline.artifacts.audits import SplitAudit
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.backbones import timm_frames
+from avca_pipeline.backbones import timm_frames, torchvision_video
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.requests import Requests
 from avca_pipeline.requests import SplitRequest
@@ -116,6 +116,14 @@ def test_published_image_networks_have_seen_every_set_that_their_name_says(
     assert found is not None
     assert known <= set(found)
     assert not unknown & set(found)
+
+
+def test_published_video_networks_have_seen_the_classes_of_kinetics() -> None:
+    settings = torchvision_video.Settings(weights="published")
+    found = torchvision_video.pretraining_classes(settings)
+    assert found is not None
+    assert len(found) == 400
+    assert {"archery", "playing guitar", "zumba"} <= set(found)
 
 
 def test_a_pretraining_without_labels_is_no_known_one() -> None:
