@@ -97,9 +97,14 @@ def numbered_clips() -> LabelledClips:
     """Returns `labelled_clips` with numbers in its arrays that name the clip and the class.
 
     Column 0 of both features has the row of the clip, column 1 of video its class, and column 0 of
-    the text embeddings the row of the class.
+    the text embeddings the row of the class. The clips of a class do not stand side by side.
     """
     made = labelled_clips()
+    order = np.random.default_rng(1).permutation(len(made.clip_ids))
+    mixed = {
+        name: getattr(made, name)[order] for name in ("video", "audio", "class_row", "partition")
+    }
+    made = replace(made, **mixed)
     for features_of_clips in (made.video, made.audio):
         features_of_clips[:, 0] = np.arange(len(features_of_clips))
     made.video[:, 1] = made.class_row

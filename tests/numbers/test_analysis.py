@@ -280,6 +280,11 @@ def test_holm_s_correction() -> None:
     assert holm([]) == []
 
 
+def test_an_interval_leaves_a_fortieth_of_the_draws_out_on_either_side() -> None:
+    found = comparison._interval(np.arange(1001.0))
+    assert (found.low, found.high) == pytest.approx((25.0, 975.0))
+
+
 def test_p_values_count_draws_on_the_other_side() -> None:
     values = np.array([-1.0, 0.0, *range(1, 98)])
     assert comparison._p_value(values) == pytest.approx(2 * 3 / 100)
@@ -304,5 +309,7 @@ def test_methods_of_other_clips_are_not_compared() -> None:
     one, two = drawn(60, 1), drawn(60, 2)
     with pytest.raises(FormatError, match="other clips or classes"):
         compare([[one], [two]], draws=10)
+    with pytest.raises(FormatError, match="other clips or classes"):
+        compare([[one], [replace(one, class_names=["b", "a", "c", "u", "v", "w"])]], draws=10)
     with pytest.raises(FormatError, match="other clips or classes"):
         compare([[one, replace(one, clip_ids=[f"{c}x" for c in one.clip_ids])]], draws=10)
