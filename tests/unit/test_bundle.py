@@ -112,6 +112,7 @@ def test_no_password_or_token_is_in_a_bundle(tmp_path: Path) -> None:
         backbones={**value.description.backbones, "audio": audio},
         text=replace(value.description.text, settings={"parts": [{"path": address}]}),
         class_names=("a cat", "https://example.org/?a=name"),
+        model_settings={"start": {"from": address}, "epochs": 1},
     )
     bundle.write(tmp_path / "mine", replace(value, description=described), "")
     for path in (tmp_path / "mine/bundle.json", tmp_path / "mine.zip"):
@@ -119,6 +120,7 @@ def test_no_password_or_token_is_in_a_bundle(tmp_path: Path) -> None:
         assert b"SECRET" not in path.read_bytes()
     found = bundle.read(tmp_path / "mine.zip")
     assert found.description.class_names == described.class_names
+    assert found.description.model_settings["epochs"] == 1
     audio = found.description.backbones["audio"]
     found = replace(found, description=replace(found.description, backbones={"audio": audio}))
     environment = Environment(tmp_path, "cpu", 1, 3)

@@ -81,7 +81,10 @@ def test_plateau_is_torch_s() -> None:
     reference = torch.optim.SGD([parameter], lr=0.1)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(reference, mode="max", patience=2)
     ours, lr = Plateau(patience=2), 0.1
-    for score in np.concatenate([np.linspace(0, 0.5, 10), generator.random(60), [0.5] * 40]):
+    # Again and again a rise just in time, then rises alone, then whatever comes.
+    in_time = np.ravel([(rise, 0, 0) for rise in np.linspace(0.01, 0.1, 5)])
+    rising = np.linspace(0.1, 0.5, 10)
+    for score in np.concatenate([in_time, rising, generator.random(60), [0.5] * 40]):
         schedule.step(float(score))
         lr = ours.next(lr, float(score))
         assert lr == pytest.approx(reference.param_groups[0]["lr"], rel=1e-12)
