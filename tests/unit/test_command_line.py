@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -29,6 +30,23 @@ def shown(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
         cli.main(list(arguments))
     assert end.value.code == 0
     return capsys.readouterr().out
+
+
+class Interrupted(io.StringIO):
+    """A screen on which somebody presses Ctrl-C as soon as anything is there."""
+
+    def write(self, text: str) -> int:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is the one by which a shell knows that the user has ended a program."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", Interrupted())
+        assert cli.main(["list", "splits"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_each_stage_has_a_command_and_the_help_lists_all(

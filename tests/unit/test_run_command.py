@@ -77,6 +77,7 @@ def test_words_in_any_order(words: str, expected: list[str]) -> None:
         ("--corse 2", "unrecognized arguments: --corse; 'snakemake --help' lists the options"),
         ("--cores two", "Error parsing number of cores (--cores, -c): must be integer or 'all'"),
         ("config.yaml mine.yml", "found 2 configs; name one"),
+        ("mine.yml --configfile config.yaml", "found 2 configs; name one"),
         ("-n -R evaluate mine.yml", "'mine.yml': an option before it takes all words that follow;"),
         ("--config a=1 mine.yml", "'mine.yml': an option before it takes all words that follow;"),
         ("--resources gpu=1 mine.yml", "an option cannot be read ("),
