@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
@@ -165,6 +166,28 @@ def test_windows_that_are_no_numbers_or_not_those_of_the_clips_are_refused(tmp_p
         offsets[1] = 2
     with pytest.raises(FormatError, match=r"1\.h5: damaged"):
         features.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("offsets", [0, 2, 4]),
+        ("offsets", [0, 3]),
+        ("windows", np.zeros((3, 2))),
+        ("windows", np.zeros(4)),
+        ("window_starts_s", np.zeros(5)),
+    ],
+)
+def test_there_are_as_many_windows_as_the_clips_have(name: str, other: Any) -> None:
+    """Also where another program has written the file, with a right checksum."""
+    with h5py.File(io.BytesIO(), "w") as file:
+        file["offsets"], file["windows"] = [0, 3, 4], np.zeros((4, 2))
+        file["window_starts_s"] = np.zeros(4)
+        feature_windows.check(Path("1.h5"), file, np.array([3, 1]))
+        del file[name]
+        file[name] = other
+        with pytest.raises(FormatError, match=r"1\.h5: 4 windows but windows"):
+            feature_windows.check(Path("1.h5"), file, np.array([3, 1]))
 
 
 def test_shards_with_and_without_windows_do_not_belong_together(tmp_path: Path) -> None:
