@@ -236,6 +236,10 @@ def test_while_getting_ready_hm_and_zsl_have_epochs_of_their_own(data: LabelledC
     assert best.predictions.distances.gzsl.argmin(axis=1).tolist() == [
         label if str(label) in "01234" else 4 for label in data.class_row[rows_of_test(data)]
     ]
+    among_unseen = best.predictions.distances.zsl
+    assert among_unseen is not None
+    own = data.class_row[rows_of_test(data)]
+    assert (4 + among_unseen[own >= 4, 4:].argmin(axis=1)).tolist() == own[own >= 4].tolist()
     reached = chosen(data, [["04", "05"]]).scores
     assert reached.zsl_per_class[4:].tolist() == [1.0, 0.0]
 

@@ -162,6 +162,8 @@ def test_among_unseen_classes_their_own_distances_decide(data: LabelledClips) ->
     assert (best.epoch, best.scores.seen, best.scores.unseen, best.scores.zsl) == (0, 1.0, 1.0, 0.0)
     rows = rows_in(data, EVALUATED[1])
     np.testing.assert_array_equal(best.predictions.clips[:, 0], data.class_row[rows])
+    distances = best.predictions.distances
+    np.testing.assert_array_equal(distances.zsl, -distances.gzsl)
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
