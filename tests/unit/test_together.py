@@ -6,6 +6,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,26 @@ def test_a_failure_costs_what_needs_it_and_nothing_else(
     line = f"avca together: error: {tmp_path}/first.log: {missing}: no such file\n"
     assert capfd.readouterr().err.endswith(line)
     assert (tmp_path / "log").read_text().endswith(line)
+
+
+class Counting(dict[Any, Any]):
+    """The commands at work, and how many of them there were at most."""
+
+    most = 0
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.most = max(self.most, len(self))
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_as_many_run_at_a_time_as_there_may_be(tmp_path: Path, num_processes: int) -> None:
+    history, running = tmp_path / "history.json", Counting()
+    training.write_history(history, history_of("a", 1, 0.1, 0.4))
+    members = [Member(selecting(tmp_path, name, history)) for name in ("first", "second", "third")]
+    together.Together(members, num_processes, running=running).run()
+    assert running.most == num_processes
+    assert all((tmp_path / f"{name}.json").exists() for name in ("first", "second", "third"))
 
 
 def test_what_is_finished_is_kept_until_a_run_ends_well(tmp_path: Path) -> None:
