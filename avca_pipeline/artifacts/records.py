@@ -86,8 +86,6 @@ class Expected:
         """
         digests: dict[str, str] = {}
         for option, paths in files.items():
-            if option not in self.inputs:
-                continue
             recipes = []
             for path in paths:
                 recipe, digest = self._state(path)
