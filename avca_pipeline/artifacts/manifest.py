@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import atomic_write
-from avca_pipeline.artifacts.text_files import read_csv
+from avca_pipeline.artifacts.stored_rows import StoredRows
+from avca_pipeline.artifacts.text_files import stream_csv
 from avca_pipeline.errors import FormatError, one_line
 
 NAMES = ("clip_id", "source_id", "class_name", "path_or_url")
@@ -24,7 +25,7 @@ SHARD_PATTERN = r"\d{5}-of-\d{5}"
 """Matches the name of a shard, as `shard_names` makes them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """A stretch of one source, labelled or to be classified.
 
@@ -58,21 +59,37 @@ def content(clips: Iterable[Clip]) -> str:
 
     The column ``no_media_because`` is there only if a clip has one.
     """
-    ordered = sorted(clips, key=lambda clip: clip.clip_id)
-    has_reasons = any(clip.reason for clip in ordered)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, REASON) if has_reasons else COLUMNS)
-    writer.writerows(
-        (
-            *(getattr(clip, name) for name in NAMES),
-            _cell(clip.start_s),
-            _cell(clip.end_s),
-            *([clip.reason] if has_reasons else []),
-        )
-        for clip in ordered
+    ordered = sorted(map(cells, clips), key=itemgetter(0))
+    has_reasons = any(row[-1] for row in ordered)
+    return "".join([header(has_reasons), *(line(row, has_reasons) for row in ordered)])
+
+
+def cells(clip: Clip) -> tuple[str, ...]:
+    """Returns the row of a clip: a cell for each of `COLUMNS`, and its reason."""
+    return (
+        clip.clip_id,
+        clip.source_id,
+        clip.class_name,
+        clip.path_or_url,
+        "" if clip.start_s is None else repr(float(clip.start_s)),
+        "" if clip.end_s is None else repr(float(clip.end_s)),
+        clip.reason,
     )
-    return text.getvalue()
+
+
+def header(has_reasons: bool) -> str:
+    """Returns the first line of a manifest, with its line break."""
+    return _line((*COLUMNS, REASON) if has_reasons else COLUMNS)
+
+
+def line(row: Sequence[str], has_reasons: bool) -> str:
+    """Returns the line of a clip, with its line break.
+
+    Args:
+        row: as `cells` returns it.
+        has_reasons: whether a clip of the table has a reason, so that all have a cell for it.
+    """
+    return _line(row if has_reasons else row[:-1])
 
 
 def read(path: Path, *, labelled: bool | None = None) -> list[Clip]:
@@ -84,32 +101,82 @@ def read(path: Path, *, labelled: bool | None = None) -> list[Clip]:
             classes nor sources. By default, all clips have one or none has.
 
     Raises:
-        FormatError: a column is missing, an id is empty or not unique, a class or a source is
-            empty, or a time is no number; the message names the line.
+        FormatError: as `stream`, or an id is not unique.
     """
-    clips = []
+    clips = list(stream(path, labelled=labelled))
+    clip_ids: set[str] = set()
+    for clip in clips:
+        if clip.clip_id in clip_ids:
+            raise occurs_twice(str(path), clip.clip_id)
+        clip_ids.add(clip.clip_id)
+    return clips
+
+
+def opened(path: Path) -> Sequence[Clip]:
+    """Checks a manifest as `read` does; its clips stay in the file.
+
+    Only a table that is not in the order of its ids, so none of ours, is read into memory.
+    """
+    number, before = 0, ""
+    for clip in stream(path):
+        if clip.clip_id <= before:
+            return read(path)
+        number, before = number + 1, clip.clip_id
+    return StoredRows(lambda: _stored(path), number)
+
+
+def stream(path: Path, *, labelled: bool | None = None) -> Iterator[Clip]:
+    """Yields the clips of a manifest one by one; whether an id is unique is not checked.
+
+    Args:
+        path: of the file.
+        labelled: as for `read`.
+
+    Raises:
+        FormatError: a column is missing, an id is empty, a class or a source is empty, or a time
+            is no number; the message names the line or the clip.
+    """
     required = [name for name in COLUMNS if labelled is not False or name not in OF_LABELLED]
-    for line, row in enumerate(read_csv(path, required), start=2):
-        where = f"{path}: line {line}"
+    with_class: Clip | None = None
+    without_class: Clip | None = None
+    for number, row in enumerate(stream_csv(path, required), start=2):
+        where = f"{path}: line {number}"
         if labelled is False:
             row |= {"class_name": "", "source_id": row.get("source_id") or row["path_or_url"]}
-        clips.append(
-            storable(
-                Clip(
-                    row["clip_id"],
-                    row["source_id"],
-                    row["class_name"],
-                    row["path_or_url"],
-                    start_s=_seconds(row["start_s"], where, "start_s"),
-                    end_s=_seconds(row["end_s"], where, "end_s"),
-                    reason=row.get(REASON, ""),
-                )
+        clip = storable(
+            Clip(
+                row["clip_id"],
+                row["source_id"],
+                row["class_name"],
+                row["path_or_url"],
+                start_s=_seconds(row["start_s"], where, "start_s"),
+                end_s=_seconds(row["end_s"], where, "end_s"),
+                reason=row.get(REASON, ""),
             )
         )
-    if labelled is None:
-        labelled = not clips or any(clip.class_name for clip in clips)
-    check(clips, str(path), labelled=labelled)
-    return clips
+        check_clip(clip, str(path), labelled=bool(labelled))
+        if clip.class_name:
+            with_class = with_class or clip
+        else:
+            without_class = without_class or clip
+        if labelled is None and with_class and without_class:
+            check_clip(without_class, str(path), labelled=True)
+        yield clip
+
+
+def _stored(path: Path) -> Iterator[Clip]:
+    """Yields the clips of a manifest that `opened` has checked."""
+    for row in stream_csv(path, COLUMNS):
+        start_s, end_s = row["start_s"], row["end_s"]
+        yield Clip(
+            row["clip_id"],
+            row["source_id"],
+            row["class_name"],
+            row["path_or_url"],
+            float(start_s) if start_s.strip() else None,
+            float(end_s) if end_s.strip() else None,
+            row.get(REASON, ""),
+        )
 
 
 def storable(clip: Clip) -> Clip:
@@ -119,7 +186,9 @@ def storable(clip: Clip) -> Clip:
     names have a line break or a NUL in them, or bytes that are no UTF-8, gets names in which these
     are written as escapes, and a reason that says so.
     """
-    if not any(UNSTORABLE.search(getattr(clip, name)) for name in NAMES):
+    names = (clip.clip_id, clip.source_id, clip.class_name, clip.path_or_url)
+    # Whatever is printable has none of these in it, and is found faster.
+    if "".join(names).isprintable() or not any(map(UNSTORABLE.search, names)):
         return clip
     return replace(
         clip,
@@ -149,17 +218,31 @@ def check(clips: Iterable[Clip], where: str, *, labelled: bool = True) -> None:
     """
     clip_ids: set[str] = set()
     for clip in clips:
-        for name in NAMES:
-            if not getattr(clip, name) and (labelled or name != "class_name"):
-                raise FormatError(f"{where}: clip {clip.clip_id!r} has no {name}")
+        check_clip(clip, where, labelled=labelled)
         if clip.clip_id in clip_ids:
-            raise FormatError(f"{where}: clip_id {clip.clip_id!r} occurs twice; ids must be unique")
+            raise occurs_twice(where, clip.clip_id)
         clip_ids.add(clip.clip_id)
-        if (clip.start_s or 0.0) >= (math.inf if clip.end_s is None else clip.end_s):
-            raise FormatError(
-                f"{where}: clip {clip.clip_id!r} ends at {clip.end_s} s, "
-                f"not after its start at {clip.start_s or 0} s"
-            )
+
+
+def check_clip(clip: Clip, where: str, *, labelled: bool = True) -> None:
+    """Raises `FormatError` for a clip that no stage could work with; arguments as for `check`."""
+    if not (clip.clip_id and clip.source_id and clip.path_or_url) or (
+        labelled and not clip.class_name
+    ):
+        lacking = next(
+            name for name in NAMES if not getattr(clip, name) and (labelled or name != "class_name")
+        )
+        raise FormatError(f"{where}: clip {clip.clip_id!r} has no {lacking}")
+    if (clip.start_s or 0.0) >= (math.inf if clip.end_s is None else clip.end_s):
+        raise FormatError(
+            f"{where}: clip {clip.clip_id!r} ends at {clip.end_s} s, "
+            f"not after its start at {clip.start_s or 0} s"
+        )
+
+
+def occurs_twice(where: str, clip_id: str) -> FormatError:
+    """Returns the error of a table with two clips of one id."""
+    return FormatError(f"{where}: clip_id {clip_id!r} occurs twice; ids must be unique")
 
 
 def shard_names(num_shards: int) -> list[str]:
@@ -189,8 +272,16 @@ def _shard_name(index: int, num_shards: int) -> str:
     return f"{index:05d}-of-{num_shards:05d}"
 
 
-def _cell(seconds: float | None) -> str:
-    return "" if seconds is None else repr(float(seconds))
+class _Lines:
+    """What a writer of CSV writes into, which hands each line back."""
+
+    def write(self, text: str) -> str:
+        """Returns the line."""
+        return text
+
+
+_line: Callable[[Sequence[str]], str] = csv.writer(_Lines(), lineterminator="\n").writerow
+"""Returns the line of some cells; CSV writers return what their file returns."""
 
 
 def _seconds(cell: str, where: str, name: str) -> float | None:

@@ -6,12 +6,13 @@ derived (`TRAINING_PARTITIONS`), never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import write_csv
-from avca_pipeline.artifacts.text_files import read_csv
+from avca_pipeline.artifacts.stored_rows import StoredRows, in_id_order
+from avca_pipeline.artifacts.text_files import stream_csv
 from avca_pipeline.errors import FormatError
 
 TRAIN, VAL_SEEN, VAL_UNSEEN = "train", "val_seen", "val_unseen"
@@ -24,7 +25,7 @@ TRAINING_PARTITIONS = {1: (TRAIN,), 2: (TRAIN, VAL_SEEN, VAL_UNSEEN)}
 COLUMNS = ("clip_id", "class_name", "source_id", "partition")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SplitClip:
     """One row of the table."""
 
@@ -51,33 +52,70 @@ class BuiltSplit:
 
 def write(path: Path, rows: Iterable[SplitClip]) -> None:
     """Writes the table in the order of the clip ids."""
-    ordered = sorted(rows, key=lambda row: row.clip_id)
-    write_csv(path, COLUMNS, ([getattr(row, name) for name in COLUMNS] for row in ordered))
+    ordered = in_id_order(rows if isinstance(rows, Sequence) else list(rows))
+    write_csv(
+        path,
+        COLUMNS,
+        ((row.clip_id, row.class_name, row.source_id, row.partition) for row in ordered),
+    )
 
 
 def read(path: Path) -> list[SplitClip]:
     """Reads the table.
 
     Raises:
-        FormatError: a clip twice, an unknown partition, or an unseen test class with clips in a
-            partition that is trained on.
+        FormatError: as `stream`, or a clip stands in the table twice.
     """
-    rows = [SplitClip(*(row[name] for name in COLUMNS)) for row in read_csv(path, COLUMNS)]
+    rows = list(stream(path))
     clip_ids: set[str] = set()
     for row in rows:
+        if row.clip_id in clip_ids:
+            raise FormatError(f"{path}: clip_id {row.clip_id!r} occurs twice")
+        clip_ids.add(row.clip_id)
+    return rows
+
+
+def opened(path: Path) -> Sequence[SplitClip]:
+    """Checks the table as `read` does; its rows stay in the file.
+
+    Only a table that is not in the order of its ids, so none of ours, is read into memory.
+    """
+    number, before = 0, ""
+    for row in stream(path):
+        if row.clip_id <= before:
+            return read(path)
+        number, before = number + 1, row.clip_id
+    return StoredRows(lambda: _rows(path), number)
+
+
+def stream(path: Path) -> Iterator[SplitClip]:
+    """Yields the rows of the table one by one; whether a clip occurs twice is not checked.
+
+    Raises:
+        FormatError: an unknown partition, or an unseen test class with clips in a partition that
+            is trained on; the latter when the last row has been read.
+    """
+    unseen: set[str] = set()
+    first_elsewhere: dict[str, SplitClip] = {}
+    for row in _rows(path):
         if row.partition not in PARTITIONS:
             raise FormatError(
                 f"{path}: clip {row.clip_id!r} is in partition {row.partition!r}; "
                 f"there are: {', '.join(PARTITIONS)}"
             )
-        if row.clip_id in clip_ids:
-            raise FormatError(f"{path}: clip_id {row.clip_id!r} occurs twice")
-        clip_ids.add(row.clip_id)
-    unseen = {row.class_name for row in rows if row.partition == TEST_UNSEEN}
-    for row in rows:
-        if row.class_name in unseen and row.partition != TEST_UNSEEN:
+        if row.partition == TEST_UNSEEN:
+            unseen.add(row.class_name)
+        else:
+            first_elsewhere.setdefault(row.class_name, row)
+        yield row
+    for class_name, row in first_elsewhere.items():
+        if class_name in unseen:
             raise FormatError(
-                f"{path}: class {row.class_name!r} is unseen but clip {row.clip_id!r} is in "
+                f"{path}: class {class_name!r} is unseen but clip {row.clip_id!r} is in "
                 f"{row.partition}"
             )
-    return rows
+
+
+def _rows(path: Path) -> Iterator[SplitClip]:
+    for row in stream_csv(path, COLUMNS):
+        yield SplitClip(row["clip_id"], row["class_name"], row["source_id"], row["partition"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
-    """Reads a CSV by its header line.
+    """Reads a CSV by its header line, all of it into memory.
+
+    Raises:
+        FormatError: as `stream_csv`.
+    """
+    return list(stream_csv(path, required))
+
+
+def stream_csv(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yields the rows of a CSV by its header line; one row is in memory at a time.
 
     Raises:
         FormatError: no such file, not UTF-8, a required column is missing or given twice, or a
@@ -24,17 +33,17 @@ def read_csv(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            check_header(path, list(reader.fieldnames or []), required)
-            rows = []
-            for row in reader:
-                if None in row or None in row.values():
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            check_header(path, names, required)
+            for cells in reader:
+                if len(cells) == len(names):
+                    yield dict(zip(names, cells, strict=True))
+                elif cells:
                     raise FormatError(
                         f"{path}: line {reader.line_num} does not have the header's "
-                        f"{len(reader.fieldnames or [])} cells"
+                        f"{len(names)} cells"
                     )
-                rows.append(row)
-            return rows
     except FormatError:
         raise
     except FileNotFoundError:

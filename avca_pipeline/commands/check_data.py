@@ -66,7 +66,7 @@ def _of_dataset(config: Config, name: str) -> list[str]:
     files = [path for path in dataset.module.inputs(dataset.settings) if path.is_file()]
     if sum(path.stat().st_size for path in files) > MAX_LISTED_BYTES:
         return []
-    clips = dataset.module.clips(dataset.settings)
+    clips = list(dataset.module.clips(dataset.settings))
     for line in dataset.module.remarks(dataset.settings):
         logger.warning(f"datasets.{name}: {one_line(line)}")
     look = Look()

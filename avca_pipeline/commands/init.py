@@ -99,7 +99,7 @@ def _for_clips(kind: str, path: Path, weights: Weights | None, features_only: bo
     module = registry.load("datasets", kind)
     settings = validated(module.Settings, keys, f"datasets ({kind})")
     module.inputs(settings)
-    clips = module.clips(settings)
+    clips = list(module.clips(settings))
     for line in module.remarks(settings):
         logger.info(one_line(line))
     look = first_look.at(module, settings, clips, path.is_dir() or kind == "table")

@@ -6,6 +6,7 @@ have, and `avca_pipeline.datasets.defaults` has what most datasets have in commo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
@@ -38,8 +39,10 @@ class Dataset(Protocol[SettingsT]):
             PipelineError: one of them is not there.
         """
 
-    def clips(self, settings: SettingsT) -> list[Clip]:
+    def clips(self, settings: SettingsT) -> Iterable[Clip]:
         """Returns every labelled clip, without opening its media.
+
+        Nobody loops over them more than once: a dataset of millions of clips may yield them.
 
         Args:
             settings: what the user says about the dataset.

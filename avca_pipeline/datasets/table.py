@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -59,16 +60,17 @@ def inputs(settings: Settings) -> list[Path]:
     return [settings.path]
 
 
-def clips(settings: Settings) -> list[Clip]:
-    """Returns the rows.
+def clips(settings: Settings) -> Iterator[Clip]:
+    """Yields the rows, one at a time.
 
     Raises:
-        PipelineError: the CSV is missing, malformed, or has a clip_id twice.
+        PipelineError: the CSV is missing or malformed.
     """
-    listed = manifest.read(settings.path, labelled=settings.labelled)
-    if not listed:
+    clip = None
+    for clip in manifest.stream(settings.path, labelled=settings.labelled):
+        yield clip
+    if clip is None:
         raise PipelineError(f"{settings.path}: has a header but no clip")
-    return listed
 
 
 def locate(settings: Settings, clip: Clip, folder: Path, max_bytes: int = MAX_BYTES) -> Path:

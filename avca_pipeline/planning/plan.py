@@ -101,7 +101,7 @@ def _listing(config: Config, name: str) -> Listing:
     size = sum(path.stat().st_size for path in plugin.inputs(entry.settings) if path.is_file())
     if size > MAX_LISTED_BYTES:
         return Listing(name, why_not=f"not counted, the annotations have {_size(size)}")
-    clips: Sequence[Clip] = plugin.clips(entry.settings)
+    clips: Sequence[Clip] = list(plugin.clips(entry.settings))
     lengths = [_length_s(clip) for clip in clips]
     return Listing(
         name,

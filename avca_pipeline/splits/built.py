@@ -9,14 +9,16 @@ the same split everywhere, and a new clip does not move the others.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.split import (
+    PARTITIONS,
     TEST_SEEN,
     TEST_UNSEEN,
     TRAIN,
@@ -25,9 +27,11 @@ from avca_pipeline.artifacts.split import (
     BuiltSplit,
     SplitClip,
 )
+from avca_pipeline.artifacts.stored_rows import StoredRows, in_id_order
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.settings import Seed
 from avca_pipeline.splits import SplitSettings
+from avca_pipeline.splits._sources import ClassSources, ClipNumbers, fill_empty
 
 # A class is seen from stage 1 on, seen from stage 2 on, or never seen; these are its partitions.
 PARTITIONS_OF_GROUP = {
@@ -35,6 +39,8 @@ PARTITIONS_OF_GROUP = {
     VAL_UNSEEN: (VAL_UNSEEN, TEST_SEEN),
     TEST_UNSEEN: (TEST_UNSEEN,),
 }
+GROUPS = tuple(PARTITIONS_OF_GROUP)
+"""From the most seen to the least."""
 
 
 class SourceShares(SplitSettings):
@@ -119,24 +125,75 @@ def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceSh
     Raises:
         PipelineError: a class has too few sources.
     """
-    kept, excluded = _without_conflicts(clips, groups)
-    sources: dict[str, set[str]] = defaultdict(set)
-    for clip in kept:
-        sources[clip.class_name].add(clip.source_id)
-    for class_name, group in sorted(groups.items()):
-        needed = len(PARTITIONS_OF_GROUP[group])
-        if len(sources[class_name]) < needed:
+    clips, class_names = in_id_order(clips), list(groups)
+    numbers = ClipNumbers.of(
+        clips, class_names, lambda source: _share(settings.seed, "source", source)
+    )
+    num_sources = len(numbers.position)
+    # A source belongs to the least seen of its classes' groups, which have numbers in that order.
+    group = np.array([GROUPS.index(groups[name]) for name in class_names], np.int8)[numbers.label]
+    group_of_source = np.zeros(num_sources, np.int8)
+    np.maximum.at(group_of_source, numbers.source, group)
+    is_kept = group == group_of_source[numbers.source]
+    members = ClassSources(
+        numbers.label[is_kept], numbers.source[is_kept], len(class_names), num_sources
+    )
+    for label in sorted(range(len(class_names)), key=class_names.__getitem__):
+        found, needed = members.of_class(label), PARTITIONS_OF_GROUP[groups[class_names[label]]]
+        if len(found) < len(needed):
             raise PipelineError(
-                f"class {class_name!r} has {len(sources[class_name])} source(s) but needs "
-                f"{needed}, one for each of {', '.join(PARTITIONS_OF_GROUP[group])}; add clips "
+                f"class {class_names[label]!r} has {len(found)} source(s) but needs "
+                f"{len(needed)}, one for each of {', '.join(needed)}; add clips "
                 "from other sources, remove the class, or choose another seed"
             )
-    partition_of = _partition_sources(groups, sources, settings)
-    rows = [
-        SplitClip(clip.clip_id, clip.class_name, clip.source_id, partition_of[clip.source_id])
-        for clip in kept
-    ]
-    return BuiltSplit(sorted(rows, key=lambda row: row.clip_id), excluded)
+    intervals = _intervals(settings)
+    partition = np.zeros(num_sources, np.int8)
+    for number, name in enumerate(GROUPS):
+        for partition_name, (low, high) in intervals[name].items():
+            is_in = (low <= numbers.position) & (numbers.position < high)
+            partition[is_in & (group_of_source == number)] = PARTITIONS.index(partition_name)
+    fill_empty(
+        class_names, [intervals[groups[name]] for name in class_names], clips, numbers, members,
+        partition,
+    )  # fmt: skip
+    reasons = [f"its source also has clips of a {name} class" for name in GROUPS]
+    excluded = {
+        clip.clip_id: reasons[group_of_source[source]]
+        for clip, source, kept in zip(clips, numbers.source, is_kept, strict=True)
+        if not kept
+    }
+    return BuiltSplit(_placed(clips, partition[numbers.source], is_kept), excluded)
+
+
+def _placed(
+    clips: Sequence[Clip], partition: np.ndarray, is_kept: np.ndarray
+) -> Sequence[SplitClip]:
+    """Returns the rows of clips that are kept, which stay where the clips are.
+
+    Args:
+        clips: in the order of their ids.
+        partition: ``(clips,)`` int8, index of each clip's partition in `PARTITIONS`.
+        is_kept: ``(clips,)``.
+    """
+    numbers, kept = partition.astype(np.uint8).tobytes(), is_kept.tobytes()
+
+    def loop() -> Iterator[SplitClip]:
+        for clip, number in itertools.compress(zip(clips, numbers, strict=True), kept):
+            yield SplitClip(clip.clip_id, clip.class_name, clip.source_id, PARTITIONS[number])
+
+    if isinstance(clips, StoredRows):
+        return StoredRows(loop, int(is_kept.sum()))
+    return list(loop())
+
+
+def _intervals(settings: SourceShares) -> dict[str, dict[str, tuple[float, float]]]:
+    """Returns for each group of classes where the sources of each partition are."""
+    test, val = settings.test_seen_sources, settings.test_seen_sources + settings.val_seen_sources
+    return {
+        TRAIN: {TEST_SEEN: (0.0, test), VAL_SEEN: (test, val), TRAIN: (val, 1.0)},
+        VAL_UNSEEN: {TEST_SEEN: (0.0, test), VAL_UNSEEN: (test, 1.0)},
+        TEST_UNSEEN: {TEST_UNSEEN: (0.0, 1.0)},
+    }
 
 
 def _group_classes(
@@ -166,88 +223,6 @@ def _group_classes(
     groups |= dict.fromkeys(ranked[:num_test], TEST_UNSEEN)
     groups |= dict.fromkeys(ranked[num_test : num_test + num_val], VAL_UNSEEN)
     return groups
-
-
-def _without_conflicts(
-    clips: Sequence[Clip], groups: Mapping[str, str]
-) -> tuple[list[Clip], dict[str, str]]:
-    rank = {TRAIN: 0, VAL_UNSEEN: 1, TEST_UNSEEN: 2}
-    group_of_source: dict[str, str] = {}
-    for clip in clips:
-        group = groups[clip.class_name]
-        held = group_of_source.setdefault(clip.source_id, group)
-        if rank[group] > rank[held]:
-            group_of_source[clip.source_id] = group
-    kept, excluded = [], {}
-    for clip in clips:
-        group = group_of_source[clip.source_id]
-        if groups[clip.class_name] == group:
-            kept.append(clip)
-        else:
-            excluded[clip.clip_id] = f"its source also has clips of a {group} class"
-    return kept, excluded
-
-
-def _partition_sources(
-    groups: Mapping[str, str], sources: dict[str, set[str]], settings: SourceShares
-) -> dict[str, str]:
-    test, val = settings.test_seen_sources, settings.test_seen_sources + settings.val_seen_sources
-    intervals = {
-        TRAIN: {TEST_SEEN: (0.0, test), VAL_SEEN: (test, val), TRAIN: (val, 1.0)},
-        VAL_UNSEEN: {TEST_SEEN: (0.0, test), VAL_UNSEEN: (test, 1.0)},
-        TEST_UNSEEN: {TEST_UNSEEN: (0.0, 1.0)},
-    }
-    position = {
-        source: _share(settings.seed, "source", source)
-        for sources_of_class in sources.values()
-        for source in sources_of_class
-    }
-    partition_of: dict[str, str] = {}
-    for class_name, group in groups.items():
-        for source in sources[class_name]:
-            for partition, (low, high) in intervals[group].items():
-                if low <= position[source] < high:
-                    partition_of[source] = partition
-    _fill_empty(groups, sources, intervals, position, partition_of)
-    return partition_of
-
-
-def _fill_empty(
-    groups: Mapping[str, str],
-    sources: dict[str, set[str]],
-    intervals: dict[str, dict[str, tuple[float, float]]],
-    position: dict[str, float],
-    partition_of: dict[str, str],
-) -> None:
-    """Moves the nearest source wherever a class has none in one of its partitions.
-
-    A source that any of its classes needs where it is stays there.
-    """
-    classes_of: dict[str, list[str]] = defaultdict(list)
-    num_held: Counter[tuple[str, str]] = Counter()
-    for class_name in groups:
-        for source in sources[class_name]:
-            classes_of[source].append(class_name)
-            num_held[class_name, partition_of[source]] += 1
-    for class_name in sorted(groups):
-        for partition, (low, high) in intervals[groups[class_name]].items():
-            if num_held[class_name, partition]:
-                continue
-            spare = [
-                source
-                for source in sources[class_name]
-                if all(num_held[name, partition_of[source]] > 1 for name in classes_of[source])
-            ]
-            if not spare:
-                raise PipelineError(
-                    f"class {class_name!r} shares so many sources with other classes that none is "
-                    f"left for {partition}; add clips from other sources or choose another seed"
-                )
-            nearest = min(spare, key=lambda s: (max(low - position[s], position[s] - high), s))
-            for name in classes_of[nearest]:
-                num_held[name, partition_of[nearest]] -= 1
-                num_held[name, partition] += 1
-            partition_of[nearest] = partition
 
 
 def _share(seed: int, kind: str, name: str) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
+
 from avca_pipeline import registry
-from avca_pipeline.artifacts import manifest
+from avca_pipeline.artifacts import manifest_tables
 from avca_pipeline.config import validated
 from avca_pipeline.datasets import is_labelled
 from avca_pipeline.requests import ManifestRequest
@@ -30,19 +31,20 @@ def run(request: ManifestRequest, out: Path, shards: Path) -> None:
     """
     module = registry.load("datasets", request.plugin)
     typed = validated(module.Settings, request.settings, f"datasets ({request.plugin})")
-    clips = [manifest.storable(clip) for clip in module.clips(typed)]
-    manifest.check(clips, f"dataset {request.plugin}", labelled=is_labelled(typed))
-    members = defaultdict(list)
-    for clip in clips:
-        members[manifest.shard_of(clip.clip_id, request.num_shards)].append(clip)
-    for name in manifest.shard_names(request.num_shards):
-        manifest.write(shards / f"{name}.csv", members[name])
-    manifest.write(out, clips)
+    files = module.inputs(typed)
+    listed = manifest_tables.write(
+        module.clips(typed),
+        out,
+        shards,
+        request.num_shards,
+        str(files[0]) if len(files) == 1 else f"dataset {request.plugin}",
+        labelled=is_labelled(typed),
+    )
     for remark in module.remarks(typed):
         logger.info(f"manifest: {remark}")
-    classes, sources = {c.class_name for c in clips} - {""}, {c.source_id for c in clips}
     logger.info(
-        f"manifest: {len(clips)} clips of {len(classes)} classes from {len(sources)} sources"
+        f"manifest: {listed.num_clips} clips of {len(listed.class_names)} classes from "
+        f"{len(np.unique(listed.sources.array()))} sources"
     )
-    for reason, number in sorted(Counter(clip.reason for clip in clips if clip.reason).items()):
+    for reason, number in sorted(listed.reasons.items()):
         logger.warning(f"manifest: {number} clips cannot be used: {reason}")

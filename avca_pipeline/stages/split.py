@@ -34,7 +34,7 @@ def run(request: SplitRequest, clips: Path, out: Path, audit_out: Path) -> None:
     """
     module = registry.load("splits", request.plugin)
     typed = validated(module.Settings, request.settings, f"splits ({request.plugin})")
-    listed = manifest.read(clips)
+    listed = manifest.opened(clips)
     classes_of, unknown = _pretraining(request.backbones)
     forbidden = typed.backbones_to_exclude()
     for name in forbidden:

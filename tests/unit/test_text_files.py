@@ -53,7 +53,7 @@ def test_a_malformed_table_is_one_line(tmp_path: Path, case: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(PipelineError) as caught:
-        table.clips(table.Settings(path=path))
+        list(table.clips(table.Settings(path=path)))
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -146,7 +146,7 @@ def test_what_is_no_file_is_one_line(tmp_path: Path, module: ModuleType, key: st
         settings = module.Settings(**{key: path}, **more)
         for function in (module.clips, module.inputs):
             with pytest.raises(PipelineError) as caught:
-                function(settings)
+                list(function(settings))
             assert str(caught.value).startswith(f"{path}: ")
 
 

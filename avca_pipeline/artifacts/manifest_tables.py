@@ -1,0 +1,137 @@
+"""Writes ``manifest.csv`` and the list of each shard while the clips pass by.
+
+Of the clips, as many are in memory as `sorting.ROWS_IN_MEMORY` and `LINES_IN_MEMORY` say, however
+many there are. The rest lies in a folder beside the manifest.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avca_pipeline.artifacts import manifest
+from avca_pipeline.artifacts.atomic import atomic_write
+from avca_pipeline.artifacts.manifest import Clip
+from avca_pipeline.artifacts.name_digests import NameDigests
+from avca_pipeline.artifacts.sorting import by_first_cell
+from avca_pipeline.artifacts.temporary import temporary_folder
+
+LINES_IN_MEMORY = 200_000
+
+
+@dataclass
+class Listed:
+    """What there is to say of the clips of a dataset.
+
+    Attributes:
+        num_clips: how many there are.
+        class_names: of the clips.
+        reasons: why clips have no usable media, to how many.
+        sources: their recordings, one for each clip.
+    """
+
+    num_clips: int = 0
+    class_names: set[str] = field(default_factory=set)
+    reasons: Counter[str] = field(default_factory=Counter)
+    sources: NameDigests = field(default_factory=NameDigests)
+
+    def add(self, clip: Clip) -> None:
+        """Counts a clip."""
+        self.num_clips += 1
+        self.sources.add(clip.source_id)
+        if clip.class_name:
+            self.class_names.add(clip.class_name)
+        if clip.reason:
+            self.reasons[clip.reason] += 1
+
+
+def write(
+    clips: Iterable[Clip], out: Path, shards: Path, num_shards: int, where: str, *, labelled: bool
+) -> Listed:
+    """Writes the manifest of clips and the list of each shard.
+
+    Args:
+        clips: in any order; they are looped over once.
+        out: the manifest.
+        shards: folder of the lists, named as `manifest.shard_names` says.
+        num_shards: how many lists.
+        where: the clips come from, to begin messages with.
+        labelled: whether they have classes.
+
+    Raises:
+        FormatError: as `manifest.check`; no file is written.
+    """
+    listed = Listed()
+    with_reasons: set[str] = set()
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for given in clips:
+            clip = manifest.storable(given)
+            manifest.check_clip(clip, where, labelled=labelled)
+            listed.add(clip)
+            if clip.reason:
+                with_reasons.add(manifest.shard_of(clip.clip_id, num_shards))
+            yield manifest.cells(clip)
+
+    with atomic_write(out) as temporary, temporary_folder(out) as folder:
+        ordered = by_first_cell(rows(), folder)
+        members = _Members(folder, num_shards, with_reasons)
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write(manifest.header(bool(listed.reasons)))
+            before = None
+            for row in ordered:
+                if row[0] == before:
+                    raise manifest.occurs_twice(where, row[0])
+                before = row[0]
+                file.write(manifest.line(row, bool(listed.reasons)))
+                members.add(row)
+        members.write(shards)
+    return listed
+
+
+class _Members:
+    """The lines of each shard, in the order in which they come; most of them are in files.
+
+    Args:
+        folder: of these files.
+        num_shards: how many shards there are.
+        with_reasons: names of the shards in whose list a clip has a reason.
+    """
+
+    def __init__(self, folder: Path, num_shards: int, with_reasons: set[str]) -> None:
+        self._folder = folder
+        self._num_shards = num_shards
+        self._with_reasons = with_reasons
+        self._lines: defaultdict[str, list[str]] = defaultdict(list)
+        self._num_lines = 0
+
+    def add(self, row: Sequence[str]) -> None:
+        """Adds the row of a clip to its shard."""
+        shard = manifest.shard_of(row[0], self._num_shards)
+        self._lines[shard].append(manifest.line(row, shard in self._with_reasons))
+        self._num_lines += 1
+        if self._num_lines == LINES_IN_MEMORY:
+            self._put_away()
+
+    def write(self, shards: Path) -> None:
+        """Writes the list of each shard, an empty one too."""
+        self._put_away()
+        for name in manifest.shard_names(self._num_shards):
+            with (
+                atomic_write(shards / f"{name}.csv") as temporary,
+                open(temporary, "w", encoding="utf-8", newline="") as file,
+            ):
+                file.write(manifest.header(name in self._with_reasons))
+                if (self._folder / name).exists():
+                    with open(self._folder / name, encoding="utf-8", newline="") as lines:
+                        shutil.copyfileobj(lines, file)
+
+    def _put_away(self) -> None:
+        for name, lines in self._lines.items():
+            with open(self._folder / name, "a", encoding="utf-8", newline="") as file:
+                file.writelines(lines)
+        self._lines.clear()
+        self._num_lines = 0
