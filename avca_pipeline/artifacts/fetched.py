@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avca_pipeline.artifacts.atomic import file_sha256, write_csv
-from avca_pipeline.artifacts.text_files import read_csv
+from avca_pipeline.artifacts.text_files import stream_csv
 from avca_pipeline.errors import FormatError, PipelineError
 
 OK, REJECTED = "ok", "rejected"
@@ -20,7 +20,7 @@ TRIES_SUFFIX = ".tries"
 reason."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FetchedClip:
     """What became of one clip: its media on this machine, or the reason why there is none.
 
@@ -70,34 +70,39 @@ def read(path: Path) -> list[FetchedClip]:
     """Reads the table.
 
     Raises:
+        FormatError: as `stream`.
+    """
+    return list(stream(path))
+
+
+def stream(path: Path) -> Iterator[FetchedClip]:
+    """Yields the rows of the table one by one.
+
+    Raises:
         FormatError: a column is missing or a status is unknown.
     """
-    rows = []
-    for row in read_csv(path, COLUMNS):
+    for row in stream_csv(path, COLUMNS):
         if row["status"] not in (OK, REJECTED):
             raise FormatError(
                 f"{path}: clip {row['clip_id']!r} has status {row['status']!r}; "
                 "delete the file and run again to rebuild it"
             )
-        rows.append(
-            FetchedClip(
-                clip_id=row["clip_id"],
-                status=row["status"],
-                reason=row["reason"],
-                path=row["path"],
-                duration_s=_number(path, row, "duration_s", float),
-                fps=_number(path, row, "fps", float),
-                width=_number(path, row, "width", int),
-                height=_number(path, row, "height", int),
-                has_video=row["has_video"] == "true",
-                has_audio=row["has_audio"] == "true",
-                sample_rate_hz=_number(path, row, "sample_rate_hz", int),
-                sha256=row["sha256"],
-                size=_number(path, row, "size", int),
-                modified_ns=_number(path, row, "modified_ns", int),
-            )
+        yield FetchedClip(
+            clip_id=row["clip_id"],
+            status=row["status"],
+            reason=row["reason"],
+            path=row["path"],
+            duration_s=_number(path, row, "duration_s", float),
+            fps=_number(path, row, "fps", float),
+            width=_number(path, row, "width", int),
+            height=_number(path, row, "height", int),
+            has_video=row["has_video"] == "true",
+            has_audio=row["has_audio"] == "true",
+            sample_rate_hz=_number(path, row, "sample_rate_hz", int),
+            sha256=row["sha256"],
+            size=_number(path, row, "size", int),
+            modified_ns=_number(path, row, "modified_ns", int),
         )
-    return rows
 
 
 def _number(path: Path, row: Mapping[str, str], name: str, kind: Callable[[str], Any]) -> Any:

@@ -38,14 +38,32 @@ def numbers(group: Any, name: str) -> np.ndarray:
     Raises:
         ValueError: there is none, or it is not stored in the file.
     """
+    return np.asarray(table_of_numbers(group, name)[()])
+
+
+def table_of_numbers(group: Any, name: str) -> Any:
+    """Returns a dataset of numbers or truth values, to read parts of it.
+
+    Raises:
+        ValueError: there is none, or it is not stored in the file.
+    """
     dataset = _dataset(group, name)
     if dataset.dtype.kind not in "biuf":
         raise TypeError(f"{name!r} holds no numbers but {dataset.dtype}")
-    return np.asarray(dataset[()])
+    return dataset
 
 
 def strings(group: Any, name: str) -> list[str]:
     """Reads a dataset of texts in UTF-8, whatever its shape, as a list.
+
+    Raises:
+        ValueError: there is none, or it is not stored in the file.
+    """
+    return decoded(table_of_strings(group, name)[()])
+
+
+def table_of_strings(group: Any, name: str) -> Any:
+    """Returns a dataset of texts, to read parts of it, which `decoded` turns into strings.
 
     Raises:
         ValueError: there is none, or it is not stored in the file.
@@ -55,7 +73,12 @@ def strings(group: Any, name: str) -> list[str]:
     dataset = _dataset(group, name)
     if h5py.check_string_dtype(dataset.dtype) is None:
         raise TypeError(f"{name!r} holds no texts but {dataset.dtype}")
-    return [value.decode("utf-8") for value in np.ravel(dataset[()]).tolist()]
+    return dataset
+
+
+def decoded(part: Any) -> list[str]:
+    """Returns texts in UTF-8 that were read from a dataset as strings."""
+    return [value.decode("utf-8") for value in np.ravel(part).tolist()]
 
 
 def read_everything(path: Path) -> None:

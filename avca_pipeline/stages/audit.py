@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import audits, split
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import labels as labels_files
+from avca_pipeline.artifacts.temporary import temporary_folder
 from avca_pipeline.config import validated
 from avca_pipeline.leakage.checks import stop_on_errors
 from avca_pipeline.leakage.data_checks import SplitData, audit_data
@@ -43,22 +45,26 @@ def run(
     """
     module = registry.load("splits", request.plugin)
     typed = validated(module.Settings, request.settings, f"splits ({request.plugin})")
-    data = SplitData(
-        rows=split.read(rows),
-        fetched=[row for path in fetched for row in fetched_tables.read(path)],
-        digests={
-            name: digest_features([path])
-            for name, path in named_files("features", request.features, features)
-        },
-        labels={
-            name: labels_files.read(path)
-            for name, path in named_files("labels", request.text_embeddings, labels)
-        },
-        like_features=typed.like_features,
-        max_missing=request.max_missing,
-        feature_sets=request.feature_sets,
-    )
-    result = audit_data(data, typed.audit.by_check())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(out) as folder:
+        data = SplitData(
+            rows=split.opened(rows),
+            fetched=itertools.chain.from_iterable(map(fetched_tables.stream, fetched)),
+            digests={
+                name: digest_features([path], folder / str(number))
+                for number, (name, path) in enumerate(
+                    named_files("features", request.features, features)
+                )
+            },
+            labels={
+                name: labels_files.read(path)
+                for name, path in named_files("labels", request.text_embeddings, labels)
+            },
+            like_features=typed.like_features,
+            max_missing=request.max_missing,
+            feature_sets=request.feature_sets,
+        )
+        result = audit_data(data, typed.audit.by_check())
     audits.write_data_audit(out, result)
     for name, clips in result.coverage.partitions.items():
         logger.info(f"audit: {name}: {clips.usable} of {clips.clips} clips usable")

@@ -166,7 +166,7 @@ def test_clips_and_classes_without_what_they_need(data: SplitData, tmp_path: Pat
     assert set(failed(replace(data, digests={"one": FeatureDigest(less)}))) == {
         "features_accounted_for"
     }
-    more = one.fingerprints | {"stranger": one.fingerprints["train-5"]}
+    more = {**one.fingerprints, "stranger": one.fingerprints["train-5"]}
     assert set(failed(replace(data, digests={"one": FeatureDigest(more)}))) == {
         "features_accounted_for"
     }
