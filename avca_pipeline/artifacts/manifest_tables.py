@@ -1,7 +1,7 @@
 """Writes ``manifest.csv`` and the list of each shard while the clips pass by.
 
-Of the clips, as many are in memory as `sorting.ROWS_IN_MEMORY` and `LINES_IN_MEMORY` say, however
-many there are. The rest lies in a folder beside the manifest.
+Few clips are in memory, however many there are. The rest lies in a folder beside the manifest. Of
+each recording, 16 bytes are kept, to count recordings.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.name_digests import NameDigests
-from avca_pipeline.artifacts.sorting import by_first_cell
+from avca_pipeline.artifacts.sorting import ROWS_IN_MEMORY, by_first_cell
 from avca_pipeline.artifacts.temporary import temporary_folder
-
-LINES_IN_MEMORY = 200_000
 
 
 @dataclass
@@ -49,7 +47,14 @@ class Listed:
 
 
 def write(
-    clips: Iterable[Clip], out: Path, shards: Path, num_shards: int, where: str, *, labelled: bool
+    clips: Iterable[Clip],
+    out: Path,
+    shards: Path,
+    num_shards: int,
+    where: str,
+    *,
+    labelled: bool,
+    rows_in_memory: int = ROWS_IN_MEMORY,
 ) -> Listed:
     """Writes the manifest of clips and the list of each shard.
 
@@ -60,6 +65,7 @@ def write(
         num_shards: how many lists.
         where: the clips come from, to begin messages with.
         labelled: whether they have classes.
+        rows_in_memory: how many rows at most.
 
     Raises:
         FormatError: as `manifest.check`; no file is written.
@@ -77,8 +83,8 @@ def write(
             yield manifest.cells(clip)
 
     with atomic_write(out) as temporary, temporary_folder(out) as folder:
-        ordered = by_first_cell(rows(), folder)
-        members = _Members(folder, num_shards, with_reasons)
+        ordered = by_first_cell(rows(), folder, rows_in_memory)
+        members = _Members(folder, num_shards, with_reasons, rows_in_memory)
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             file.write(manifest.header(bool(listed.reasons)))
             before = None
@@ -99,12 +105,16 @@ class _Members:
         folder: of these files.
         num_shards: how many shards there are.
         with_reasons: names of the shards in whose list a clip has a reason.
+        lines_in_memory: how many lines are put into files together.
     """
 
-    def __init__(self, folder: Path, num_shards: int, with_reasons: set[str]) -> None:
+    def __init__(
+        self, folder: Path, num_shards: int, with_reasons: set[str], lines_in_memory: int
+    ) -> None:
         self._folder = folder
         self._num_shards = num_shards
         self._with_reasons = with_reasons
+        self._lines_in_memory = lines_in_memory
         self._lines: defaultdict[str, list[str]] = defaultdict(list)
         self._num_lines = 0
 
@@ -113,7 +123,7 @@ class _Members:
         shard = manifest.shard_of(row[0], self._num_shards)
         self._lines[shard].append(manifest.line(row, shard in self._with_reasons))
         self._num_lines += 1
-        if self._num_lines == LINES_IN_MEMORY:
+        if self._num_lines == self._lines_in_memory:
             self._put_away()
 
     def write(self, shards: Path) -> None:

@@ -80,12 +80,13 @@ def opened(path: Path) -> Sequence[SplitClip]:
 
     Only a table that is not in the order of its ids, so none of ours, is read into memory.
     """
-    number, before = 0, ""
+    number, before, class_names = 0, "", set()
     for row in stream(path):
         if row.clip_id <= before:
             return read(path)
         number, before = number + 1, row.clip_id
-    return StoredRows(lambda: _rows(path), number)
+        class_names.add(row.class_name)
+    return StoredRows(lambda: _rows(path), number, class_names)
 
 
 def stream(path: Path) -> Iterator[SplitClip]:

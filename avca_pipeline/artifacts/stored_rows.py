@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Protocol, TypeVar, overload
 
 
-class WithId(Protocol):
+class Row(Protocol):
     """A row of a table of clips."""
 
     @property
     def clip_id(self) -> str:
         """The id of its clip."""
 
+    @property
+    def class_name(self) -> str:
+        """The class of its clip."""
 
-RowT = TypeVar("RowT", bound=WithId)
+
+RowT = TypeVar("RowT", bound=Row)
 
 
 class StoredRows(Sequence[RowT]):
@@ -26,11 +30,18 @@ class StoredRows(Sequence[RowT]):
     Args:
         loop: begins to read the rows from the first one on.
         length: how many there are.
+        class_names: which classes they have.
+
+    Attributes:
+        class_names: see above.
     """
 
-    def __init__(self, loop: Callable[[], Iterator[RowT]], length: int) -> None:
+    def __init__(
+        self, loop: Callable[[], Iterator[RowT]], length: int, class_names: Set[str]
+    ) -> None:
         self._loop = loop
         self._length = length
+        self.class_names = class_names
 
     def __len__(self) -> int:
         return self._length
@@ -50,6 +61,11 @@ class StoredRows(Sequence[RowT]):
             return [rows[number - lowest] for number in numbers]
         number = range(self._length)[index]
         return next(itertools.islice(self._loop(), number, None))
+
+
+def class_names(rows: Sequence[RowT]) -> Set[str]:
+    """Returns which classes rows have; of those that are stored, it is known."""
+    return rows.class_names if isinstance(rows, StoredRows) else {row.class_name for row in rows}
 
 
 def in_id_order(rows: Sequence[RowT]) -> Sequence[RowT]:

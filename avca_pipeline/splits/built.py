@@ -27,7 +27,7 @@ from avca_pipeline.artifacts.split import (
     BuiltSplit,
     SplitClip,
 )
-from avca_pipeline.artifacts.stored_rows import StoredRows, in_id_order
+from avca_pipeline.artifacts.stored_rows import StoredRows, class_names, in_id_order
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.settings import Seed
 from avca_pipeline.splits import SplitSettings
@@ -101,7 +101,7 @@ def build(
     Raises:
         PipelineError: too few classes, or a class with too few sources.
     """
-    groups = _group_classes({clip.class_name for clip in clips}, settings, pretrained)
+    groups = _group_classes(class_names(clips), settings, pretrained)
     return arrange(clips, groups, settings)
 
 
@@ -125,24 +125,20 @@ def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceSh
     Raises:
         PipelineError: a class has too few sources.
     """
-    clips, class_names = in_id_order(clips), list(groups)
-    numbers = ClipNumbers.of(
-        clips, class_names, lambda source: _share(settings.seed, "source", source)
-    )
+    clips, names = in_id_order(clips), list(groups)
+    numbers = ClipNumbers.of(clips, names, lambda source: _share(settings.seed, "source", source))
     num_sources = len(numbers.position)
     # A source belongs to the least seen of its classes' groups, which have numbers in that order.
-    group = np.array([GROUPS.index(groups[name]) for name in class_names], np.int8)[numbers.label]
+    group = np.array([GROUPS.index(groups[name]) for name in names], np.int8)[numbers.label]
     group_of_source = np.zeros(num_sources, np.int8)
     np.maximum.at(group_of_source, numbers.source, group)
     is_kept = group == group_of_source[numbers.source]
-    members = ClassSources(
-        numbers.label[is_kept], numbers.source[is_kept], len(class_names), num_sources
-    )
-    for label in sorted(range(len(class_names)), key=class_names.__getitem__):
-        found, needed = members.of_class(label), PARTITIONS_OF_GROUP[groups[class_names[label]]]
+    members = ClassSources(numbers.label[is_kept], numbers.source[is_kept], len(names), num_sources)
+    for label in sorted(range(len(names)), key=names.__getitem__):
+        found, needed = members.of_class(label), PARTITIONS_OF_GROUP[groups[names[label]]]
         if len(found) < len(needed):
             raise PipelineError(
-                f"class {class_names[label]!r} has {len(found)} source(s) but needs "
+                f"class {names[label]!r} has {len(found)} source(s) but needs "
                 f"{len(needed)}, one for each of {', '.join(needed)}; add clips "
                 "from other sources, remove the class, or choose another seed"
             )
@@ -153,15 +149,16 @@ def arrange(clips: Sequence[Clip], groups: Mapping[str, str], settings: SourceSh
             is_in = (low <= numbers.position) & (numbers.position < high)
             partition[is_in & (group_of_source == number)] = PARTITIONS.index(partition_name)
     fill_empty(
-        class_names, [intervals[groups[name]] for name in class_names], clips, numbers, members,
+        names, [intervals[groups[name]] for name in names], clips, numbers, members,
         partition,
     )  # fmt: skip
     reasons = [f"its source also has clips of a {name} class" for name in GROUPS]
-    excluded = {
-        clip.clip_id: reasons[group_of_source[source]]
-        for clip, source, kept in zip(clips, numbers.source, is_kept, strict=True)
-        if not kept
-    }
+    left_out = (
+        []
+        if is_kept.all()
+        else itertools.compress(zip(clips, numbers.source, strict=True), ~is_kept)
+    )
+    excluded = {clip.clip_id: reasons[group_of_source[source]] for clip, source in left_out}
     return BuiltSplit(_placed(clips, partition[numbers.source], is_kept), excluded)
 
 
@@ -182,7 +179,7 @@ def _placed(
             yield SplitClip(clip.clip_id, clip.class_name, clip.source_id, PARTITIONS[number])
 
     if isinstance(clips, StoredRows):
-        return StoredRows(loop, int(is_kept.sum()))
+        return StoredRows(loop, int(is_kept.sum()), clips.class_names)
     return list(loop())
 
 

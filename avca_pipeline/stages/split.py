@@ -10,6 +10,7 @@ from pathlib import Path
 from avca_pipeline import registry
 from avca_pipeline.artifacts import audits, manifest, split
 from avca_pipeline.artifacts.audits import SplitMethod
+from avca_pipeline.artifacts.stored_rows import class_names
 from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.leakage.checks import stop_on_errors
@@ -43,8 +44,7 @@ def run(request: SplitRequest, clips: Path, out: Path, audit_out: Path) -> None:
                 f"exclude_pretraining_of: {name!r} does not say which classes its weights were "
                 "trained on; leave it out, or use weights that are known"
             )
-    class_names = {clip.class_name for clip in listed}
-    overlaps = pretrained_on(class_names, classes_of, typed.aliases)
+    overlaps = pretrained_on(class_names(listed), classes_of, typed.aliases)
     must_be_seen = [
         name for name, backbones in overlaps.items() if not set(backbones).isdisjoint(forbidden)
     ]
