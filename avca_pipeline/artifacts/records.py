@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avca_pipeline.artifacts import fetched
+from avca_pipeline.artifacts import clip_lists, fetched
 from avca_pipeline.artifacts.atomic import atomic_write, file_sha256
 from avca_pipeline.errors import PipelineError
 
@@ -27,7 +27,7 @@ FOLDER = "records"
 KEPT = ".kept"
 """Folder of the results that are kept, among the records: no dataset can have its name."""
 CONTENT = "content:"
-"""Begins the recipe of a file whose content is known before it is made."""
+"""Begins the recipe of a list of clips, which is what the list says: see `clip_lists`."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,8 @@ class Expected:
             digest = digest_of(path) if path.is_file() else ""
             before = read(self.results, path) if made is None else None
             how = made or (before.made if before else {})
-            write(self.results, path, Record(self.recipe, inputs, digest, request or {}, how))
+            recipe = recipe_of_list(path) or self.recipe
+            write(self.results, path, Record(recipe, inputs, digest, request or {}, how))
 
     def keep(self, outputs: Iterable[Path], inputs: Mapping[str, str]) -> bool:
         """Puts kept results back if they were made from the same inputs; returns whether it did.
@@ -141,7 +142,7 @@ class Expected:
         return True
 
     def _state(self, path: Path) -> tuple[str, str]:
-        """Returns the recipe that a file was made with, and its digest."""
+        """Returns the recipe that a file was made with, if that is known, and its digest."""
         try:
             digest = digest_of(path)
         except OSError as error:
@@ -149,7 +150,19 @@ class Expected:
         record = read(self.results, path)
         if record is not None and record.digest == digest:
             return record.recipe, digest
-        return CONTENT + digest, digest
+        return "", digest
+
+
+def recipe_of_list(path: Path) -> str:
+    """Returns what readers know a list of clips by; nothing for other files."""
+    is_list = path.suffix == ".csv" and path.is_file() and clip_lists.is_one(path)
+    return CONTENT + clip_lists.of_file(path) if is_list else ""
+
+
+def write_lists(results: Path, paths: Iterable[Path]) -> None:
+    """Writes the record of each of several lists of clips."""
+    for path in paths:
+        write(results, path, Record(recipe_of_list(path), digest=digest_of(path)))
 
 
 def joint(recipes: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import shards_beside
 from avca_pipeline.artifacts.records import Expected
 from avca_pipeline.errors import PipelineError
@@ -89,6 +90,9 @@ def fetch_features(o: argparse.Namespace) -> None:
 def manifest(o: argparse.Namespace) -> None:
     """Lists the clips of a dataset."""
     _stage("manifest").run(o.request, o.out, o.shards)
+    if o.made is not None:
+        lists = shards_beside(o.shards / "first.csv", o.request.num_shards)
+        records.write_lists(Expected.from_json(o.made).results, lists)
 
 
 def fetch(o: argparse.Namespace) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.errors import PipelineError
 
 ABSENT = "absent"
+
+T = TypeVar("T")
 
 
 class Digests:
@@ -23,7 +26,7 @@ class Digests:
 
     def __init__(self, memory: Path) -> None:
         self.memory = memory
-        self._known: dict[str, tuple[list[int], str]] = {}
+        self._known: dict[str, tuple[list[Any], Any]] = {}
         self._is_changed = False
         with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
             content = json.loads(memory.read_text(encoding="utf-8"))
@@ -35,16 +38,32 @@ class Digests:
         Raises:
             OSError: the file cannot be read.
         """
-        status = path.stat()
-        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         key = str(path.absolute())
-        former_state, digest = self._known.get(key, (None, ""))
+        return str(self._remembered(key, [path], lambda: records.digest_of(path)))
+
+    def of_listing(self, name: str, files: Sequence[Path], find: Callable[[], T]) -> T:
+        """Returns what was found in files, found again only if one of them was touched.
+
+        Args:
+            name: what is looked for, unlike any path.
+            files: that decide what is found; with none of them, or with a folder among them, whose
+                dates say nothing about the files below it, nothing is remembered.
+            find: looks for it, and returns what can be written as JSON.
+        """
+        if not files or not all(path.is_file() for path in files):
+            return find()
+        found: T = self._remembered(name, files, find)
+        return found
+
+    def _remembered(self, key: str, files: Sequence[Path], find: Callable[[], Any]) -> Any:
+        state = [number for path in files for number in _state(path)]
+        former_state, value = self._known.get(key, (None, None))
         if former_state == state:
-            return digest
-        digest = records.digest_of(path)
-        self._known[key] = state, digest
+            return value
+        value = find()
+        self._known[key] = state, value
         self._is_changed = True
-        return digest
+        return value
 
     def of_all(self, paths: Iterable[Path]) -> str:
         """Returns one digest of several files, and of all files in folders among them."""
@@ -67,3 +86,8 @@ class Digests:
             return
         with contextlib.suppress(PipelineError, OSError), atomic_write(self.memory) as temporary:
             temporary.write_text(json.dumps(self._known) + "\n", encoding="utf-8")
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.atomic import atomic_write
 from avca_pipeline.config import Config
 from avca_pipeline.planning.digests import Digests
 from avca_pipeline.planning.found import Found, found
-from avca_pipeline.planning.listing import Listing, listing
+from avca_pipeline.planning.listing import listing
 
 
 class Facts:
@@ -36,24 +37,24 @@ class Facts:
         if written is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._facts = json.loads(written.read_text(encoding="utf-8"))
-        self._listings: dict[str, Listing] = {}
 
-    def listing(self, dataset: str) -> Listing:
-        """Returns the clips of a dataset, read once."""
-        if dataset not in self._listings:
-            self._listings[dataset] = listing(self._config, dataset)
-        return self._listings[dataset]
-
-    def lists(self, dataset: str) -> dict[str, str]:
+    def lists(self, dataset: str, request: str) -> dict[str, str]:
         """Returns the path of each list of a dataset's clips with the digest that it will have.
 
         The list of all clips comes first. Paths are within the results.
+
+        Args:
+            dataset: its name.
+            request: for its lists, as JSON.
         """
         name = f"clips of {dataset}"
         if name not in self._facts:
-            clips = self.listing(dataset)
-            shards = {f"{dataset}/shards/{key}.csv": sha for key, sha in clips.shards.items()}
-            self._facts[name] = {f"{dataset}/manifest.csv": clips.table} | shards
+            entry = self._config.datasets[dataset]
+            self._facts[name] = self._digests.of_listing(
+                f"{name}: {records.digest_of_text(request)}",
+                entry.module.inputs(entry.settings),
+                lambda: listing(self._config, dataset),
+            )
         return dict(self._facts[name])
 
     def digest(self, name: str, paths: Callable[[], Iterable[Path]]) -> str:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from avca_pipeline.artifacts import records
 from avca_pipeline.artifacts.manifest import shard_names
-from avca_pipeline.artifacts.records import CONTENT, Record
+from avca_pipeline.artifacts.records import Record
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.planning.digests import Digests
@@ -251,8 +251,7 @@ class _Reader:
                 return False
             if not all(self._is_current(*made_from) for made_from in record.inputs.items()):
                 return False
-            is_list = path.endswith("/manifest.csv")  # known by what it says
-            self.recipes[path] = CONTENT + record.digest if is_list else record.recipe
+            self.recipes[path] = record.recipe
         return True
 
     def _is_current(self, path: str, digest: str) -> bool:

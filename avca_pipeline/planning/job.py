@@ -34,7 +34,7 @@ class Job:
         settings: the request of its stage, as canonical JSON.
         inputs: option of its command to what it reads there.
         outside: digest of the files of the user that it reads.
-        contents: path to digest, where the content of an output is known before it is made.
+        contents: path to digest, as `clip_lists` defines it, where an output is a list of clips.
         names: values of the wildcards of its rule, in the rule's order.
     """
 

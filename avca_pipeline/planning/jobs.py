@@ -99,8 +99,8 @@ class Jobs:
         return self(rule, dataset, backbone, shard)
 
     def _manifest(self, dataset: str) -> Job:
-        contents = self.facts.lists(dataset)
         settings = self.settings("manifest", dataset)
+        contents = self.facts.lists(dataset, settings)
         return Job("manifest", tuple(contents), settings, contents=contents)
 
     def _clips(self, dataset: str, shard: str = "") -> dict[str, tuple[File, ...]]:

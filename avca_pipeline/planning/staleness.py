@@ -10,12 +10,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avca_pipeline.artifacts import fetched, records
+from avca_pipeline.artifacts import fetched, manifest, records
 from avca_pipeline.artifacts.features import AWAY_SUFFIX
 from avca_pipeline.artifacts.fetched import OK, PASSING, TRIES_SUFFIX, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Record
 from avca_pipeline.config.entries import DatasetEntry
+from avca_pipeline.datasets import defaults
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.planning.differences import differences
 from avca_pipeline.planning.digests import Digests
@@ -74,11 +75,8 @@ def staleness(jobs: Jobs, forced: Collection[str] = ()) -> Staleness:
     digest_of: dict[str, str] = {}  # path to the digest that it has or is going to have
     for job in jobs:
         record_of = {path: records.read(results, results / path) for path in job.outputs}
-        digest_of |= job.contents
         digest_of |= {
-            path: record.digest
-            for path, record in record_of.items()
-            if record is not None and path not in job.contents
+            path: record.digest for path, record in record_of.items() if record is not None
         }
         reason = _reason(job, record_of, digest_of, results, jobs.digests)
         reads_stale = _reads_any(job, stale)
@@ -168,7 +166,9 @@ def _reason_of_known_content(
     if words := differences(record.request, now):
         return words
     for path, digest in job.contents.items():
-        if _digest(results / path, digests) != digest:
+        of_list = record_of[path] or Record("")
+        is_whole = _digest(results / path, digests) == of_list.digest
+        if of_list.recipe != CONTENT + digest or not is_whole:
             return f"{path} has another content"
     return ""
 
@@ -201,7 +201,7 @@ def _media(table: Path, entry: DatasetEntry, jobs: Jobs) -> str:
         rows = fetched.read(table)
     except PipelineError as error:
         return str(error)
-    clips = jobs.facts.listing(entry.name).clips
+    clips = _listed(table, entry)
     raw = Path(jobs.config.results, entry.name, "raw")
     is_tried_again = 0 < fetched.tries(table.with_suffix(TRIES_SUFFIX)) <= jobs.config.download.runs
     for row in rows:
@@ -212,6 +212,18 @@ def _media(table: Path, entry: DatasetEntry, jobs: Jobs) -> str:
         if row.path and not _is_same(row, jobs):
             return f"{row.path} has changed"
     return ""
+
+
+def _listed(table: Path, entry: DatasetEntry) -> dict[str, Clip]:
+    """Returns the clips of a shard by their ids, where the dataset finds media anew in each run."""
+    if entry.module.find is defaults.find:
+        return {}
+    try:
+        # The list says what the annotations say now, or else the shard is out of date anyway.
+        clips = manifest.read(table.parent.with_name("shards") / table.name)
+    except PipelineError:  # it will be made anew
+        return {}
+    return {clip.clip_id: clip for clip in clips}
 
 
 def _is_elsewhere(row: FetchedClip, clip: Clip, entry: DatasetEntry, raw: Path) -> bool:

@@ -55,7 +55,8 @@ def make(made: Jobs) -> None:
             place = results / output
             place.parent.mkdir(parents=True, exist_ok=True)
             if job.rule == "manifest":
-                clips = made.facts.listing("small").clips.values()
+                entry = made.config.datasets["small"]
+                clips = list(entry.module.clips(entry.settings))
                 own = [one for one in clips if place.stem in ("manifest", shard_of(one.clip_id, 2))]
                 manifest.write(place, own)
             elif job.rule == "fetch":

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from pydantic_core import PydanticCustomError
 
-from avca_pipeline.artifacts import fetched, manifest, records
+from avca_pipeline.artifacts import clip_lists, fetched, manifest, records
+from avca_pipeline.artifacts.clip_lists import ShardDigests
 from avca_pipeline.artifacts.fetched import REJECTED
+from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.records import CONTENT, Expected, Record
 from avca_pipeline.config import parse
 from avca_pipeline.config.names import check_name
@@ -85,6 +87,7 @@ class World:
             raw,
             table,
         )
+        records.write_lists(self.results, [listed])
         expected = jobs.expected(jobs("fetch", "mine", SHARD))
         expected.write([table], expected.check({"clips": [listed]}))
 
@@ -410,10 +413,17 @@ def test_one_of_many_inputs(job: tuple[Expected, Path, Path], tmp_path: Path) ->
 
 def test_a_list_of_clips_is_known_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "clips.csv"
-    path.write_text("clips")
-    expected = Expected(tmp_path, "recipe", {"clips": CONTENT + records.digest_of(path)})
+    clips = [Clip("a", "s", "c", "a.mp4"), Clip("b", "s", "c", "b.mp4", 1, 2.5, "no sound")]
+    manifest.write(path, clips)
+    records.write_lists(tmp_path, [path])
+    digests = ShardDigests(1)
+    digests.add("ba", map(clip_lists.cells, reversed(clips)))
+    expected = Expected(tmp_path, "recipe", {"clips": CONTENT + digests.of_all()})
     assert expected.check({"clips": [path]})
-    path.write_text("other clips")
+    manifest.write(path, clips[1:])
+    with pytest.raises(PipelineError, match="from other clips"):
+        expected.check({"clips": [path]})
+    records.write_lists(tmp_path, [path])
     with pytest.raises(PipelineError, match="from other clips"):
         expected.check({"clips": [path]})
 
