@@ -107,7 +107,7 @@ def wait_until(condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + WAIT_S
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.1)
+        time.sleep(0.2)
     return value
 
 
