@@ -74,7 +74,7 @@ class Split(Protocol[SettingsT]):
 
         Args:
             settings: settings of the split.
-            clips: all clips of the manifest.
+            clips: all clips of the manifest, to loop over: each loop may read them from the disk.
             pretrained: the classes that must not be unseen, because backbones of
                 `SplitSettings.backbones_to_exclude` were trained on them with labels.
 

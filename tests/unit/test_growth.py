@@ -35,7 +35,7 @@ HARD = [
     "carriage\rreturn",
     "nul\0",
 ]
-NUM_SHARDS = 3
+NUM_SHARDS = 17
 
 
 def clips(num_each: int = 4) -> list[Clip]:
