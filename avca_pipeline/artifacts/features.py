@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.artifacts import feature_windows
+from avca_pipeline.artifacts import feature_windows, stored_features
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.frames import frame
 from avca_pipeline.artifacts.hdf5 import (
@@ -22,6 +22,7 @@ from avca_pipeline.artifacts.hdf5 import (
     write_strings,
 )
 from avca_pipeline.artifacts.hdf5_members import member, numbers, strings
+from avca_pipeline.artifacts.stored_features import StoredFeatures
 from avca_pipeline.errors import FormatError, one_line
 
 FORMAT_VERSION = 2
@@ -143,12 +144,13 @@ def write(path: Path, value: Features, shards: Sequence[Path] = ()) -> None:
             feature_windows.write(file, value.num_windows, value.features.shape[1], parts)
 
 
-def read(path: Path, *, with_windows: bool = False) -> Features:
+def read(path: Path, *, with_windows: bool = False, most_bytes: float = math.inf) -> Features:
     """Reads a shard or all of them.
 
     Args:
         path: of the file.
         with_windows: read also the windows, if they were kept, all into memory.
+        most_bytes: larger features stay in the file, as `StoredFeatures` in the place of the array.
 
     Raises:
         FormatError: not a whole features file of this version, or one with NaN or infinity in it.
@@ -159,7 +161,7 @@ def read(path: Path, *, with_windows: bool = False) -> Features:
         notes = member(file, "notes")
         value = Features(
             clip_ids=strings(file, "clip_id"),
-            features=numbers(file, "features"),
+            features=_features(path, file, most_bytes),
             num_windows=numbers(file, "num_windows"),
             is_padded=numbers(file, "is_padded"),
             notes={name: numbers(notes, name) for name in notes},
@@ -174,7 +176,7 @@ def read(path: Path, *, with_windows: bool = False) -> Features:
         )
         if value.has_windows:
             feature_windows.check(path, file, value.num_windows)
-    if value.features.ndim != 2 or len(value.features) != len(value.clip_ids):
+    if len(value.features.shape) != 2 or len(value.features) != len(value.clip_ids):
         raise FormatError(
             f"{path}: {len(value.clip_ids)} clips but features {value.features.shape}"
         )
@@ -182,12 +184,25 @@ def read(path: Path, *, with_windows: bool = False) -> Features:
         shape = getattr(value, name).shape
         if shape != (len(value.clip_ids),):
             raise FormatError(f"{path}: {len(value.clip_ids)} clips but {name} {shape}")
-    if not np.isfinite(value.features).all():
+    if not _are_finite(value.features):
         raise FormatError(f"{path}: has features that are not finite; delete it and extract again")
     if value.has_windows and with_windows:
         with feature_windows.opened(path) as stored:
             value = replace(value, windows=stored.read(range(len(value.clip_ids))))
     return value
+
+
+def _features(path: Path, file: Any, most_bytes: float) -> Any:
+    dataset = member(file, "features")
+    is_large = getattr(dataset, "nbytes", 0) > most_bytes
+    stored = stored_features.of_dataset(path, dataset) if is_large else None
+    return numbers(file, "features") if stored is None else stored
+
+
+def _are_finite(values: np.ndarray | StoredFeatures) -> bool:
+    if isinstance(values, StoredFeatures):
+        return all(np.isfinite(block).all() for block in values.blocks())
+    return bool(np.isfinite(values).all())
 
 
 def read_all(paths: Sequence[Path]) -> Features:

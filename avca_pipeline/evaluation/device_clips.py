@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from avca_pipeline.artifacts.split import (
     VAL_SEEN,
     VAL_UNSEEN,
 )
+from avca_pipeline.artifacts.stored_features import StoredFeatures
 from avca_pipeline.evaluation.class_numbers import numbers_within
 from avca_pipeline.evaluation.clip_windows import ClipWindows
-from avca_pipeline.evaluation.labelled_clips import LabelledClips, Scaling
+from avca_pipeline.evaluation.labelled_clips import FeatureRows, LabelledClips, Scaling
 from avca_pipeline.models import Batch, BatchOverTime, ClassKnowledge, Windows
 from avca_pipeline.runtime.lazy import torch
 
@@ -28,6 +29,45 @@ UNSEEN_GROUP = {1: VAL_UNSEEN, 2: TEST_UNSEEN}
 
 
 @dataclass(frozen=True)
+class RowsInFile:
+    """Features that stay in their file; what is asked for as of a tensor is read.
+
+    Attributes:
+        stored: the rows, scaled.
+        target: device that they go to once they are read.
+    """
+
+    stored: StoredFeatures
+    target: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers of rows are wanted: on the CPU, which reads them."""
+        return torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows, and of numbers of a row."""
+        return self.stored.shape
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Reads the rows with these numbers."""
+        return torch.from_numpy(self.stored[rows.numpy()].read()).to(self.target)
+
+    def split(self, size: int) -> Iterator[torch.Tensor]:
+        """Reads so many rows at a time."""
+        for block in self.stored.blocks(size):
+            yield torch.from_numpy(block).to(self.target)
+
+
+DeviceRows: TypeAlias = Any
+"""A tensor of ``(clips, dim)``, or `RowsInFile`, which is asked for rows as one is."""
+
+
+@dataclass(frozen=True)
 class TrainingClips:
     """The clips that a stage trains on, and no others. `class_numbers` explains the numbers.
 
@@ -35,7 +75,6 @@ class TrainingClips:
         stage: of the protocol, 1 or 2.
         video: ``(clips, video dim)``, scaled.
         audio: ``(clips, audio dim)``, scaled.
-        text: ``(clips, text dim)``, the text embedding of each clip's class.
         class_text: ``(classes, text dim)``, text embeddings of the classes that are trained on.
         text_row: ``(clips,)``, row of each clip's class in ``class_text``.
         class_row: ``(clips,)``, row of each clip's class among all classes.
@@ -43,9 +82,8 @@ class TrainingClips:
     """
 
     stage: int
-    video: torch.Tensor
-    audio: torch.Tensor
-    text: torch.Tensor
+    video: DeviceRows
+    audio: DeviceRows
     class_text: torch.Tensor
     text_row: torch.Tensor
     class_row: np.ndarray
@@ -55,18 +93,20 @@ class TrainingClips:
         """Returns a `Batch`, or, for methods that look at clips over time, a `BatchOverTime`.
 
         Args:
-            positive: ``(batch,)``, rows of clips; on the CPU for a `BatchOverTime`.
+            positive: ``(batch,)``, rows of clips, on the device of ``video``; on the CPU for a
+                `BatchOverTime`.
             negative: ``(batch,)``, for each a clip of another class.
         """
+        text_row = self.text_row[positive]
         if self.windows:
             return BatchOverTime(
                 self.windows["video"].read(positive), self.windows["audio"].read(positive),
-                self.text[positive], self.class_text, self.text_row[positive],
+                self.class_text[text_row], self.class_text, text_row,
             )  # fmt: skip
         return Batch(
-            self.video[positive], self.audio[positive], self.text[positive],
-            self.video[negative], self.audio[negative], self.text[negative],
-            self.class_text, self.text_row[positive],
+            self.video[positive], self.audio[positive], self.class_text[text_row],
+            self.video[negative], self.audio[negative], self.class_text[self.text_row[negative]],
+            self.class_text, text_row,
         )  # fmt: skip
 
 
@@ -85,8 +125,8 @@ class EvaluationSet:
     """
 
     clip_ids: Sequence[str]
-    video: torch.Tensor
-    audio: torch.Tensor
+    video: DeviceRows
+    audio: DeviceRows
     column: np.ndarray
     class_row: np.ndarray
     knowledge: ClassKnowledge
@@ -106,7 +146,7 @@ class EvaluationSet:
 def training_clips(
     labelled: LabelledClips, scaling: Scaling, stage: int, device: str
 ) -> TrainingClips:
-    """Returns the clips that a stage trains on, all at once: features fit into any GPU."""
+    """Returns the clips that a stage trains on: all on the device, or in their files."""
     partitions = TRAINING_PARTITIONS[stage]
     rows, classes = labelled.rows(*partitions), labelled.classes(*partitions)
     class_row = labelled.class_row[rows]
@@ -116,9 +156,8 @@ def training_clips(
 
     return TrainingClips(
         stage,
-        video=tensor(scaling.video(labelled.video[rows])),
-        audio=tensor(scaling.audio(labelled.audio[rows])),
-        text=tensor(labelled.text[class_row]),
+        video=_rows_for(scaling.video(labelled.video[rows]), device),
+        audio=_rows_for(scaling.audio(labelled.audio[rows]), device),
         class_text=tensor(labelled.text[classes]),
         text_row=tensor(numbers_within(classes, class_row)),
         class_row=class_row,
@@ -136,15 +175,15 @@ def evaluation_set(
         scaling: of the features.
         training: the clips that the stage trains on; a model may use them, too.
     """
-    stage, device = training.stage, training.video.device
+    stage, device = training.stage, str(training.class_text.device)
     unseen = UNSEEN_GROUP[stage]
     rows = labelled.rows(*EVALUATED_PARTITIONS[stage])
     classes = labelled.classes(*TRAINING_PARTITIONS[stage], unseen)
     training_column = numbers_within(classes, training.class_row)
     return EvaluationSet(
         clip_ids=[labelled.clip_ids[row] for row in rows],
-        video=torch.from_numpy(scaling.video(labelled.video[rows])).to(device),
-        audio=torch.from_numpy(scaling.audio(labelled.audio[rows])).to(device),
+        video=_rows_for(scaling.video(labelled.video[rows]), device),
+        audio=_rows_for(scaling.audio(labelled.audio[rows]), device),
         column=numbers_within(classes, labelled.class_row[rows]),
         class_row=classes,
         knowledge=ClassKnowledge(
@@ -154,8 +193,15 @@ def evaluation_set(
             audio=training.audio,
             column=torch.from_numpy(training_column).to(device),
         ),
-        windows=_windows(labelled, scaling, rows, str(device)),
+        windows=_windows(labelled, scaling, rows, device),
     )
+
+
+def _rows_for(features: FeatureRows, device: str) -> DeviceRows:
+    """Returns features on the device; those in a file go there when they are read."""
+    if isinstance(features, StoredFeatures):
+        return RowsInFile(features, device)
+    return torch.from_numpy(features).to(device)
 
 
 def _windows(

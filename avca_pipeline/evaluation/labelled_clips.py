@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from avca_pipeline.artifacts import stored_features
 from avca_pipeline.artifacts.feature_windows import StoredWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
@@ -20,10 +22,13 @@ from avca_pipeline.artifacts.split import (
     VAL_UNSEEN,
     SplitClip,
 )
+from avca_pipeline.artifacts.stored_features import StoredFeatures
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.clip_windows import ClipWindows
 
 MODALITIES = ("video", "audio")
+FeatureRows: TypeAlias = Any
+"""An array of ``(clips, dim)`` float32, or `StoredFeatures`, which are read when they are used."""
 
 
 def used_modalities(modalities: Modalities) -> tuple[str, ...]:
@@ -50,8 +55,8 @@ class LabelledClips:
     """
 
     clip_ids: Sequence[str]
-    video: np.ndarray
-    audio: np.ndarray
+    video: FeatureRows
+    audio: FeatureRows
     class_row: np.ndarray
     partition: np.ndarray
     class_names: Sequence[str]
@@ -87,8 +92,8 @@ class LabelledClips:
         for name in used:
             if not getattr(self, name).shape[1]:
                 raise PipelineError(f"--{name}: is missing, and the model uses {name}; give it")
-        unused = {name: getattr(self, name)[:, :0] for name in MODALITIES if name not in used}
-        return replace(self, **unused)
+        nothing: FeatureRows = np.zeros((len(self.clip_ids), 0), np.float32)
+        return replace(self, **{name: nothing for name in MODALITIES if name not in used})
 
     def classes(self, *groups: str) -> np.ndarray:
         """Returns the rows of the classes in these groups."""
@@ -128,7 +133,9 @@ def join_clips(
     class_names = sorted({row.class_name for row in ordered})
     class_row = {name: row for row, name in enumerate(class_names)}
     groups = _class_groups(ordered)
-    arrays = {name: np.zeros((len(usable), 0), np.float32) for name in MODALITIES}
+    arrays: dict[str, FeatureRows] = {
+        name: np.zeros((len(usable), 0), np.float32) for name in MODALITIES
+    }
     over_time = {}
     for name, of_modality in features.items():
         rows = np.array([row_of_clip[name][row.clip_id] for row in usable])
@@ -159,17 +166,19 @@ class Scaling:
     audio_mean: np.ndarray
     audio_factor: np.ndarray
 
-    def video(self, features: np.ndarray) -> np.ndarray:
+    def video(self, features: FeatureRows) -> FeatureRows:
         """Returns scaled video features, ``(clips, dim)`` float32."""
         return _scaled(features, self.video_mean, self.video_factor)
 
-    def audio(self, features: np.ndarray) -> np.ndarray:
+    def audio(self, features: FeatureRows) -> FeatureRows:
         """Returns scaled audio features, ``(clips, dim)`` float32."""
         return _scaled(features, self.audio_mean, self.audio_factor)
 
 
-def _scaled(features: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def _scaled(features: FeatureRows, mean: np.ndarray, factor: np.ndarray) -> FeatureRows:
     """Returns float32 features, scaled in float64 a block at a time to save memory."""
+    if isinstance(features, StoredFeatures):
+        return features.scaled(lambda read: _scaled(read, mean, factor))
     scaled = np.empty(features.shape, np.float32)
     for start in range(0, len(features), 4096):
         block = slice(start, start + 4096)
@@ -185,16 +194,23 @@ def learn_scaling(kind: str, problem: LabelledClips, stage: int) -> Scaling:
     """
     rows = problem.rows(*TRAINING_PARTITIONS[stage])
 
-    def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shift_and_factor(features: FeatureRows) -> tuple[np.ndarray, np.ndarray]:
         dim = features.shape[1]
         if kind == "none":
             return np.zeros(dim), np.ones(dim)
-        training = features[rows].astype(np.float64)
-        spread = training.std(axis=0)
+        mean, spread = _moments(features[rows])
         floor = 1e-6 * max(float(spread.max(initial=0.0)), 1e-30)
-        return training.mean(axis=0), np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)
+        return mean, np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)
 
-    return Scaling(*moments(problem.video), *moments(problem.audio))
+    return Scaling(*shift_and_factor(problem.video), *shift_and_factor(problem.audio))
+
+
+def _moments(features: FeatureRows) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean and the standard deviation of each column."""
+    if isinstance(features, StoredFeatures):
+        return stored_features.moments(features)
+    values = features.astype(np.float64)
+    return values.mean(axis=0), values.std(axis=0)
 
 
 def _class_groups(split: Sequence[SplitClip]) -> dict[str, str]:

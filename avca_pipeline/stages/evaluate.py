@@ -14,7 +14,6 @@ import numpy as np
 
 from avca_pipeline.artifacts import (
     checkpoint,
-    features,
     labels,
     predictions,
     scores,
@@ -32,7 +31,7 @@ from avca_pipeline.artifacts.scores import (
     Scores,
 )
 from avca_pipeline.artifacts.training import Selection
-from avca_pipeline.evaluation import accuracy, clip_windows
+from avca_pipeline.evaluation import accuracy, clip_features, clip_windows
 from avca_pipeline.evaluation.device_clips import EvaluationSet, evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import (
     MODALITIES,
@@ -81,10 +80,11 @@ def run(
     rebuilt = _rebuilt(content, device, str(trained))
     plugin, settings, network = rebuilt.plugin, rebuilt.settings, rebuilt.network
     scaling = Scaling(**{name: value.numpy() for name, value in content["scaling"].items()})
-    read = {name: features.read(inputs[name]) for name in MODALITIES if name in inputs}
+    paths = {name: inputs[name] for name in MODALITIES if name in inputs}
+    read = clip_features.read(plugin, paths)
     vectors = labels.read(inputs["labels"])
     rows, used = split.read(inputs["split"]), used_modalities(settings.modalities)
-    with clip_windows.opened(settings, {name: inputs[name] for name in read}) as windows:
+    with clip_windows.opened(settings, paths) as windows:
         labelled = join_clips(rows, read, vectors, windows).using(settings.modalities)
         test = evaluation_set(labelled, scaling, training_clips(labelled, scaling, 2, device))
         if settings.chosen_on_test:

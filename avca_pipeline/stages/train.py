@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from avca_pipeline import registry
-from avca_pipeline.artifacts import checkpoint, features, labels, split, training
+from avca_pipeline.artifacts import checkpoint, labels, split, training
 from avca_pipeline.artifacts.atomic import file_sha256
 from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.artifacts.training import Epoch, History, ValidationScores
 from avca_pipeline.config import validated
 from avca_pipeline.errors import FormatError, PipelineError
-from avca_pipeline.evaluation import clip_windows
+from avca_pipeline.evaluation import clip_features, clip_windows
 from avca_pipeline.evaluation.labelled_clips import (
     MODALITIES,
     LabelledClips,
@@ -25,7 +25,7 @@ from avca_pipeline.evaluation.labelled_clips import (
     join_clips,
     learn_scaling,
 )
-from avca_pipeline.models import ModelSettings
+from avca_pipeline.models import AnyModel, ModelSettings
 from avca_pipeline.requests import TrainRequest
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.runtime.progress import Progress
@@ -122,7 +122,10 @@ def _fit(
     typed = validated(plugin.Settings, candidate, f"models ({request.plugin})")
     remove_stale_temporaries(resume.parent)  # A short training never writes there.
     title = f"train stage {stage}, seed {request.seed}"
-    with _labelled_clips(typed, inputs) as labelled, Progress(title, epochs, "epochs") as progress:
+    with (
+        _labelled_clips(plugin, typed, inputs) as labelled,
+        Progress(title, epochs, "epochs") as progress,
+    ):
         scaling = learn_scaling(request.scaling, labelled, stage)
         fitted = fit(
             plugin,
@@ -150,11 +153,16 @@ def _epoch(row: dict[str, Any]) -> Epoch:
 
 
 @contextlib.contextmanager
-def _labelled_clips(settings: ModelSettings, inputs: dict[str, Path]) -> Iterator[LabelledClips]:
+def _labelled_clips(
+    plugin: AnyModel, settings: ModelSettings, inputs: dict[str, Path]
+) -> Iterator[LabelledClips]:
+    paths = {name: inputs[name] for name in MODALITIES if name in inputs}
     rows, vectors = split.read(inputs["split"]), labels.read(inputs["labels"])
-    read = {name: features.read(inputs[name]) for name in MODALITIES if name in inputs}
-    with clip_windows.opened(settings, {name: inputs[name] for name in read}) as windows:
-        yield join_clips(rows, read, vectors, windows).using(settings.modalities)
+    read = clip_features.read(plugin, paths)
+    with clip_windows.opened(settings, paths) as windows:
+        labelled = join_clips(rows, read, vectors, windows).using(settings.modalities)
+        del rows, read  # training needs the room
+        yield labelled
 
 
 def _content(

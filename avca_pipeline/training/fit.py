@@ -106,7 +106,7 @@ def _initial_state(
     plugin: AnyModel, settings: ModelSettings, training: TrainingClips, seed: int, device: str
 ) -> TrainingState:
     """Returns the state before the first epoch; the network draws from the global random state."""
-    dims = Dims(training.video.shape[1], training.audio.shape[1], training.text.shape[1])
+    dims = Dims(training.video.shape[1], training.audio.shape[1], training.class_text.shape[1])
     network = plugin.build(settings, dims).to(device)
     optimiser = Adam(
         plugin.trainable(settings, network),
@@ -132,7 +132,7 @@ def _train(
     if not state.optimiser.parameters:
         return {}
     drawn = balanced.draw(settings.batches_per_epoch, settings.batch_size, state.triplets)
-    place = "cpu" if settings.over_time else state.device  # where clips are read from
+    place = "cpu" if settings.over_time else clips.video.device  # where clips are read from
     positives, negatives = (rows.to(place) for rows in drawn)
     return train_epoch(
         plugin, settings, state.network, state.optimiser, clips, positives, negatives
