@@ -33,7 +33,7 @@ PROTOCOLS: dict[Kind, str] = {
 }
 """Kind of plugin to the class, in the package of that name, that says what a plugin must have."""
 KINDS = tuple(PROTOCOLS)
-NO_PLUGINS = {"defaults"}
+NO_PLUGINS = {"defaults", "frames_on"}
 """Modules of the plugins' folders that have what several plugins share, and are no plugins."""
 
 

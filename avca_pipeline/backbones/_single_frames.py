@@ -11,11 +11,14 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from avca_pipeline.backbones import MediaSegment, Timing
+from avca_pipeline.backbones.frames_on import FramesOn
 from avca_pipeline.errors import abbreviated
 from avca_pipeline.media import Limits
+from avca_pipeline.media.planes import StoredFrame, each_prepared
 from avca_pipeline.media.video import frames, resizable, spread_frames
 from avca_pipeline.media.windows import Window
-from avca_pipeline.settings import PluginSettings, refusal
+from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.settings import refusal
 
 ALL: Final = "all"
 MIDDLE: Final = "middle"
@@ -36,7 +39,7 @@ def _choice_of_frames(value: Any) -> Any:
     )
 
 
-class SingleFrames(PluginSettings):
+class SingleFrames(FramesOn):
     """Which frames of a clip are encoded, and in which colours."""
 
     rate_hz: int = Field(default=2, ge=1, le=60)
@@ -69,7 +72,7 @@ class SingleFrames(PluginSettings):
             return Timing.side_by_side(1, self.rate_hz)
         return Timing(math.nan, math.nan, rate_hz=1)
 
-    def picked(self, clip: MediaSegment, limits: Limits) -> Iterator[tuple[np.ndarray, float]]:
+    def picked(self, clip: MediaSegment, limits: Limits) -> Iterator[tuple[Any, float]]:
         """Yields the frames, ``(height, width, 3)`` uint8, in the chosen colours, and their starts.
 
         Raises:
@@ -102,11 +105,28 @@ class SingleFrames(PluginSettings):
             MediaError: why the clip has no frames.
         """
         for frame, start in self.picked(clip, limits):
-            for bounded in resizable([frame], short_side, limits):
-                yield Window(prepared(bounded)[None], 1, start)
+            for window in each_prepared(resizable([frame], short_side, limits), prepared):
+                yield Window(np.stack([window]), 1, start)
 
-    def _coloured(self, frame: np.ndarray) -> np.ndarray:
-        if self.colour == RGB:
+    @property
+    def overflow(self) -> str:
+        """Returns the key that asks for an overflow of bytes."""
+        return "colour" if self.colour == "bgr-negative" else ""
+
+    def prepared(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8 in the chosen colours."""
+        return self.cropped(pictures if self.colour == RGB else pictures.flip(1))
+
+    def cropped(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8, resized and cut.
+
+        Args:
+            pictures: ``(frames, 3, height, width)`` uint8.
+        """
+        raise NotImplementedError
+
+    def _coloured(self, frame: np.ndarray | StoredFrame) -> np.ndarray | StoredFrame:
+        if self.colour == RGB or isinstance(frame, StoredFrame):
             return frame
         bgr = np.ascontiguousarray(frame[:, :, ::-1])
         # Of a byte, the negative wraps around: 0 stays 0, 1 becomes 255.

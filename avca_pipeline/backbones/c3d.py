@@ -28,9 +28,12 @@ from typing import Literal
 import numpy as np
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing
+from avca_pipeline.backbones.frames_on import FramesOn
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
+from avca_pipeline.media.planes import each_prepared
+from avca_pipeline.media.resizing import resized
 from avca_pipeline.media.video import claimed_count, frames
 from avca_pipeline.media.windows import Window, frame_windows
 from avca_pipeline.nn.constants import constant
@@ -55,7 +58,7 @@ OFFICIAL_MEAN = (0.43216, 0.394666, 0.37645)
 OFFICIAL_STD = (0.22803, 0.22145, 0.216989)
 
 
-class Settings(WeightsSettings):
+class Settings(FramesOn, WeightsSettings):
     """C3D."""
 
     preprocessing: Literal["sports1m", "official-script", "official-script-activitynet"] = (
@@ -70,6 +73,17 @@ class Settings(WeightsSettings):
     header: where fewer frames can be decoded, as from many XviD files, the last frames are
     black.
     """
+
+    @property
+    def overflow(self) -> str:
+        """Returns the key that asks for an overflow of bytes."""
+        return "preprocessing" if self.preprocessing == "official-script" else ""
+
+    def prepared(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, 112, 112, 3)`` uint8."""
+        images = resized(pictures, RESIZE, "bilinear")
+        centres = images[:, :, CROP_TOP : CROP_TOP + CROP, CROP_LEFT : CROP_LEFT + CROP]
+        return centres.permute(0, 2, 3, 1)
 
 
 def spec(settings: Settings) -> Spec:
@@ -94,7 +108,10 @@ def pretraining_classes(settings: Settings) -> tuple[str, ...] | None:
 def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     """Yields windows of ``(16, 112, 112, 3)`` uint8; frames behind the clip's end are zero."""
     picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
-    crops = cropped(settings, picked)
+    if settings.is_on_device:
+        crops = each_prepared(picked, lambda frame: next(cropped(settings, iter([frame]))))
+    else:
+        crops = cropped(settings, picked)
     if settings.preprocessing == "official-script" and clip.start_s is None and clip.end_s is None:
         crops = _as_many_as_claimed(crops, clip.path, limits)
     return frame_windows(crops, WINDOW_FRAMES)

@@ -26,7 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing, _selavi
+from avca_pipeline.backbones.frames_on import FramesOn
 from avca_pipeline.media import Limits
+from avca_pipeline.media.planes import each_prepared
 from avca_pipeline.media.video import frame_count, frames, native_frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, frame_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
@@ -41,8 +43,12 @@ CROP = 112
 MEAN, STD = 0.45, 0.225
 
 
-class Settings(_selavi.Settings):
+class Settings(FramesOn, _selavi.Settings):
     """SeLaVi's video network."""
+
+    def prepared(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, 112, 112, 3)`` float32, see `cropped`."""
+        return _centres(pictures)
 
 
 def spec(settings: Settings) -> Spec:
@@ -66,7 +72,7 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
     if settings.windows == "official-script":
         return _official(clip, limits)
     picked = frames(clip.path, RATE_HZ, clip.start_s, clip.end_s, limits)
-    cropping = map(cropped, resizable(picked, CROP, limits))
+    cropping = each_prepared(resizable(picked, CROP, limits), cropped)
     return covering_windows(stacked_blocks(cropping, WINDOW_FRAMES), WINDOW_FRAMES)
 
 
@@ -105,13 +111,19 @@ def cropped(frame: np.ndarray) -> np.ndarray:
     rounded back to bytes the pixels would be off by up to half a level. Its normalisation, which
     comes first there, commutes with both.
     """
-    height, width = frame.shape[:2]
+    return _centres(torch.from_numpy(frame).permute(2, 0, 1)[None])[0].contiguous().numpy()
+
+
+def _centres(pictures: torch.Tensor) -> torch.Tensor:
+    """Returns ``(frames, 112, 112, 3)`` float32 of ``(frames, 3, …)`` uint8."""
+    height, width = pictures.shape[2:]
     scale = CROP / min(height, width)
     size = [CROP if side == min(height, width) else int(side * scale) for side in (height, width)]
-    image = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
-    image = torch.nn.functional.interpolate(image, size=size, mode="bilinear", align_corners=False)
+    images = torch.nn.functional.interpolate(
+        pictures.float(), size=size, mode="bilinear", align_corners=False
+    )
     top, left = (-(-(side - CROP) // 2) for side in size)
-    return image[0, :, top : top + CROP, left : left + CROP].permute(1, 2, 0).contiguous().numpy()
+    return images[:, :, top : top + CROP, left : left + CROP].permute(0, 2, 3, 1)
 
 
 def normalised(data: torch.Tensor) -> torch.Tensor:
@@ -131,8 +143,8 @@ def _official(clip: MediaSegment, limits: Limits) -> Iterator[Window]:
     held: dict[int, np.ndarray] = {}
     has_yielded = False
     native = native_frames(clip.path, clip.start_s, clip.end_s, limits)
-    for number, frame in enumerate(resizable(native, CROP, limits)):
-        held[number] = cropped(frame)
+    for number, crop in enumerate(each_prepared(resizable(native, CROP, limits), cropped)):
+        held[number] = crop
         while todo and todo[0][-1] <= number:
             picks = todo.popleft()
             yield Window(np.stack([held[pick] for pick in picks]), WINDOW_FRAMES, picks[0] / fps)

@@ -33,6 +33,7 @@ from avca_pipeline.fetching.library_names import is_written
 from avca_pipeline.fetching.network_weights import freeze, load_weights, state_sha256
 from avca_pipeline.fetching.weights import PUBLISHED, WeightsSettings
 from avca_pipeline.media import Limits
+from avca_pipeline.media.resizing import resized
 from avca_pipeline.media.windows import Window
 from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
@@ -69,6 +70,12 @@ class Settings(SingleFrames, WeightsSettings):
         import timm
 
         return "models of timm", timm.list_models()
+
+    def cropped(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8, resized and cut."""
+        config = _data_config(self.model)
+        size = _resized(pictures.shape[2], pictures.shape[3], config)
+        return _centres(resized(pictures, size, _mode(config)), config)
 
 
 def spec(settings: Settings) -> Spec:
@@ -177,17 +184,24 @@ def _data_config(model: str) -> dict[str, Any]:
 
 def _cropped(frame: np.ndarray, config: dict[str, Any]) -> np.ndarray:
     """Returns the centre of a frame, resized as the library's own preprocessing does."""
-    _, height, width = config["input_size"]
-    image = torch.nn.functional.interpolate(
+    images = torch.nn.functional.interpolate(
         torch.from_numpy(frame).permute(2, 0, 1)[None],
         size=_resized(frame.shape[0], frame.shape[1], config),
-        mode="bicubic" if config["interpolation"] == "bicubic" else "bilinear",
+        mode=_mode(config),
         antialias=True,
     )
-    top, left = round((image.shape[2] - height) / 2), round((image.shape[3] - width) / 2)
-    return (
-        image[0, :, top : top + height, left : left + width].permute(1, 2, 0).contiguous().numpy()
-    )
+    return _centres(images, config)[0].contiguous().numpy()
+
+
+def _mode(config: dict[str, Any]) -> str:
+    return "bicubic" if config["interpolation"] == "bicubic" else "bilinear"
+
+
+def _centres(images: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
+    """Returns the centres ``(frames, height, width, 3)`` of ``(frames, 3, …)``."""
+    _, height, width = config["input_size"]
+    top, left = round((images.shape[2] - height) / 2), round((images.shape[3] - width) / 2)
+    return images[:, :, top : top + height, left : left + width].permute(0, 2, 3, 1)
 
 
 def _resized(height: int, width: int, config: dict[str, Any]) -> tuple[int, int]:

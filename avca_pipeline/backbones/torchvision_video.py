@@ -27,11 +27,13 @@ import numpy as np
 from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing
+from avca_pipeline.backbones.frames_on import FramesOn
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.fetching.library_names import is_written
 from avca_pipeline.fetching.network_weights import load_weights
 from avca_pipeline.fetching.weights import PUBLISHED, PublishedWeights, WeightsSettings
 from avca_pipeline.media import Limits
+from avca_pipeline.media.planes import each_prepared
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
 from avca_pipeline.nn.constants import constant
@@ -43,7 +45,7 @@ MODALITY: Modality = "video"
 BATCH_WINDOWS = {"cpu": 4, "cuda": 32}
 
 
-class Settings(WeightsSettings):
+class Settings(FramesOn, WeightsSettings):
     """A video network of torchvision."""
 
     model: str = "r2plus1d_18"
@@ -70,6 +72,10 @@ class Settings(WeightsSettings):
     def choices(cls) -> tuple[str, list[str]]:
         """Returns the names of the video networks in torchvision."""
         return "models of torchvision", _model_names()
+
+    def prepared(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8."""
+        return _centres(_preset(self), pictures)
 
 
 def spec(settings: Settings) -> Spec:
@@ -100,9 +106,8 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
     preset, length = _preset(settings), settings.window_frames
     picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
     bounded = resizable(picked, max(preset.resize_size), limits)
-    return covering_windows(
-        stacked_blocks((_cropped(preset, frame) for frame in bounded), length), length
-    )
+    crops = each_prepared(bounded, functools.partial(_cropped, preset))
+    return covering_windows(stacked_blocks(crops, length), length)
 
 
 def build(settings: Settings, cache: Path) -> tuple[torch.nn.Module, str]:
@@ -187,10 +192,15 @@ def _preset(settings: Settings) -> Any:
 
 def _cropped(preset: Any, frame: np.ndarray) -> np.ndarray:
     """Returns the uint8 centre of a frame, resized as the library's preprocessing does."""
+    picture = torch.from_numpy(frame).permute(2, 0, 1)[None]
+    centre: np.ndarray = _centres(preset, picture)[0].contiguous().numpy()
+    return centre
+
+
+def _centres(preset: Any, pictures: torch.Tensor) -> torch.Tensor:
+    """Returns ``(frames, height, width, 3)`` uint8 of ``(frames, 3, …)``."""
     from torchvision.transforms import functional
 
-    image = torch.from_numpy(frame).permute(2, 0, 1)
-    image = functional.resize(image, preset.resize_size, preset.interpolation, antialias=False)
-    image = functional.center_crop(image, preset.crop_size)
-    centre: np.ndarray = image.permute(1, 2, 0).contiguous().numpy()
-    return centre
+    images = functional.resize(pictures, preset.resize_size, preset.interpolation, antialias=False)
+    centres: torch.Tensor = functional.center_crop(images, preset.crop_size).permute(0, 2, 3, 1)
+    return centres

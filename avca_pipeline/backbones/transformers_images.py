@@ -32,6 +32,10 @@ class Settings(SingleFrames, EncoderSettings):
 
     TASK: ClassVar[Task] = "images"
 
+    def cropped(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8, as the library prepares them."""
+        return _pictures(self).prepared_together(pictures)
+
 
 def spec(settings: Settings) -> Spec:
     """Returns what the chosen network takes."""

@@ -13,7 +13,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from avca_pipeline.backbones import MediaSegment, Modality, Spec, Timing, defaults
+from avca_pipeline.backbones.frames_on import FramesOn
 from avca_pipeline.media import Limits
+from avca_pipeline.media.planes import each_prepared
 from avca_pipeline.media.video import frames, resizable
 from avca_pipeline.media.windows import Window, covering_windows, stacked_blocks
 from avca_pipeline.runtime.lazy import torch
@@ -31,13 +33,17 @@ pretraining_classes = defaults.pretraining_classes
 DEFAULT_FRAMES = 16
 
 
-class Settings(EncoderSettings):
+class Settings(FramesOn, EncoderSettings):
     """A video tower of the library transformers. Needs the extra ``transformers``."""
 
     TASK: ClassVar[Task] = "video"
 
     rate_hz: int = Field(default=8, ge=1, le=120)
     """Number of frames in a second of video, of which windows are made."""
+
+    def prepared(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8, as the library prepares them."""
+        return _pictures(self).prepared_together(pictures)
 
 
 def spec(settings: Settings) -> Spec:
@@ -52,7 +58,7 @@ def windows(settings: Settings, clip: MediaSegment, limits: Limits) -> Iterator[
     pictures, length = _pictures(settings), _length(settings)
     picked = frames(clip.path, settings.rate_hz, clip.start_s, clip.end_s, limits)
     bounded = resizable(picked, pictures.short_side, limits)
-    prepared = (pictures.prepared(frame) for frame in bounded)
+    prepared = each_prepared(bounded, pictures.prepared)
     return covering_windows(stacked_blocks(prepared, length), length)
 
 

@@ -11,7 +11,6 @@ for the device, and by then the device has newer batches to work on.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,8 @@ import numpy as np
 
 from avca_pipeline.backbones import AnyBackbone
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.extraction.decoding import log_fallbacks, prepares_on_device
+from avca_pipeline.extraction.device_frames import DeviceFrames
 from avca_pipeline.extraction.devices import (
     Device,
     PendingResult,
@@ -33,8 +34,7 @@ from avca_pipeline.extraction.devices import (
 )
 from avca_pipeline.extraction.encoded_clip import EncodedClip
 from avca_pipeline.fetching.weights import WeightsSettings
-from avca_pipeline.media import Limits
-from avca_pipeline.media.decode_worker import rejecting
+from avca_pipeline.media.planes import Layout
 from avca_pipeline.media.workers import (
     DecodedWindow,
     DecodePool,
@@ -48,38 +48,10 @@ logger = logging.getLogger(__name__)
 BuiltNetwork: TypeAlias = "tuple[torch.nn.Module, str]"
 """A network and the SHA-256 of its weights, or ``random:<seed>``."""
 BATCHES_ON_DEVICE = 2
-BATCHES_DECODED_AHEAD = 2
 NO_ROOM = (
     "the GPU's memory has no room for the network and one window; end what else uses this GPU, "
     "lower jobs_per_gpu, or run with --device cpu"
 )
-
-
-def decode_pool(
-    backbone: AnyBackbone,
-    settings: WeightsSettings,
-    clips: Sequence[EncodedClip],
-    limits: Limits,
-    *,
-    device: str,
-    num_workers: int,
-    rejects_unreadable: bool = False,
-) -> DecodePool:
-    """Returns decode workers for clips, with room for the windows of a few batches.
-
-    With ``rejects_unreadable``, a clip whose disk is in trouble is rejected. A stage ends instead,
-    because its result is kept, and the next run can try again.
-    """
-    spec = backbone.spec(settings)
-    windows = functools.partial(backbone.windows, settings, limits=limits)
-    return DecodePool(
-        functools.partial(rejecting, windows) if rejects_unreadable else windows,
-        [clip.media for clip in clips],
-        spec.window_shape,
-        spec.window_dtype,
-        num_workers=num_workers,
-        num_slots=BATCHES_DECODED_AHEAD * backbone.BATCH_WINDOWS[device],
-    )
 
 
 def encode_decoded(
@@ -98,7 +70,7 @@ def encode_decoded(
     """Builds a backbone's network, encodes what decode workers deliver, and returns its weights.
 
     Args:
-        pool: from `decode_pool`, started: only with the workers forked may a GPU be used.
+        pool: from `decoding.decode_pool`, started: only with the workers forked may a GPU be used.
         clips: those of the pool; they get their features, notes and reasons.
         backbone: the plugin.
         settings: of the plugin.
@@ -142,7 +114,7 @@ def encode_clips(
     for event in events:
         clip = clips[event.job]
         if isinstance(event, DecodedWindow):
-            encoder.add_window(clip, event.data, event.num_valid, event.start)
+            encoder.add_window(clip, event.data, event.num_valid, event.start, event.layouts)
         elif isinstance(event, RestartedClip):
             clip.restart()
         else:
@@ -150,6 +122,7 @@ def encode_clips(
             clip.notes = event.notes
             when_finished(clip)
     encoder.flush()
+    log_fallbacks(clips)
 
 
 @dataclass
@@ -157,7 +130,7 @@ class _Batch:
     """Memory for one batch, and what is in it.
 
     Attributes:
-        windows: ``(batch, …)`` on the host.
+        windows: ``(batch, …)`` on the host, or on the device where that prepares frames.
         num_valid: ``(batch,)``, how much of each window is no padding.
         owners: the clip of each window, and the attempt in which it was decoded.
         results: what the device will give back, each for as many windows as were encoded at once.
@@ -200,28 +173,40 @@ class Encoder:
             self.network = network.to(device.name)
         except torch.OutOfMemoryError as error:
             raise PipelineError(NO_ROOM) from error
+        on_device = prepares_on_device(settings)
+        spec = backbone.spec(settings)
+        self.frames = DeviceFrames(on_device, spec, device) if on_device else None
         # The first one is being filled. The others are on the device, the oldest one next to it.
         self.batches = deque(self._new_batch() for _ in range(BATCHES_ON_DEVICE + 1))
 
     def add_window(
-        self, clip: EncodedClip, window: np.ndarray, num_valid: int, start: float = 0.0
+        self,
+        clip: EncodedClip,
+        window: np.ndarray,
+        num_valid: int,
+        start: float = 0.0,
+        layouts: Sequence[Layout | None] = (),
     ) -> None:
         """Copies a window into the batch that is being filled, and starts the batch if it is full.
 
         Args:
             clip: to which the window belongs.
-            window: in the backbone's shape and type.
+            window: in the backbone's shape and type, or as `planes.packed` gives it.
             num_valid: how much of it is no padding.
             start: of the window, see `Window`.
+            layouts: of the frames, where the device is to prepare them.
         """
         batch = self.batches[0]
         row = len(batch.owners)
-        # NumPy copies on this thread. torch would spread the copy of each window over all cores,
-        # and wait for threads that decode workers keep off them.
-        batch.windows.numpy()[row] = window
+        if self.frames:
+            self.frames.add(batch.windows[row], window, layouts)
+        else:
+            # NumPy copies on this thread. torch would spread the copy of each window over all
+            # cores, and wait for threads that decode workers keep off them.
+            batch.windows.numpy()[row] = window
         batch.num_valid.numpy()[row] = num_valid
         if not clip.num_decoded:
-            clip.is_padded = num_valid < len(window)
+            clip.is_padded = num_valid < batch.windows.shape[1]
         clip.num_decoded += 1
         if self.keep_windows:
             clip.starts.append(start)
@@ -239,13 +224,18 @@ class Encoder:
     def _new_batch(self) -> _Batch:
         spec = self.backbone.spec(self.settings)
         dtype = getattr(torch, spec.window_dtype)
+        shape = (self.capacity, *spec.window_shape)
         return _Batch(
-            self.device.host_zeros((self.capacity, *spec.window_shape), dtype),
+            torch.zeros(shape, dtype=dtype, device=self.device.name)
+            if self.frames
+            else self.device.host_zeros(shape, dtype),
             self.device.host_zeros((self.capacity,), torch.int64),
         )
 
     def _start_batch(self) -> None:
         batch = self.batches[0]
+        if self.frames:
+            self.frames.flush()
         results = self._try_to_start(batch)
         while results is None:
             self._halve_batch_size()

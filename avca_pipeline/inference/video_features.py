@@ -14,8 +14,9 @@ from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.backbones import AnyBackbone, MediaSegment, Timing
 from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.extraction.decoding import decode_pool
 from avca_pipeline.extraction.encoded_clip import EncodedClip
-from avca_pipeline.extraction.encoder import BuiltNetwork, decode_pool, encode_decoded
+from avca_pipeline.extraction.encoder import BuiltNetwork, encode_decoded
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.inference.videos import is_address, segment, why_unreadable
 from avca_pipeline.media import Limits, MediaError

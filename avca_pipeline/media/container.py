@@ -46,8 +46,12 @@ class Probe:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened(path: Path, hwaccel: Any = None) -> Iterator[Any]:
     """Opens a media file with PyAV for reading.
+
+    Args:
+        path: of the file.
+        hwaccel: decodes video, if it is not the CPU.
 
     Raises:
         MediaError: the file is missing, empty, or no container that FFmpeg knows; also for any
@@ -66,7 +70,11 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         # A plain string such as "concat:…" or "-" would be taken for a protocol or a pipe.
         container = av.open(
-            f"file:{path}", mode="r", metadata_errors="replace", options=SAFE_OPTIONS
+            f"file:{path}",
+            mode="r",
+            metadata_errors="replace",
+            options=SAFE_OPTIONS,
+            hwaccel=hwaccel,
         )
     except (av.FFmpegError, ValueError) as error:
         raise _error_for(error, path, "not a media file") from error

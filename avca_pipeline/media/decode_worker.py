@@ -19,7 +19,8 @@ import numpy as np
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError
 from avca_pipeline.media.notes import taking_notes
-from avca_pipeline.media.windows import Window
+from avca_pipeline.media.planes import packed
+from avca_pipeline.media.windows import RESTART, Window
 from avca_pipeline.runtime.lazy import torch
 
 # The names of <malloc.h>.
@@ -41,7 +42,8 @@ def work(
 
     It receives ``("job", clip)`` and ``("free", slot)``. It sends ``(None, None, "")`` when it is
     ready, ``(None, None, text)`` for an error that ends the stage, for each window
-    ``(job, slot, (num_valid, start))``, and ``(job, None, (reason, notes))`` for the end of a clip.
+    ``(job, slot, (num_valid, start, layouts))``, ``(job, None, None)`` where a clip begins anew,
+    and ``(job, None, (reason, notes))`` for the end of a clip.
 
     Args:
         connection: this worker's end of the pipe.
@@ -80,9 +82,16 @@ def _decode(
     """Sends the windows of a clip; returns why the clip is rejected, an empty text if it is not."""
     try:
         for window in windows(clip):
+            if window is RESTART:
+                pipe.send(job, None, None)
+                continue
             slot = pipe.receive("free")
-            slots[slot] = window.data
-            pipe.send(job, slot, (window.num_valid, window.start))
+            layouts = []
+            if window.data.dtype == object:  # frames that the device is to convert
+                layouts = packed(window, slots[slot])
+            else:
+                slots[slot] = window.data
+            pipe.send(job, slot, (window.num_valid, window.start, layouts))
     except MediaError as error:
         return str(error)
     except PipelineError as error:

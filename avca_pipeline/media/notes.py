@@ -25,6 +25,8 @@ class Notes:
             which was not done.
         late_s: seconds of the clip before its first picture, from which the frames of its windows
             are counted; sound is silent before it begins, and is never late.
+        on_host: why the CPU has prepared frames that were to be prepared on the device.
+        decoded_on_cpu: why the CPU has decoded what was to be decoded on the GPU.
     """
 
     gap_s: float = 0.0
@@ -32,6 +34,8 @@ class Notes:
     num_damaged: int = 0
     tilt_deg: float = 0.0
     late_s: float = 0.0
+    on_host: str = ""
+    decoded_on_cpu: str = ""
 
     def restore(self, before: Notes) -> None:
         """Restores the values of an earlier copy: notes of a failed attempt do not count."""

@@ -24,9 +24,7 @@ def upright(picture: np.ndarray, matrix: bytes) -> np.ndarray:
         picture: as stored.
         matrix: nine little-endian numbers of 32 bit.
     """
-    swaps, flips_x, flips_y, tilt_deg = _read(matrix)
-    if tilt_deg:
-        notes.current().tilt_deg = tilt_deg
+    swaps, flips_x, flips_y = turns(matrix)
     if swaps:
         picture = picture.swapaxes(0, 1)
     if flips_x:
@@ -34,6 +32,18 @@ def upright(picture: np.ndarray, matrix: bytes) -> np.ndarray:
     if flips_y:
         picture = picture[::-1]
     return picture
+
+
+def turns(matrix: bytes) -> tuple[bool, bool, bool]:
+    """Returns whether to swap the axes, then to mirror left-right, and top-bottom, see `upright`.
+
+    Args:
+        matrix: nine little-endian numbers of 32 bit.
+    """
+    *steps, tilt_deg = _read(matrix)
+    if tilt_deg:
+        notes.current().tilt_deg = tilt_deg
+    return steps[0], steps[1], steps[2]
 
 
 @functools.lru_cache(maxsize=8)

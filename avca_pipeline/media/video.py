@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from avca_pipeline.media import Limits, MediaError, notes
+from avca_pipeline.media import Limits, MediaError, hardware, notes
 from avca_pipeline.media.container import opened
 from avca_pipeline.media.orientation import upright
+from avca_pipeline.media.planes import stored
 from avca_pipeline.media.timeline import Track
 
 # A picture held for so much longer than it was to last counts as a gap.
@@ -204,7 +205,7 @@ def pick(
 @contextlib.contextmanager
 def _video(path: Path, limits: Limits) -> Iterator[Track]:
     """Opens a file and yields its best video stream."""
-    with opened(path) as container:
+    with opened(path, hardware.accelerator(path)) as container:
         track = Track(path, "video", container)
         track.prepare = functools.partial(_prepare, limits=limits)
         track.prepare(track.stream)
@@ -273,21 +274,24 @@ def _noting_late(
     yield from timed
 
 
-def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[np.ndarray]:
+def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[Any]:
     from av.sidedata.sidedata import Type
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # one for all frames: a new scaler each time costs half again
-    source, array, count = None, None, 0
+    source: Any = None
+    array: Any = None
+    count = 0
     for frame in picked:
         if frame is not source:
             check_pixels(frame.width, frame.height, limits)
-            # Threads of the scaler cost more than they save: decode workers are the unit here, too.
-            rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-            matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-            if matrix is not None:
-                rgb = upright(rgb, bytes(matrix))
-            source, array = frame, np.ascontiguousarray(rgb)
+            side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+            matrix = None if side_data is None else bytes(side_data)
+            source, array = frame, stored(frame, matrix, is_from_gpu=hardware.is_in_use())
+            if array is None:
+                # Threads of the scaler cost more than they save: decode workers are the unit here.
+                rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                array = np.ascontiguousarray(rgb if matrix is None else upright(rgb, matrix))
         assert array is not None
         count += 1
         if count > limits.max_duration_s * rate_hz:

@@ -25,6 +25,10 @@ class Window:
     start: float = 0.0
 
 
+RESTART = Window(np.empty(0), 0)
+"""Says that the windows of the clip so far do not count, because it is decoded again."""
+
+
 def frame_windows(frames: Iterable[np.ndarray], length: int) -> Iterator[Window]:
     """Yields non-overlapping windows of ``length`` frames; the last one is padded with zeros."""
     held: list[np.ndarray] = []

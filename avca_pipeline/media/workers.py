@@ -27,6 +27,7 @@ import numpy as np
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media.decode_worker import slots_in, work
 from avca_pipeline.media.notes import Notes
+from avca_pipeline.media.planes import Layout
 from avca_pipeline.media.probing import FROM_OUTSIDE
 from avca_pipeline.media.windows import Window
 
@@ -39,17 +40,21 @@ SILENCE_S = 300.0
 
 @dataclass(frozen=True)
 class DecodedWindow:
-    """A window of a clip, its data valid until the next item is asked for."""
+    """A window of a clip, its data valid until the next item is asked for.
+
+    Data with layouts are frames that the device is to convert, see `planes.packed`.
+    """
 
     job: int
     data: np.ndarray
     num_valid: int
     start: float
+    layouts: Sequence[Layout | None] = ()
 
 
 @dataclass(frozen=True)
 class RestartedClip:
-    """A clip whose worker died: its windows so far do not count, because it is decoded again."""
+    """A clip that is decoded again, as when its worker died: its windows so far do not count."""
 
     job: int
 
@@ -154,12 +159,14 @@ class DecodePool:
 
     def _events_of(
         self, worker: _Worker, message: tuple[Any, ...]
-    ) -> Iterator[DecodedWindow | FinishedClip]:
+    ) -> Iterator[DecodedWindow | RestartedClip | FinishedClip]:
         job, slot, value = message
         if job is None:
             worker.is_ready = True
             if value:
                 raise PipelineError(value)
+        elif value is None:
+            yield RestartedClip(job)
         elif slot is None:
             worker.jobs.remove(job)
             self._assign_jobs(worker)

@@ -20,8 +20,9 @@ from avca_pipeline.artifacts.temporary import remove_stale_temporaries
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.config import validated
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.extraction.decoding import decode_pool
 from avca_pipeline.extraction.encoded_clip import as_features
-from avca_pipeline.extraction.encoder import decode_pool, encode_decoded
+from avca_pipeline.extraction.encoder import encode_decoded
 from avca_pipeline.extraction.shard import usable_clips, write_missing_files
 from avca_pipeline.fetching import archives
 from avca_pipeline.requests import ExtractRequest

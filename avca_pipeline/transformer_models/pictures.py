@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.errors import PipelineError, abbreviated
+from avca_pipeline.media.resizing import resized
 from avca_pipeline.nn.constants import constant
 from avca_pipeline.runtime.lazy import torch
 from avca_pipeline.transformer_models.loading import processor
@@ -16,6 +17,9 @@ from avca_pipeline.transformer_models.stated_numbers import (
     three_numbers,
     whole_number,
 )
+
+BILINEAR = 2
+"""Number of bilinear resampling in the settings of processors; all others here are cubic."""
 
 
 class Pictures:
@@ -58,19 +62,39 @@ class Pictures:
 
     def prepared(self, frame: np.ndarray) -> np.ndarray:
         """Returns ``(height, width, 3)`` uint8 of a frame of any size."""
-        images: dict[str, Any] = {"videos": [frame[None]], "do_sample_frames": False}
+        return self._processed(frame[None], "channels_last")[0].contiguous().numpy()
+
+    def prepared_together(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Returns ``(frames, height, width, 3)`` uint8 of ``(frames, 3, …)`` uint8, on a device.
+
+        The library only says to which size it resizes: on a GPU it would resize floats, and cubic
+        filters would be up to 20 levels away from `prepared`.
+        """
+        processor = self._processor
+        if processor.do_resize:
+            like = torch.empty(pictures.shape, dtype=torch.uint8, device="meta")
+            size = processor.resize(like, size=processor.size, resample=processor.resample).shape
+            mode = "bilinear" if processor.resample in (None, BILINEAR) else "bicubic"
+            pictures = resized(pictures, (size[-2], size[-1]), mode)
+        return self._processed(pictures, "channels_first", do_resize=False)
+
+    def _processed(
+        self, frames: np.ndarray | torch.Tensor, order: str, **options: bool
+    ) -> torch.Tensor:
+        images: dict[str, Any] = {"videos": [frames], "do_sample_frames": False}
         if not self._is_video:
-            images = {"images": [frame]}
+            images = {"images": list(frames)}
         result = self._processor(
             **images,
             do_rescale=False,
             do_normalize=False,
-            input_data_format="channels_last",
+            input_data_format=order,
             return_tensors="pt",
+            **options,
         )
         name = next(name for name in result if name.startswith("pixel_values"))
-        pixels: torch.Tensor = result[name].reshape(3, self.height, self.width)
-        return pixels.permute(1, 2, 0).contiguous().numpy()
+        pixels: torch.Tensor = result[name].reshape(len(frames), 3, self.height, self.width)
+        return pixels.permute(0, 2, 3, 1)
 
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """Returns ``(…, 3, height, width)`` float32 of ``(…, height, width, 3)`` uint8."""

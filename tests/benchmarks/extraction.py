@@ -28,9 +28,10 @@ import torch
 
 from avca_pipeline.backbones import MediaSegment, c3d, vggish
 from avca_pipeline.errors import PipelineError
+from avca_pipeline.extraction.decoding import decode_pool
 from avca_pipeline.extraction.devices import check_precision, open_device
 from avca_pipeline.extraction.encoded_clip import EncodedClip
-from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
+from avca_pipeline.extraction.encoder import Encoder, encode_clips
 from avca_pipeline.media import Limits
 from avca_pipeline.media.decode_worker import keep_memory
 from avca_pipeline.media.workers import DecodePool

@@ -27,9 +27,10 @@ from avca_pipeline.backbones import AnyBackbone, MediaSegment
 from avca_pipeline.errors import PipelineError
 from avca_pipeline.evaluation.device_clips import training_clips
 from avca_pipeline.evaluation.labelled_clips import learn_scaling
+from avca_pipeline.extraction.decoding import decode_pool
 from avca_pipeline.extraction.devices import check_precision
 from avca_pipeline.extraction.encoded_clip import EncodedClip
-from avca_pipeline.extraction.encoder import Encoder, decode_pool
+from avca_pipeline.extraction.encoder import Encoder
 from avca_pipeline.fetching.weights import WeightsSettings
 from avca_pipeline.media import Limits
 from avca_pipeline.media.workers import DecodedWindow
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--clip-seconds", type=float, default=10.0, help="length of a clip")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--precisions", nargs="*", default=["fp32", "bf16"])
+    parser.add_argument("--frames-on", nargs="*", default=["cpu", "device"], help="for video")
     parser.add_argument("--backbones", nargs="*", default=whole_backbones())
     parser.add_argument("--methods", nargs="*", default=registry.names("models"))
     parser.add_argument("--steps", type=int, default=20, help="batches of a method in a turn")
@@ -151,8 +153,8 @@ def print_backbones(options: argparse.Namespace, ends_s: float) -> None:
     """Prints the rates of every backbone, of its decode workers, and how idle the device was."""
     print(f"{options.workers} decode workers, {FORMAT}, clips of {options.clip_seconds:g} s")
     print(
-        f"{'backbone':<20}{'network':>9}{'clips/s':>10}{'of decoding':>13}{'windows/s':>11}"
-        f"{'idle':>8}{'MiB/s to device':>17}{'peak MiB':>10}"
+        f"{'backbone':<20}{'frames':>8}{'network':>9}{'clips/s':>10}{'of decoding':>13}"
+        f"{'windows/s':>11}{'idle':>8}{'MiB/s to device':>17}{'peak MiB':>10}"
     )
     with tempfile.TemporaryDirectory() as folder:
         kind = clip_files.FORMATS[FORMAT]
@@ -161,7 +163,12 @@ def print_backbones(options: argparse.Namespace, ends_s: float) -> None:
             if time.monotonic() > ends_s:
                 print(f"{name:<20}left out: the budget is used up")
                 continue
-            print_backbone(name, settings_of(name, Path(folder)), path, options)
+            values = settings_of(name, Path(folder))
+            has_key = "frames_on" in registry.load("backbones", name).Settings.model_fields
+            for place in options.frames_on if has_key else ["cpu"]:
+                print_backbone(
+                    name, values | ({"frames_on": place} if has_key else {}), path, options
+                )
 
 
 def print_backbone(
@@ -174,19 +181,23 @@ def print_backbone(
     window_mib = np.prod(spec.window_shape) * np.dtype(spec.window_dtype).itemsize / MIB
     windows = sum(1 for _ in backbone.windows(settings, MediaSegment(path), LIMITS))
     alone, _ = windows_per_s(backbone, settings, path, options, device=None)
-    print(f"{name:<20}{'none':>9}{alone / windows:>10.1f}{'100 %':>13}{alone:>11.0f}", flush=True)
+    name = f"{name:<20}{values.get('frames_on', 'cpu'):>8}"
+    print(f"{name}{'none':>9}{alone / windows:>10.1f}{'100 %':>13}{alone:>11.0f}", flush=True)
     for precision in options.precisions:
         try:
             check_precision(precision, options.device)
         except PipelineError as error:
-            print(f"{name:<20}{precision:>9}  {error}")
+            print(f"{name}{precision:>9}  {error}")
             continue
         chosen = backbone.Settings(**values, precision=precision)
         forget_peak(options.device)
         rate, idle = windows_per_s(backbone, chosen, path, options, device=options.device)
+        # Of planes, it depends on the clip how many bytes there are.
+        is_planes = values.get("frames_on") == "device"
+        uploaded = "-" if is_planes else f"{rate * window_mib:.0f}"
         print(
-            f"{name:<20}{precision:>9}{rate / windows:>10.1f}{f'{100 * rate / alone:.0f} %':>13}"
-            f"{rate:>11.0f}{f'{100 * idle:.0f} %':>8}{rate * window_mib:>17.0f}"
+            f"{name}{precision:>9}{rate / windows:>10.1f}{f'{100 * rate / alone:.0f} %':>13}"
+            f"{rate:>11.0f}{f'{100 * idle:.0f} %':>8}{uploaded:>17}"
             f"{peak_mib(options.device):>10.0f}",
             flush=True,
         )
@@ -238,7 +249,8 @@ def windows_per_s(
 def add_window(encoder: Encoder | None, clips: list[EncodedClip], window: DecodedWindow) -> None:
     """Gives a window to the encoder, if there is one."""
     if encoder is not None:
-        encoder.add_window(clips[window.job], window.data, window.num_valid)
+        clip = clips[window.job]
+        encoder.add_window(clip, window.data, window.num_valid, window.start, window.layouts)
 
 
 def forget_peak(device: str) -> None:

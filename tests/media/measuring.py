@@ -13,9 +13,10 @@ from typing import Any
 
 from avca_pipeline import registry
 from avca_pipeline.backbones import MediaSegment
+from avca_pipeline.extraction.decoding import decode_pool
 from avca_pipeline.extraction.devices import CpuDevice
 from avca_pipeline.extraction.encoded_clip import EncodedClip
-from avca_pipeline.extraction.encoder import Encoder, decode_pool, encode_clips
+from avca_pipeline.extraction.encoder import Encoder, encode_clips
 from avca_pipeline.media import Limits
 from avca_pipeline.media.workers import DecodedWindow
 from tests.process_memory import peak_mib

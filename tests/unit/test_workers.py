@@ -17,7 +17,7 @@ import pytest
 
 from avca_pipeline.errors import PipelineError, TransientError
 from avca_pipeline.media import MediaError, workers
-from avca_pipeline.media.windows import Window
+from avca_pipeline.media.windows import RESTART, Window
 from avca_pipeline.media.workers import DecodedWindow, DecodePool, FinishedClip, RestartedClip
 
 SHAPE = (3, 2)
@@ -28,6 +28,9 @@ def windows(folder: Path, clip: str) -> Iterator[Window]:
     count, action = clip.split()
     for number in range(int(count)):
         yield Window(np.full(SHAPE, number, np.uint8), SHAPE[0] - number % 2)
+    if action == "again":
+        yield RESTART
+        yield Window(np.full(SHAPE, 8, np.uint8), SHAPE[0])
     if action == "reject":
         raise MediaError("no video stream")
     if action == "surprise":
@@ -90,6 +93,11 @@ def test_a_clip_that_fails_costs_no_other(tmp_path: Path) -> None:
         assert seen[job] == list(range(int(clips[job].split()[0])))
 
 
+def test_a_clip_may_begin_anew(tmp_path: Path) -> None:
+    seen, reasons = run(tmp_path, ["2 end", "5 again", "2 end"], 1)
+    assert (seen, reasons) == ({0: [0, 1], 1: [8], 2: [0, 1]}, {0: "", 1: "", 2: ""})
+
+
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_a_worker_that_others_end_rejects_no_clip(name: str, tmp_path: Path) -> None:
     """As where memory is short: another run may find enough of it."""
@@ -127,7 +135,7 @@ mount -t tmpfs -o size=64k none "$1" && TMPDIR=$1 exec "$2" -c "$3"
 """
 LARGE_WINDOWS = """
 import numpy as np
-from avca_pipeline.media.windows import Window
+from avca_pipeline.media.windows import RESTART, Window
 from avca_pipeline.media.workers import DecodePool, DecodedWindow
 shape = (1000, 1000)
 def windows(clip):
