@@ -283,6 +283,17 @@ def test_a_file_that_was_away_during_extraction_is_back(media: Path) -> None:
     assert staleness(world.jobs()).because_of == {shard: f"{media / 'b.mp4'} is back"}
 
 
+def test_what_the_user_asks_for_is_made_anew(media: Path) -> None:
+    """By the name of a rule, of that rule in another workflow, or of a file."""
+    world = Made(media.parent, {"plugin": "folder", "path": str(media)})
+    table, labels = f"mine/fetched/{SHARD}.csv", "mine/labels/hashed.h5"
+    for forced, path in (("fetch", table), ("theirs_fetch", table)):
+        assert staleness(world.jobs(), [forced]).because_of == {path: "asked for"}
+    found = staleness(world.jobs(), [str(world.results / labels)])
+    assert found.because_of == {labels: "asked for"}
+    assert found.causes == {("embed", "asked for"): 1}
+
+
 def test_names_that_cannot_be_written_down_make_nothing_anew(media: Path) -> None:
     """The list that planning expects is the one that the stage writes."""
     for name in (b"two\nlines.mp4", b"no utf-8 \xff.mp4"):
