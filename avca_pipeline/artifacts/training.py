@@ -44,7 +44,7 @@ class Epoch:
     Attributes:
         epoch: its number, from 0 on.
         losses: name of each term of the loss to its mean over the epoch.
-        val: scores after the epoch.
+        val: scores after the epoch; ``None`` in stage 2 where nothing after it depends on them.
         learning_rate: with which the epoch was trained.
         duration_s: how long it took.
     """
@@ -53,7 +53,7 @@ class Epoch:
 
     epoch: int
     losses: dict[str, float]
-    val: ValidationScores
+    val: ValidationScores | None
     learning_rate: float
     duration_s: float
 
@@ -76,9 +76,14 @@ class History:
     epochs: tuple[Epoch, ...]
 
     @property
+    def vals(self) -> tuple[ValidationScores, ...]:
+        """The validation scores of the epochs; in stage 1 each epoch has them."""
+        return tuple(epoch.val for epoch in self.epochs if epoch.val is not None)
+
+    @property
     def best(self) -> ValidationScores:
-        """The validation scores of the epoch that was kept."""
-        return self.epochs[self.best_epoch].val
+        """The validation scores of the epoch that stage 1 kept."""
+        return self.vals[self.best_epoch]
 
 
 @dataclass(frozen=True)
@@ -108,16 +113,22 @@ def write_history(path: Path, value: History) -> None:
 
 
 def read_history(path: Path) -> History:
-    """Reads a history.
+    """Reads a history of stage 1.
 
     Raises:
-        FormatError: not a history of this version, or its best epoch is not among its epochs.
+        FormatError: not a history of this version, its best epoch is not among its epochs, or an
+            epoch has no validation scores.
     """
     history = typed_json.read(path, History, HISTORY_VERSION)
     if not 0 <= history.best_epoch < len(history.epochs):
         raise FormatError(
             f"{path}: best_epoch is {history.best_epoch}, but there are {len(history.epochs)} "
             "epochs; delete the file and run again to rebuild it"
+        )
+    if len(history.vals) != len(history.epochs):
+        raise FormatError(
+            f"{path}: an epoch has no validation scores; delete the file and run again to "
+            "rebuild it"
         )
     return history
 

@@ -115,6 +115,17 @@ class ModelSettings(PluginSettings):
         """Returns which settings change, and to what, where the method uses one modality alone."""
         return {"modalities": modality}
 
+    def check_features(self, video: torch.Tensor, audio: torch.Tensor) -> None:
+        """Checks the features that a training learns from, once, before its first epoch.
+
+        Args:
+            video: ``(clips, video dim)``, scaled.
+            audio: ``(clips, audio dim)``, scaled.
+
+        Raises:
+            PipelineError: the method cannot learn from them; most methods can from any.
+        """
+
     def text_spaces(self, video: str | None, audio: str | None) -> list[tuple[str | None, ...]]:
         """Returns in which spaces text embeddings may be; nothing where any space will do.
 

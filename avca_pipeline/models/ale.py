@@ -15,6 +15,7 @@ class from the first rank; it counts less far down in the ranking.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from avca_pipeline.models import Batch
@@ -43,7 +44,16 @@ def steps(
     inside = violations(settings, network, batch)
     rank = (inside > 0).sum(dim=1)
     # Published in single precision whatever the network's, which float64 comparisons notice.
-    reciprocals = 1 / torch.arange(1, inside.shape[1] + 1, device=rank.device).double()
-    harmonic = torch.nn.functional.pad(reciprocals.cumsum(0), (1, 0)).float().to(inside.dtype)
+    harmonic = _harmonic_numbers(inside.shape[1], rank.device).to(inside.dtype)
     weight = harmonic[rank] / (rank.to(inside.dtype) + EPSILON)
     yield {"total": (weight * inside.sum(dim=1)).mean()}
+
+
+@functools.lru_cache(maxsize=8)
+def _harmonic_numbers(last: int, device: torch.device) -> torch.Tensor:
+    """Returns ``(last + 1,)`` float32: 0, 1, 1 + 1/2, and so on.
+
+    They are summed on the host, because a sum on a GPU is not repeatable.
+    """
+    reciprocals = 1 / torch.arange(1, last + 1).double()
+    return torch.nn.functional.pad(reciprocals.cumsum(0), (1, 0)).float().to(device)

@@ -103,6 +103,18 @@ class Settings(ModelSettings):
     classifier_learning_rate: float = Field(default=1e-3, gt=0)
     """Learning rate of the classifier's optimiser, Adam."""
 
+    def check_features(self, video: torch.Tensor, audio: torch.Tensor) -> None:
+        """Checks that no feature is negative, for the generator could not make it up.
+
+        Raises:
+            PipelineError: one is.
+        """
+        if any((features < 0).any() for features in (video, audio)):
+            raise PipelineError(
+                "fvaegan: found negative features, but it makes up features between 0 and 1; use a "
+                "feature set with scaling: none, of backbones without negative features"
+            )
+
 
 def build(settings: Settings, dims: Dims) -> torch.nn.ModuleDict:
     """Returns the network's parts by name."""
@@ -142,16 +154,8 @@ def steps(
     """Yields the critics' loss terms, once or more often, then those of generator and encoder.
 
     Negatives are of no use here. The generator is judged on the noise that the critics saw last.
-
-    Raises:
-        PipelineError: features are negative, which the generator cannot make up.
     """
     real = unit_length(batch.video, batch.audio)
-    if (real < 0).any():
-        raise PipelineError(
-            "fvaegan: found negative features, but it makes up features between 0 and 1; use a "
-            "feature set with scaling: none, of backbones without negative features"
-        )
     for _ in range(settings.critic_steps):
         noise = _normal(len(real), settings, real)
         shares = [torch.rand(len(real), 1, device=real.device) for _ in range(2)]

@@ -9,7 +9,6 @@ kernel is the same, and a test compares the two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from avca_pipeline.runtime.lazy import torch
@@ -17,35 +16,52 @@ from avca_pipeline.runtime.lazy import torch
 BETA2, EPSILON = 0.999, 1e-8
 
 
-@dataclass
 class Adam:
     """Adam (Kingma and Ba, ICLR 2015), with weight decay added to the gradient.
 
     Attributes:
         parameters: the parameters that it moves.
-        learning_rate: may change between steps.
         weight_decay: factor of the parameters that is added to their gradient.
         beta1: share of the mean gradient that is kept at a step.
         means: running mean of each parameter's gradient.
         squares: running mean of each parameter's squared gradient.
         steps: number of steps of each parameter.
+        rate: the learning rate as the kernel reads it. On a GPU it is a tensor, which a step that
+            was recorded as a CUDA graph reads anew each time.
     """
 
-    parameters: Sequence[torch.nn.Parameter]
-    learning_rate: float
-    weight_decay: float = 0.0
-    beta1: float = 0.9
-    means: list[torch.Tensor] = field(init=False)
-    squares: list[torch.Tensor] = field(init=False)
-    steps: list[torch.Tensor] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
+    def __init__(
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        beta1: float = 0.9,
+    ) -> None:
+        self.parameters = parameters
+        self.weight_decay, self.beta1 = weight_decay, beta1
+        self.means = [torch.zeros_like(parameter) for parameter in parameters]
+        self.squares = [torch.zeros_like(parameter) for parameter in parameters]
         self.steps = [
             torch.zeros((), dtype=torch.float32, device=parameter.device)
-            for parameter in self.parameters
+            for parameter in parameters
         ]
+        self.rate: torch.Tensor | float = learning_rate
+        if parameters and parameters[0].is_cuda:
+            self.rate = torch.zeros((), dtype=torch.float32, device=parameters[0].device)
+        self.learning_rate = learning_rate
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, which may change between steps."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = value
+        if isinstance(self.rate, float):
+            self.rate = value
+        else:
+            self.rate.fill_(value)
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
@@ -70,7 +86,7 @@ class Adam:
                 parameters, gradients, means, squares, [], steps,
                 fused=True, foreach=False, amsgrad=False, maximize=False,
                 beta1=self.beta1, beta2=BETA2, eps=EPSILON,
-                lr=self.learning_rate, weight_decay=self.weight_decay,
+                lr=self.rate, weight_decay=self.weight_decay,
             )  # fmt: skip
 
     def state(self) -> dict[str, Any]:

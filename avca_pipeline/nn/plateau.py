@@ -43,6 +43,10 @@ class Plateau:
         lower = learning_rate * self.FACTOR
         return lower if learning_rate - lower > self.SMALLEST_CHANGE else learning_rate
 
+    def may_lower(self, num_scores: int) -> bool:
+        """Returns whether so many scores more can lower the learning rate, whatever they are."""
+        return self.num_flat + num_scores > self.patience
+
     def state(self) -> dict[str, float]:
         """Returns the state as numbers."""
         return {"best": self.best, "num_flat": self.num_flat}

@@ -83,7 +83,7 @@ def validation_plot(
     selected_first = sorted(candidates, key=lambda candidate: candidate not in selected)
     colours = dict(zip(selected_first, MARKS, strict=False))
     num_epochs = max(len(history.epochs) for history in listed)
-    highest = max(100 * epoch.val.hm for history in listed for epoch in history.epochs)
+    highest = max(100 * val.hm for history in listed for val in history.vals)
     horizontal = Axis.of_epochs(num_epochs)
     vertical = Axis("validation HM, %", 0, max(1.05 * highest, 1))
     svgs = [
@@ -112,7 +112,7 @@ def validation_plot(
 
 def _curve(history: History, colour: str, chosen: str | None) -> Curve:
     """Returns one candidate's line; epochs are counted from 1."""
-    points = [(index + 1, 100 * epoch.val.hm) for index, epoch in enumerate(history.epochs)]
+    points = [(index + 1, 100 * val.hm) for index, val in enumerate(history.vals)]
     is_chosen = history.candidate == chosen
     marked = [points[history.best_epoch]] if is_chosen else []
     return Curve(points, history.candidate, colour, is_chosen, marked)

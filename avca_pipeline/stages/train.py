@@ -149,7 +149,8 @@ def _fit(
 
 
 def _epoch(row: dict[str, Any]) -> Epoch:
-    return Epoch(**{**row, "val": ValidationScores(**row["val"])})
+    val = row["val"]
+    return Epoch(**{**row, "val": None if val is None else ValidationScores(**val)})
 
 
 @contextlib.contextmanager

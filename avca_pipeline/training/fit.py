@@ -1,4 +1,4 @@
-"""One stage of the protocol: fits a model on its partitions, with validation after each epoch.
+"""One stage of the protocol: fits a model on its partitions, and validates it after its epochs.
 
 Nothing here can see a test clip: `fit` drops them before it makes anything of the clips.
 """
@@ -26,7 +26,9 @@ from avca_pipeline.models import AnyModel, Dims, ModelSettings
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.runtime.lazy import torch
+from avca_pipeline.training.graphs import use_graph
 from avca_pipeline.training.resume import ResumeFile, TrainingResult, TrainingState, copy_of
+from avca_pipeline.training.step import Step
 from avca_pipeline.training.triplets import Sampler, sampler
 
 
@@ -47,6 +49,9 @@ def fit(
 ) -> TrainingResult:
     """Trains a model from scratch.
 
+    Stage 1 validates after each epoch. In stage 2 only the learning rate depends on validation, so
+    that there is none after the last epoch that can still lower it.
+
     The result depends on the seed alone, not on interruptions: after an epoch the whole state is
     written to ``resume``, and a run that finds one with its own ``fingerprint`` continues there.
 
@@ -65,30 +70,34 @@ def fit(
         report: called after each epoch with a line about it.
 
     Raises:
-        PipelineError: the loss is no longer a number.
+        PipelineError: the method cannot learn from these features, or the loss is no longer a
+            number.
     """
     make_repeatable(device, settings)
     torch.manual_seed(seed)
     training, validation = _clips(labelled, scaling, stage, device)
+    settings.check_features(training.video, training.audio)
     state = _initial_state(plugin, settings, training, seed, device)
     result = TrainingResult()
     resume_file = ResumeFile(resume, fingerprint, resume_every_s)
     resume_file.restore(result, state)
+    step = Step(plugin, settings, state.network, state.optimiser, training)
     balanced = sampler(training.class_row)
     for epoch in range(len(result.history), epochs):
         started_s = time.monotonic()
-        losses = _train(plugin, settings, state, training, balanced)
+        losses = _train(step, state.triplets, balanced)
         _check_loss(losses, f"stage {stage}, epoch {epoch}")
-        val = _numbers(validate(plugin, settings, state.network, validation))
-        learning_rate = state.optimiser.learning_rate
+        learning_rate, val = state.optimiser.learning_rate, None
+        if stage == 1 or state.schedule.may_lower(epochs - 1 - epoch):
+            val = _numbers(validate(plugin, settings, state.network, validation))
+            state.optimiser.learning_rate = state.schedule.next(learning_rate, val["hm"])
         record = {
             "epoch": epoch, "losses": losses, "val": val, "learning_rate": learning_rate,
             "duration_s": round(time.monotonic() - started_s, 3),
         }  # fmt: skip
-        state.optimiser.learning_rate = state.schedule.next(learning_rate, val["hm"])
         result.add_epoch(record, copy_of(state.network), keeps_state=settings.chosen_on_test)
         resume_file.save_if_due(result, state)
-        report(_note(stage, losses, val["hm"]))
+        report(_note(stage, losses, val))
     return result
 
 
@@ -118,24 +127,16 @@ def _initial_state(
     return TrainingState(network, optimiser, Plateau(settings.lr_patience), triplets, device)
 
 
-def _train(
-    plugin: AnyModel,
-    settings: ModelSettings,
-    state: TrainingState,
-    clips: TrainingClips,
-    balanced: Sampler,
-) -> dict[str, float]:
+def _train(step: Step, triplets: torch.Generator, balanced: Sampler) -> dict[str, float]:
     """Trains for an epoch; returns the mean of every loss term.
 
     A method without parameters trains nothing, and has no losses.
     """
-    if not state.optimiser.parameters:
+    if not step.optimiser.parameters:
         return {}
-    drawn = balanced.draw(settings.batches_per_epoch, settings.batch_size, state.triplets)
-    place = "cpu" if settings.over_time else clips.video.device  # where clips are read from
-    positives, negatives = (rows.to(place) for rows in drawn)
+    settings = step.settings
     return train_epoch(
-        plugin, settings, state.network, state.optimiser, clips, positives, negatives
+        step, *balanced.draw(settings.batches_per_epoch, settings.batch_size, triplets)
     )
 
 
@@ -145,45 +146,22 @@ def _check_loss(losses: Mapping[str, float], where: str) -> None:
         raise PipelineError(f"{where}: the loss is {losses['total']}; lower learning_rate")
 
 
-def train_epoch(
-    plugin: AnyModel,
-    settings: ModelSettings,
-    network: torch.nn.Module,
-    optimiser: Adam,
-    clips: TrainingClips,
-    positives: torch.Tensor,
-    negatives: torch.Tensor,
-) -> dict[str, float]:
+def train_epoch(step: Step, positives: torch.Tensor, negatives: torch.Tensor) -> dict[str, float]:
     """Trains on the batches of an epoch; returns the mean over batches of every loss term.
 
-    Terms of several optimiser steps on one batch are added up. Nothing here waits for the device
-    before the end of the epoch.
+    Nothing here waits for the device before the end of the epoch.
 
     Args:
-        plugin: the model.
-        settings: its hyper-parameters.
-        network: its network.
-        optimiser: of the network's parameters.
-        clips: the clips of the stage.
-        positives: ``(batches, batch)`` rows of clips, where `TrainingClips.batch` wants them.
+        step: of the training.
+        positives: ``(batches, batch)`` rows of clips.
         negatives: ``(batches, batch)`` rows of clips of other classes.
     """
-    network.train()
-    names: list[str] = []
-    rows: list[torch.Tensor] = []
-    for positive, negative in zip(positives, negatives, strict=True):
-        batch = clips.batch(positive, negative)
-        sums: dict[str, torch.Tensor] = {}
-        for terms in plugin.steps(settings, network, batch):
-            optimiser.zero_grad()
-            terms["total"].backward()
-            optimiser.step()
-            for name, term in terms.items():
-                sums[name] = sums[name] + term.detach() if name in sums else term.detach()
-        names = list(sums)
-        rows.append(torch.stack(list(sums.values())))
-    means = torch.stack(rows).mean(dim=0).tolist()
-    return dict(zip(names, means, strict=True))
+    step.network.train()
+    batches = torch.stack([positives, negatives], dim=1).to(step.rows.device)  # in one transfer
+    if step.rows.is_cuda and not step.is_tried:  # never where clips are read for each batch
+        use_graph(step, batches)
+    means = step.on(batches).mean(dim=0).tolist()
+    return dict(zip(step.names, means, strict=True))
 
 
 def make_repeatable(device: str, settings: ModelSettings) -> None:
@@ -204,8 +182,8 @@ def _numbers(scores: GzslScores) -> dict[str, float]:
     return {name: float(getattr(scores, name)) for name in names}
 
 
-def _note(stage: int, losses: Mapping[str, float], hm: float) -> str:
+def _note(stage: int, losses: Mapping[str, float], val: Mapping[str, float] | None) -> str:
     """Returns a line about an epoch. Stage 2 trains on validation: its HM would mislead."""
     parts = [f"loss {losses['total']:.3f}"] if losses else []
-    parts += [f"validation HM {100 * hm:.1f} %"] if stage == 1 else []
+    parts += [f"validation HM {100 * val['hm']:.1f} %"] if val and stage == 1 else []
     return ", ".join(parts)

@@ -27,7 +27,8 @@ class TrainingResult:
 
     Attributes:
         history: for each epoch its losses, validation scores, learning rate and time.
-        best_epoch: index of the epoch with the best validation HM; of equal ones the first.
+        best_epoch: index of the epoch with the best validation HM; of equal ones the first. In
+            stage 2, which does not validate each epoch, it means nothing.
         best_state: the network's state after that epoch.
         last_state: the network's state after the last epoch.
         states: the network's state after every epoch, if the model's settings ask for it.
@@ -54,7 +55,8 @@ class TrainingResult:
         self.last_state = state
         if keeps_state:
             self.states.append(state)
-        if epoch == 0 or record["val"]["hm"] > self.history[self.best_epoch]["val"]["hm"]:
+        val, best = record["val"], self.history[self.best_epoch]["val"]
+        if epoch == 0 or (val and val["hm"] > best["hm"]):
             self.best_epoch, self.best_state = epoch, state
 
 

@@ -57,6 +57,7 @@ from avca_pipeline.nn.softmax import fit_softmax
 from avca_pipeline.published import lists
 from avca_pipeline.text_embeddings import precomputed
 from avca_pipeline.training.fit import fit, train_epoch
+from avca_pipeline.training.step import Step
 from avca_pipeline.training.triplets import sampler
 from tests.benchmarks.plain_loop import loader
 from tests.conftest import shared_folder
@@ -191,6 +192,7 @@ def train_here(
     optimiser = Adam(
         method.trainable(settings, network), settings.learning_rate, settings.weight_decay
     )
+    step = Step(method, settings, network, optimiser, clips)
     balanced = sampler(clips.class_row)
     epochs = []
     for _ in range(EPOCHS):
@@ -198,8 +200,7 @@ def train_here(
             drawn = balanced.draw(BATCHES, settings.batch_size, triplets)
         else:
             drawn = arm.draw(data, settings.batch_size, triplets)
-        on_the_device = (rows.to(device) for rows in drawn)
-        losses = train_epoch(method, settings, network, optimiser, clips, *on_the_device)
+        losses = train_epoch(step, *drawn)
         scores = validate(method, settings, network, val)
         epochs.append((scores.hm, scores.zsl, losses["total"]))
     return epochs

@@ -37,6 +37,7 @@ from avca_pipeline.media.workers import DecodedWindow
 from avca_pipeline.models import Dims
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.training.fit import make_repeatable, train_epoch
+from avca_pipeline.training.step import Step
 from avca_pipeline.training.triplets import sampler
 from tests.benchmarks import clips as clip_files
 from tests.benchmarks.device_clock import device_with_clock
@@ -93,25 +94,38 @@ def print_machine(device: str) -> None:
 
 def print_methods(options: argparse.Namespace, ends_s: float) -> None:
     """Prints batches a second of every method at its own batch size, on as much as UCF-GZSL has."""
-    print(f"{'method':<22}{'batch':>8}{'batches/s':>12}{'peak MiB':>12}")
+    print(
+        f"{'method':<22}{'batch':>8}{'batches/s':>12}{'peak MiB':>12}"
+        f"{'as a graph':>12}{'peak MiB':>12}"
+    )
     for name in options.methods:
         if time.monotonic() > ends_s:
             print(f"{name:<22}left out: the budget is used up")
             continue
+        print_method(name, options)
+
+
+def print_method(name: str, options: argparse.Namespace) -> None:
+    """Prints a line: operation by operation, and replayed as a CUDA graph where that can be."""
+    columns = []
+    for is_captured in (False, True):
         forget_peak(options.device)
-        training = Training(name, options.device)
+        training = Training(name, options.device, is_captured=is_captured)
         if not training.optimiser.parameters:
             print(f"{name:<22}trains nothing")
-            continue
+            return
         rate = training.batches_per_s(options.steps, options.seconds)
-        size, peak = training.settings.batch_size, peak_mib(options.device)
-        print(f"{name:<22}{size:>8}{rate:>12.1f}{peak:>12.0f}", flush=True)
+        if is_captured and training.step.run is training.step:
+            columns.append(f"{'no graph':>12}")
+        else:
+            columns.append(f"{rate:>12.1f}{peak_mib(options.device):>12.0f}")
+    print(f"{name:<22}{training.settings.batch_size:>8}{''.join(columns)}", flush=True)
 
 
 class Training:
     """A method with its published settings, and drawn clips to train it on."""
 
-    def __init__(self, name: str, device: str) -> None:
+    def __init__(self, name: str, device: str, *, is_captured: bool) -> None:
         self.model, self.device = registry.load("models", name), device
         self.settings = self.model.Settings()
         make_repeatable(device, self.settings)
@@ -126,18 +140,15 @@ class Training:
             self.settings.weight_decay,
             self.settings.beta1,
         )
+        self.step = Step(self.model, self.settings, self.network, self.optimiser, self.clips)
+        self.step.is_tried = not is_captured
         self.sampler = sampler(self.clips.class_row)
         self.triplets = torch.Generator().manual_seed(0)
 
     def train(self, num_batches: int) -> None:
         """Trains on so many batches; at the end the mean loss is read: the device is done."""
         drawn = self.sampler.draw(num_batches, self.settings.batch_size, self.triplets)
-        place = "cpu" if self.settings.over_time else self.device
-        positives, negatives = (rows.to(place) for rows in drawn)
-        train_epoch(
-            self.model, self.settings, self.network, self.optimiser, self.clips,
-            positives, negatives,
-        )  # fmt: skip
+        train_epoch(self.step, *drawn)
 
     def batches_per_s(self, num_batches: int, seconds: float) -> float:
         """Returns the rate over at least so many seconds, after a first turn that warms up."""

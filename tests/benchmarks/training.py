@@ -32,6 +32,7 @@ from avca_pipeline.evaluation.scoring import validate
 from avca_pipeline.models import Dims, avca, clipclap, tcaf, zero_shot
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.training.fit import train_epoch
+from avca_pipeline.training.step import Step
 from avca_pipeline.training.triplets import sampler
 from tests.benchmarks.plain_loop import PlainLoop
 from tests.benchmarks.plain_loop_over_time import PlainLoopOverTime, with_windows
@@ -106,6 +107,7 @@ class Contest:
             self.settings.learning_rate,
             self.settings.weight_decay,
         )
+        self.step = Step(self.module, self.settings, self.network, self.optimiser, self.clips)
         if self.optimiser.parameters:
             loop = PlainLoopOverTime if self.settings.over_time else PlainLoop
             plain = self.module.Settings(**as_published)
@@ -129,10 +131,7 @@ class Contest:
 
     def ours(self) -> None:
         """An epoch as `fit` runs it."""
-        train_epoch(
-            self.module, self.settings, self.network, self.optimiser, self.clips,
-            *self._drawn(self.steps),
-        )  # fmt: skip
+        train_epoch(self.step, *self._drawn(self.steps))
 
     def our_validation(self) -> None:
         """Validation as `fit` runs it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,7 @@ from avca_pipeline.settings import PluginSettings
 from avca_pipeline.training.fit import fit
 from tests.builders import labelled_clips, over_time
 from tests.fasttext_model import train
+from tests.host_reads import HostReads
 from tests.transformer_models import settings_of
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)
@@ -132,6 +134,23 @@ def batch(shift: int = 1) -> Batch:
     )
     negatives = [part.roll(shift, dims=0) for part in (video, audio, text)]
     return Batch(video, audio, text, *negatives, text, torch.arange(NUM_CLIPS))
+
+
+def test_a_batch_waits_for_no_device(model: tuple[ModuleType, Any]) -> None:
+    """Methods over time read files for each batch, on the host."""
+    module, settings = model
+    network = module.build(settings, DIMS).train()
+    parameters = module.trainable(settings, network)
+    if settings.over_time or not parameters:
+        return
+    optimiser, some = Adam(parameters, 0.003, beta1=settings.beta1), batch()
+    for reads in (contextlib.nullcontext(), HostReads()):  # constants are made with the first
+        with reads:
+            for terms in module.steps(settings, network, some):
+                optimiser.zero_grad()
+                terms["total"].backward()
+                optimiser.step()
+    assert reads.names == []
 
 
 def as_seen(

@@ -14,8 +14,10 @@ from avca_pipeline import registry
 from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.labelled_clips import LabelledClips, learn_scaling
 from avca_pipeline.models import AnyModel, Dims, ModelSettings
-from avca_pipeline.training.fit import fit
+from avca_pipeline.nn.adam import Adam
+from avca_pipeline.training.fit import fit, make_repeatable, train_epoch
 from avca_pipeline.training.resume import TrainingResult
+from avca_pipeline.training.step import Step
 from tests.builders import labelled_clips, over_time
 
 SMALL: dict[str, Any] = {
@@ -27,11 +29,11 @@ SMALL: dict[str, Any] = {
 ADVERSARIAL = ("fvaegan",)  # two networks pull at its loss, which need not fall
 
 
-def small(name: str) -> tuple[AnyModel, ModelSettings]:
+def small(name: str, *, has_dropout: bool = False) -> tuple[AnyModel, ModelSettings]:
     model = registry.load("models", name)
     fields = model.Settings.model_fields
     values = {key: value for key, value in SMALL.items() if key in fields}
-    dropouts = {key: 0.0 for key in fields if key.endswith("dropout")}
+    dropouts = {key: 0.0 for key in fields if key.endswith("dropout") and not has_dropout}
     return model, model.Settings(**values, **dropouts)
 
 
@@ -108,3 +110,54 @@ def test_what_was_learned_means_the_same_on_a_cpu(name: str, device: str) -> Non
     for on_cpu, on_device in zip(*embeddings, strict=True):
         scale = on_cpu.abs().max().item()
         torch.testing.assert_close(on_device, on_cpu, rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_a_graph_does_what_its_step_does(name: str, gpu: str) -> None:
+    """Replays of the recorded step and the step itself: losses, network and random numbers."""
+    results = []
+    for is_captured in (False, True):
+        step, rows = new_step(name, gpu)
+        if not step.optimiser.parameters:
+            pytest.skip(f"{name} trains nothing")
+        step.is_tried = not is_captured
+        losses = []
+        for learning_rate in (0.003, 0.0003):  # a schedule's change reaches the graph
+            step.optimiser.learning_rate = learning_rate
+            losses.append(train_epoch(step, *rows))
+        assert (step.run is not step) == (is_captured and not step.settings.over_time)
+        results.append((losses, step.network.state_dict(), torch.rand(4, device=gpu)))
+    (plain, plain_state, plain_random), (replayed, state, random) = results
+    for one, other in zip(plain, replayed, strict=True):
+        assert other == pytest.approx(one, rel=1e-4, abs=1e-5)
+    for key, value in plain_state.items():
+        scale = max(value.abs().max().item(), 1.0)
+        torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-4 * scale, msg=key)
+    assert torch.equal(random, plain_random)
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_no_batch_waits_for_the_gpu(name: str, gpu: str) -> None:
+    step, rows = new_step(name, gpu)
+    if step.settings.over_time or not step.optimiser.parameters:
+        pytest.skip(f"{name} reads each batch on the host, or trains nothing")
+    batches = torch.stack(rows, dim=1).to(gpu)
+    step.on(batches)  # the first batch loads libraries and makes constants
+    torch.cuda.set_sync_debug_mode("error")  # whatever waits raises an error
+    try:
+        step.on(batches)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def new_step(name: str, device: str) -> tuple[Step, list[torch.Tensor]]:
+    """Returns a step with dropout as published, and positives and negatives of six batches."""
+    torch.manual_seed(0)
+    model, settings = small(name, has_dropout=True)
+    make_repeatable(device, settings)
+    data = clips(name)
+    training = training_clips(data, learn_scaling("none", data, 1), 1, device)
+    network = model.build(settings, Dims(*[data.text.shape[1]] * 3)).to(device).train()
+    optimiser = Adam(model.trainable(settings, network), 0.003, beta1=settings.beta1)
+    rows = [torch.randint(len(training.video), (6, settings.batch_size)) for _ in range(2)]
+    return Step(model, settings, network, optimiser, training), rows

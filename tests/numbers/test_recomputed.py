@@ -131,8 +131,6 @@ def test_the_kept_epoch_is_not_always_the_last(done: Protocol) -> None:
     for name in ("mid", "high"):
         epochs = done.history(name)["epochs"]
         assert done.history(name)["best_epoch"] < len(epochs) - 1
-    epochs = done.history2["epochs"]
-    assert epochs[0]["val"]["hm"] > epochs[-1]["val"]["hm"]
 
 
 def test_the_selection_is_the_best_candidate_s(done: Protocol) -> None:
@@ -147,13 +145,12 @@ def test_the_selection_is_the_best_candidate_s(done: Protocol) -> None:
     assert found["bias"] > 0  # else a forgotten one would not be noticed
 
 
-def test_stage_2_keeps_the_network_of_the_selected_epoch(world: Unequal, done: Protocol) -> None:
+def test_stage_2_ends_after_the_selected_epoch(done: Protocol) -> None:
     epoch = done.selection["epoch"]
-    content = done.stage2
+    assert epoch > 0
     assert len(done.history2["epochs"]) == epoch + 1
-    assert content["epoch"] == done.history2["best_epoch"] == epoch
-    again = answers(world, 2, matrix(content), VALIDATION).calibrated()
-    assert stated(done.history2["epochs"][-1]) == pytest.approx(again, abs=1e-9)
+    assert done.stage2["epoch"] == done.history2["best_epoch"] == epoch
+    assert {row["val"] for row in done.history2["epochs"]} == {None}  # four epochs, patience 3
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -249,6 +246,10 @@ def test_an_epoch_chosen_on_the_test_is_the_best_there(world: Unequal, tmp_path:
     found = run(world, tmp_path, candidates, seed=SEED)
     assert found.selection["candidate"] == "more"
     assert len(found.history2["epochs"]) == len(found.stage2["states"]) == 5
+    of_epochs = [state["map.weight"].numpy() for state in found.stage2["states"]]
+    assert [bool((each == matrix(found.stage2)).all()) for each in of_epochs] == [False] * 4 + [
+        True
+    ]
     reached = [
         answers(world, 2, state["map.weight"].numpy(), TEST).scores(0.0)
         for state in found.stage2["states"]

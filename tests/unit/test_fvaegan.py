@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from avca_pipeline.artifacts import checkpoint, features, labels, split
 from avca_pipeline.errors import PipelineError
@@ -15,7 +15,7 @@ from avca_pipeline.evaluation.device_clips import evaluation_set, training_clips
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.evaluation.labelled_clips import join_clips, learn_scaling
 from avca_pipeline.evaluation.scoring import predict
-from avca_pipeline.models import Batch, Dims, fvaegan
+from avca_pipeline.models import Dims, fvaegan
 from avca_pipeline.requests import (
     EvaluateRequest,
     ReportedRun,
@@ -24,7 +24,8 @@ from avca_pipeline.requests import (
     TrainRequest,
 )
 from avca_pipeline.stages import evaluate, report, select, train
-from tests.builders import RUN, World, content_of, report_files
+from avca_pipeline.training.fit import fit
+from tests.builders import RUN, World, content_of, labelled_clips, report_files
 from tests.numbers.from_predictions import scores_from, table
 
 EPOCHS = 4
@@ -153,11 +154,13 @@ def test_otherwise_nothing_of_it_is_kept(folder: Path, tmp_path: Path) -> None:
     assert content["epoch"] == content_of(folder / "selection.json")["epoch"]
 
 
-def test_negative_features_are_refused() -> None:
-    dims = Dims(World.dim, World.dim, 3)
-    some = [torch.rand(8, dim) for dim in (World.dim, World.dim, 3) * 2]
-    for features_of in (0, 1):
-        bad = [part - 0.5 if index == features_of else part for index, part in enumerate(some)]
-        batch = Batch(*bad, class_text=some[2], text_row=torch.arange(8))
-        with pytest.raises(PipelineError, match="scaling: none"):
-            next(fvaegan.steps(SETTINGS, fvaegan.build(SETTINGS, dims), batch))
+@pytest.mark.parametrize("negative", ["video", "audio"])
+def test_negative_features_are_refused(negative: str) -> None:
+    data = labelled_clips()
+    kept = {"video", "audio"} - {negative}
+    data = replace(data, **{name: np.abs(getattr(data, name)) for name in kept})
+    with pytest.raises(PipelineError, match="scaling: none"):
+        fit(
+            fvaegan, SETTINGS, data, learn_scaling("none", data, 1),
+            stage=1, epochs=1, seed=0, device="cpu",
+        )  # fmt: skip

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from avca_pipeline.artifacts.split import TRAIN
 from avca_pipeline.errors import PipelineError
@@ -18,8 +17,10 @@ from avca_pipeline.models import Dims, avca
 from avca_pipeline.nn.adam import Adam
 from avca_pipeline.nn.plateau import Plateau
 from avca_pipeline.training.fit import TrainingResult, fit, train_epoch
+from avca_pipeline.training.step import Step
 from avca_pipeline.training.triplets import sampler
 from tests.builders import labelled_clips
+from tests.host_reads import HostReads
 
 SETTINGS = avca.Settings(
     epochs=4,
@@ -35,11 +36,17 @@ SETTINGS = avca.Settings(
 
 
 def trained(
-    data: LabelledClips, stage: int = 1, epochs: int = 4, resume: Path | None = None, seed: int = 3
+    data: LabelledClips,
+    stage: int = 1,
+    epochs: int = 4,
+    resume: Path | None = None,
+    seed: int = 3,
+    lr_patience: int = 3,
 ) -> TrainingResult:
     scaling = learn_scaling("standard", data, stage)
+    settings = SETTINGS.model_copy(update={"lr_patience": lr_patience})
     return fit(
-        avca, SETTINGS, data, scaling, stage=stage, epochs=epochs, seed=seed, device="cpu",
+        avca, settings, data, scaling, stage=stage, epochs=epochs, seed=seed, device="cpu",
         resume=resume, resume_every_s=0.0, fingerprint="the same",
     )  # fmt: skip
 
@@ -104,28 +111,28 @@ def test_adam_is_torch_s() -> None:
     torch.testing.assert_close(mine, theirs)
 
 
+def test_a_learning_rate_on_the_device_is_read_at_each_step() -> None:
+    """On a GPU it is a tensor, which a recorded step reads again."""
+    torch.manual_seed(0)
+    start = torch.randn(5, 3)
+    plain, other = (Adam([torch.nn.Parameter(start.clone())], rate, 0.1) for rate in (0.01, 0.5))
+    other.rate = rate = torch.full((), 0.5)
+    for learning_rate in (0.01, 0.001):
+        for optimiser in (plain, other):
+            optimiser.learning_rate = learning_rate
+            (optimiser.parameters[0] ** 4).sum().backward()
+            optimiser.step()
+            optimiser.zero_grad()
+    assert other.rate is rate
+    assert other.learning_rate == 0.001
+    torch.testing.assert_close(plain.parameters[0], other.parameters[0])
+
+
 def test_the_seed_decides_every_bit() -> None:
     first = trained(labelled_clips(), epochs=2)
     torch.rand(7)  # whatever was drawn before
     assert same(first, trained(labelled_clips(), epochs=2))
     assert not same(first, trained(labelled_clips(), epochs=2, seed=4))
-
-
-class HostReads(TorchDispatchMode):
-    """Notes what makes the host wait for a device: reading a value, or a size that hangs on one."""
-
-    READING = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func.overloadpacket.__name__ in self.READING:
-            self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
 
 
 def test_an_epoch_does_not_wait_for_the_device() -> None:
@@ -134,12 +141,39 @@ def test_an_epoch_does_not_wait_for_the_device() -> None:
     network = avca.build(SETTINGS, Dims(video=12, audio=12, text=10))
     optimiser = Adam(avca.trainable(SETTINGS, network), 0.01, 0.1)
     rows = torch.arange(8).reshape(2, 4)
+    step = Step(avca, SETTINGS.model_copy(update={"batch_size": 4}), network, optimiser, clips)
     with HostReads() as reads:
-        train_epoch(avca, SETTINGS, network, optimiser, clips, rows, rows.flip(1))
+        train_epoch(step, rows, rows.flip(1))
     assert reads.names == []
     with HostReads() as reads:
         torch.ones(1).item()
     assert reads.names == ["_local_scalar_dense"]
+
+
+@pytest.mark.parametrize(("lr_patience", "validated"), [(0, [1, 1, 1, 0]), (3, [0, 0, 0, 0])])
+def test_stage_2_validates_while_the_learning_rate_hangs_on_it(
+    lr_patience: int, validated: list[int]
+) -> None:
+    histories = [
+        trained(labelled_clips(), stage, lr_patience=lr_patience).history for stage in (1, 2)
+    ]
+    assert [[epoch["val"] is not None for epoch in each] for each in histories] == [
+        [True] * 4, [bool(one) for one in validated],
+    ]  # fmt: skip
+
+
+def test_no_score_that_is_left_out_changes_a_learning_rate() -> None:
+    generator = np.random.default_rng(0)
+    for patience, num_epochs in itertools.product(range(4), range(1, 9)):
+        scores = generator.random(num_epochs)
+        always, sparing = Plateau(patience), Plateau(patience)
+        rates, spared = [0.1], [0.1]
+        for number, score in enumerate(scores[:-1]):  # nothing follows the last epoch
+            rates.append(always.next(rates[-1], score))
+            may = sparing.may_lower(num_epochs - 1 - number)
+            spared.append(sparing.next(spared[-1], score) if may else spared[-1])
+        assert spared == rates
+        assert not sparing.may_lower(0)
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
