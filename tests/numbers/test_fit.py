@@ -91,7 +91,7 @@ def test_validation_is_of_stage_1_in_both_stages(
     data: LabelledClips, stage: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "EMBED_CLIPS_AT_ONCE", 5)  # parts come in order
-    method = Scripted(["0"])
+    method = Scripted(["0"] * stage)  # stage 2 does not validate after its last epoch
     fitted(data, method, stage)
     expected = sorted(rows_in(data, "val_seen", "val_unseen"))
     assert method.embedded == data.video[expected, 0].astype(int).tolist()
