@@ -39,12 +39,11 @@ class Directions:
         longest = max(float(self._length(block - self._mean).max()) for block in self._blocks())
         self._floor = 1e-6 * max(longest, 1e-30)
 
-    def write_short(self, out: np.ndarray) -> None:
-        """Writes the first coordinates of all directions into ``out``, ``(clips, 8)`` float32."""
-        begin = 0
-        for block in self._blocks():
+    def write_short(self, numbers: np.ndarray, out: np.ndarray) -> None:
+        """Writes the first coordinates of some clips' directions into ``out``, ``(clips, 8)``."""
+        for begin in range(0, len(numbers), BLOCK_CLIPS):
+            block = rows_of(self._table, self._rows[numbers[begin : begin + BLOCK_CLIPS]])
             out[begin : begin + len(block)] = self._of(block)[:, :SEARCH_DIM]
-            begin += len(block)
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
         """Returns ``(some clips, 64)`` float32, the directions of some of the clips."""
@@ -87,23 +86,31 @@ def alike(
 
     # Directions of a cosine of at least c are no farther apart than sqrt(2 - 2 c), in any of
     # their coordinates too: few of those find the candidates.
-    short = np.empty((len(source), SEARCH_DIM * len(tables)), np.float32)
-    for number, table in enumerate(tables):
-        table.write_short(short[:, SEARCH_DIM * number : SEARCH_DIM * (number + 1)])
     reach = float(np.sqrt(len(tables) * (2 - 2 * cosine))) + 1e-6
     found = {}
     for before in dict.fromkeys(TRAINED_BEFORE.values()):
         trained = np.flatnonzero(np.isin(partition, columns_of(before))).astype(np.int32)
-        tree: Any = cKDTree(short[trained]) if len(trained) else None
+        # Of float64, the tree takes the coordinates as they are, without a copy of its own.
+        tree: Any = cKDTree(_short(tables, trained)) if len(trained) else None
         for name in (name for name, others in TRAINED_BEFORE.items() if others == before):
             pairs = [np.zeros((0, 2), np.int64)]
             evaluated = np.flatnonzero(partition == PARTITIONS.index(name))
             for begin in range(0, len(evaluated) if len(trained) else 0, QUERY_CLIPS):
                 block = evaluated[begin : begin + QUERY_CLIPS]
-                near = tree.query(short[block], k=NUM_NEIGHBOURS, distance_upper_bound=reach)[1]
+                near = tree.query(
+                    _short(tables, block), k=NUM_NEIGHBOURS, distance_upper_bound=reach
+                )[1]
                 pairs.append(_alike_of(block, near, trained, tables, source, cosine))
             found[name] = np.concatenate(pairs)
     return {name: found[name] for name in TRAINED_BEFORE}
+
+
+def _short(tables: Sequence[Directions], numbers: np.ndarray) -> np.ndarray:
+    """Returns ``(some clips, 8 x tables)`` float64, what is searched for clips that are alike."""
+    short = np.empty((len(numbers), SEARCH_DIM * len(tables)))
+    for position, table in enumerate(tables):
+        table.write_short(numbers, short[:, SEARCH_DIM * position : SEARCH_DIM * (position + 1)])
+    return short
 
 
 def _alike_of(
