@@ -74,7 +74,8 @@ def test_a_clip_has_the_vector_of_its_own_class(golden: Golden, toy: str) -> Non
     classes, targets = golden[f"{toy}/classes"], golden[f"{toy}/targets"]
     order = golden[f"{toy}/targets_set_order"].tolist()
     draws = golden[f"{toy}/draws"]
-    text = one_vector_each(classes, targets).text.argmax(dim=1).numpy()
+    clips = one_vector_each(classes, targets)
+    text = clips.class_text[clips.text_row].argmax(dim=1).numpy()
     for clip, label, their_row in np.concatenate([draws[:, 1:4], draws[:, 4:7]]):
         assert their_row == order.index(label)
         assert classes[text[clip]] == label
