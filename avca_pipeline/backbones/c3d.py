@@ -19,7 +19,7 @@ Weights: the authors' Caffe weights, converted to PyTorch, whose publisher state
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -162,44 +162,97 @@ def cropped(settings: Settings, picked: Iterator[np.ndarray]) -> Iterator[np.nda
 
     Within one level of what Pillow makes of the same frame, at a fraction of its time.
     """
-    room = _Room()
-    for block in _alike(picked):
-        # A frame that is shown for several ticks is resized once.
-        is_new = [index == 0 or block[index - 1] is not frame for index, frame in enumerate(block)]
-        different = list(itertools.compress(block, is_new))
-        if settings.preprocessing == "official-script":
-            images = room.for_frames(different)
-            for image, frame in zip(images, different, strict=True):
-                # Negation of bytes wraps as the script's conversion does: 0 stays 0.
-                np.negative(frame, out=image)
-        elif len(different) > 1:
-            images = np.stack(different, out=room.for_frames(different))
-        else:  # Copying a large frame costs as much as resizing it.
-            images = different[0][None]
-        resized = torch.nn.functional.interpolate(
-            torch.from_numpy(images).permute(0, 3, 1, 2),
-            size=RESIZE,
-            mode="bilinear",
-            antialias=True,
+    is_negative = settings.preprocessing == "official-script"
+    block: _Block | None = None
+    newest: np.ndarray | None = None
+    places: list[int] = []  # in the block, of the frame at each tick
+    for frame in picked:
+        if frame is not newest:  # one that is shown for several ticks is resized once
+            if block is not None and (block.is_full or frame.shape != block.frame_shape):
+                yield from block.crops(places)
+                places = []
+            if block is None or frame.shape != block.frame_shape:
+                block = _Block(frame.shape)
+            block.add(frame, is_negative=is_negative)
+            newest = frame
+        assert block is not None
+        places.append(block.num_frames - 1)
+    if block is not None:
+        yield from block.crops(places)
+
+
+class _Block:
+    """Frames of one shape that are resized together, few enough to stay in a core's cache.
+
+    A call for each small frame would cost a fifth more. A frame is copied as soon as it comes,
+    while the cache still holds it, and always into the same memory: new memory costs much time.
+    """
+
+    def __init__(self, frame_shape: tuple[int, ...]) -> None:
+        self.frame_shape = frame_shape
+        height, width, _ = frame_shape
+        num_rows, self.size = height, RESIZE
+        self.scales: tuple[float | None, float | None] = None, None
+        ratios = height / RESIZE[0], width / RESIZE[1]
+        # torch rounds weights by the largest of them, which in a part of an enlarged frame may be
+        # another one.
+        if min(ratios) >= 1:
+            # What is below the crop, and to the right of it, is neither copied nor computed.
+            self.size = CROP_TOP + CROP, CROP_LEFT + CROP
+            self.scales = reciprocal(ratios[0]), reciprocal(ratios[1])
+            num_rows = min(height, math.ceil((self.size[0] + 1) * ratios[0]) + 1)
+        capacity = -(-BLOCK_BYTES // math.prod(frame_shape))
+        self.memory = np.empty((capacity, num_rows, width, 3), np.uint8)
+        self.images: list[np.ndarray] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next frame has to wait for the crops of these."""
+        return len(self.images) == len(self.memory)
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames are in it."""
+        return len(self.images)
+
+    def add(self, frame: np.ndarray, *, is_negative: bool) -> None:
+        """Takes a frame, or the negative of one; what a full block had is gone."""
+        if self.is_full:
+            self.images = []
+        image, shown = self.memory[len(self.images)], frame[: self.memory.shape[1]]
+        if is_negative:
+            # Negation of bytes wraps as the script's conversion does: 0 stays 0.
+            np.negative(shown, out=image)
+        elif len(self.memory) == 1 and shown.flags.c_contiguous:
+            image = shown  # copying a large frame costs as much as resizing it
+        else:
+            image[:] = shown
+        self.images.append(image)
+
+    def crops(self, places: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yields the crops of the frames at these places, which the block need not hold longer."""
+        is_alone = len(self.memory) == 1
+        images = self.images[0] if is_alone else self.memory[: len(self.images)]
+        shown = torch.from_numpy(images)
+        # The cut of what `torch.nn.functional.interpolate` makes of whole frames, to the bit. That
+        # function cannot be asked for a part.
+        resized = torch.ops.aten._upsample_bilinear2d_aa.default(
+            (shown[None] if is_alone else shown).permute(0, 3, 1, 2),
+            self.size,
+            False,
+            *self.scales,
         )
-        centre = resized[:, :, CROP_TOP : CROP_TOP + CROP, CROP_LEFT : CROP_LEFT + CROP]
-        crops = np.ascontiguousarray(centre.permute(0, 2, 3, 1).numpy())
-        for index in np.cumsum(is_new) - 1:
-            yield crops[index]
+        crops = resized.permute(0, 2, 3, 1).numpy()
+        crops = crops[:, CROP_TOP : CROP_TOP + CROP, CROP_LEFT : CROP_LEFT + CROP]
+        for place in places:
+            yield crops[place]
 
 
-class _Room:
-    """Memory for the frames of a block, the same for all blocks: new memory costs much time."""
-
-    def __init__(self) -> None:
-        self.memory = np.empty(0, np.uint8)
-
-    def for_frames(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns room for so many frames of this size, which the next call gives away again."""
-        num_bytes = len(frames) * frames[0].nbytes
-        if num_bytes > len(self.memory):
-            self.memory = np.empty(num_bytes, np.uint8)
-        return self.memory[:num_bytes].reshape(len(frames), *frames[0].shape)
+def reciprocal(ratio: float) -> float:
+    """Returns the number whose reciprocal is a ratio, to the bit wherever there is one."""
+    near = 1 / ratio
+    candidates = (near, math.nextafter(near, 0), math.nextafter(near, math.inf))
+    return min(candidates, key=lambda candidate: abs(1 / candidate - ratio))
 
 
 def _as_many_as_claimed(
@@ -217,22 +270,6 @@ def _as_many_as_claimed(
     if num_missing <= max(1, MAX_CLAIMED_SHARE * num_yielded):  # otherwise it is nonsense
         for _ in range(num_missing):
             yield np.zeros((CROP, CROP, 3), np.uint8)
-
-
-def _alike(picked: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """Yields frames of one size together, few enough to stay in a core's cache.
-
-    A call for each small frame costs as much as its resizing.
-    """
-    held: list[np.ndarray] = []
-    for frame in picked:
-        is_full = len(held) * frame.nbytes >= BLOCK_BYTES
-        if held and (is_full or frame.shape != held[0].shape) and frame is not held[-1]:
-            yield held
-            held = []
-        held.append(frame)
-    if held:
-        yield held
 
 
 def normalised(settings: Settings, data: torch.Tensor, num_valid: torch.Tensor) -> torch.Tensor:

@@ -285,13 +285,14 @@ def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[Any
     for frame in picked:
         if frame is not source:
             check_pixels(frame.width, frame.height, limits)
-            side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+            side_data = frame.side_data.get(Type.DISPLAYMATRIX) if len(frame.side_data) else None
             matrix = None if side_data is None else bytes(side_data)
             source, array = frame, stored(frame, matrix, is_from_gpu=hardware.is_in_use())
             if array is None:
                 # Threads of the scaler cost more than they save: decode workers are the unit here.
                 rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                array = np.ascontiguousarray(rgb if matrix is None else upright(rgb, matrix))
+                # Without a turn it is a view, whose rows may be padded.
+                array = rgb if matrix is None else np.ascontiguousarray(upright(rgb, matrix))
         assert array is not None
         count += 1
         if count > limits.max_duration_s * rate_hz:

@@ -96,3 +96,24 @@ def test_sports1m_is_the_mean_off_in_the_order_bgr(golden: dict[str, np.ndarray]
     found = c3d.normalised(settings, torch.from_numpy(crop)[None, None], torch.ones(1, dtype=int))
     expected -= np.array(c3d.MEAN_BGR)[:, None, None]
     np.testing.assert_allclose(found[0, 0].permute(2, 0, 1).numpy(), expected, atol=1)
+
+
+@pytest.mark.parametrize("preprocessing", ["sports1m", "official-script"])
+@pytest.mark.parametrize("shape", [(240, 320), (360, 340), (720, 1280), (128, 171), (125, 142)])
+def test_a_crop_is_that_of_whole_resized_frames(shape: tuple[int, int], preprocessing: str) -> None:
+    """Whatever is left out on the way to it: to the bit, for rows with and without padding."""
+    generator = np.random.default_rng(7)
+    padded = generator.integers(0, 256, (7, shape[0], shape[1] + 4, 3), np.uint8)
+    frames = list(padded[:, :, : shape[1]])
+    settings = c3d.Settings(preprocessing=preprocessing)
+    found = list(c3d.cropped(settings, iter([frames[0], *frames])))
+    whole = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    shown = whole.neg() if preprocessing == "official-script" else whole
+    resized = torch.nn.functional.interpolate(
+        shown.contiguous(memory_format=torch.channels_last),
+        size=c3d.RESIZE,
+        mode="bilinear",
+        antialias=True,
+    )
+    expected = resized[:, :, 8:120, 30:142].permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(np.stack(found), expected[[0, *range(7)]])
