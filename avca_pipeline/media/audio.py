@@ -151,8 +151,12 @@ class _Run:
 
     def __init__(self, frame: Any, rate_hz: int, place: int) -> None:
         self.first, self.place, self.end = frame, place, place
-        self.held: list[np.ndarray] = []
+        self.held: list[list[np.ndarray]] = []  # of each frame, the samples of each plane
         self.is_direct = frame.format.name in DIRECT and frame.sample_rate == rate_hz
+        is_float = self.is_direct and frame.format.name.startswith("flt")
+        self.dtype = np.dtype(np.float32 if is_float else np.int16)
+        is_packed = self.is_direct and not frame.format.is_planar
+        self.num_interleaved = frame.layout.nb_channels if is_packed else 1
         if not self.is_direct:
             import av
 
@@ -180,20 +184,20 @@ class _Run:
         if is_end and not self.is_direct:
             self.add(None)
         if self.held:
-            is_packed = self.is_direct and self.first.format.name in ("flt", "s16")
-            num_channels = self.first.layout.nb_channels if is_packed else None
-            yield self.place, _channels(self.held, num_channels)
+            yield self.place, _channels(self.held, self.num_interleaved)
             self.held, self.place = [], self.end
 
     def _hold(self, frame: Any) -> None:
-        self.held.append(frame.to_ndarray())
+        # The frame's own memory: an array for each of many short frames costs as much as decoding.
+        count = frame.samples * self.num_interleaved
+        self.held.append([np.frombuffer(plane, self.dtype, count) for plane in frame.planes])
         self.end += frame.samples
 
 
-def _channels(held: list[np.ndarray], num_interleaved: int | None) -> np.ndarray:
+def _channels(held: list[list[np.ndarray]], num_interleaved: int) -> np.ndarray:
     """Returns ``(channels, samples)`` in units of 16-bit samples."""
-    samples = np.concatenate(held, axis=1)
-    if num_interleaved is not None:
+    samples = np.stack([np.concatenate(parts) for parts in zip(*held, strict=True)])
+    if num_interleaved > 1:
         samples = samples.reshape(-1, num_interleaved).T
     if samples.dtype == np.float32:
         # What FFmpeg's own conversion does: nearest, halves to even, and clipped.

@@ -29,6 +29,10 @@ KAISER_BETA = 12.984585247040012
 MAX_KERNEL_ELEMENTS = 8_000_000
 BLOCK_S = 2.0
 
+# Phases of a kernel that are computed together, and steps that torch's products take at a time.
+BAND_PHASES = 40
+EVEN_STEPS = 24
+
 # torchaudio's name for resampy's kaiser_best; its own default passes more of what is mirrored.
 KAISER_BEST: dict[str, Any] = {
     "resampling_method": "sinc_interp_kaiser", "lowpass_filter_width": 64,
@@ -51,11 +55,20 @@ def resampled(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterato
     if up == down or not _fits(up, down, reach):
         yield from blocks if up == down else _by_soxr(blocks, from_hz, to_hz)
         return
-    kernel = torch.from_numpy(_kernel(up, down))[:, None]
+    kernel = torch.from_numpy(_kernel(up, down))
+    bands = _bands(kernel, down)
 
     def convolved(samples: torch.Tensor) -> torch.Tensor:
-        out = torch.nn.functional.conv1d(samples[None, None], kernel, stride=down)
-        return out[0].T.reshape(-1)
+        steps = (len(samples) - 2 * reach) // down
+        num_even = _num_even(steps) if bands else 0
+        out = torch.empty(up, steps, dtype=torch.float64)
+        for rows, first, weights in bands:
+            size = weights.shape[1], num_even
+            torch.mm(weights, samples.as_strided(size, (1, down), first), out=out[rows, :num_even])
+        if num_even < steps:
+            rest = samples[None, None, num_even * down :]
+            out[:, num_even:] = torch.nn.functional.conv1d(rest, kernel[:, None], stride=down)[0]
+        return out.T.reshape(-1)
 
     yield from _streamed(blocks, from_hz, to_hz, reach, convolved)
 
@@ -81,6 +94,38 @@ def resampled_by_torchaudio(
         return out[steps * up : len(out) - steps * up]
 
     yield from _streamed(blocks, from_hz, to_hz, steps * down, convolved)
+
+
+def _bands(kernel: torch.Tensor, down: int) -> list[tuple[slice, int, torch.Tensor]]:
+    """Returns a kernel with many phases in bands, without the zeros beside them.
+
+    Args:
+        kernel: ``(phases, samples)``.
+        down: samples from one step to the next.
+
+    Returns:
+        Of each band its phases, its first column, and its weights. None where phases do not make
+        whole bands, or where steps overlap in a band: a product would copy what they share.
+    """
+    bands = []
+    for begin in range(0, 0 if len(kernel) % BAND_PHASES else len(kernel), BAND_PHASES):
+        band = kernel[begin : begin + BAND_PHASES]
+        columns = band.any(0).nonzero()[:, 0]
+        first, last = int(columns[0]), int(columns[-1])
+        rows = slice(begin, begin + len(band))
+        bands.append((rows, first, band[:, first : last + 1].contiguous()))
+    return bands if all(weights.shape[1] <= down for _, _, weights in bands) else []
+
+
+def _num_even(steps: int) -> int:
+    """Returns for how many steps products of bands add as one convolution does, to the bit.
+
+    Matrix products take `EVEN_STEPS` columns at a time and add to each in turn. To the columns that
+    are left over they add in another order, which depends on where the band begins. (A single
+    column would be yet another case.)
+    """
+    left = steps % EVEN_STEPS
+    return max(0, steps - left - (EVEN_STEPS if left == 1 else 0))
 
 
 def _streamed(

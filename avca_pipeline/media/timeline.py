@@ -81,6 +81,8 @@ class Track:
         self.prepare: Callable[[Any], None] = lambda stream: None
         self.begin_s = 0.0  # of the clip
         self.grid: Grid | None = None
+        # Whether FFmpeg has invented the times at which pictures are shown.
+        self._has_no_time_stamps = container.format.name == "avi" and kind == "video"
         self.lead: int | None = None  # empty frames of an AVI file behind its first one
         self._num_sent = self._num_damaged = 0
 
@@ -118,7 +120,7 @@ class Track:
 
     def begins_s(self, packet: Any) -> float | None:
         """Returns where on the line what a packet holds begins."""
-        stamp = packet.dts if packet.pts is None or self._has_no_time_stamps() else packet.pts
+        stamp = packet.dts if packet.pts is None or self._has_no_time_stamps else packet.pts
         return None if stamp is None else stamp * self.unit_s - self.start_s
 
     def check_arrived(self, begin_s: float, end_s: float | None) -> None:
@@ -153,7 +155,7 @@ class Track:
             packets = skipping(self._packets(0.0), begin_s - lead_s, self.begins_s)
             yield from self._frames(packets, is_start=False)
         elif begin_s > lead_s:
-            delay = self._delay() if self._has_no_time_stamps() else 0
+            delay = self._delay() if self._has_no_time_stamps else 0
             if self.kind == "audio":
                 self.grid = self._frame_grid()
             yield from self._frames(self._packets(begin_s - lead_s), is_start=False, delay=delay)
@@ -181,7 +183,7 @@ class Track:
                 continue
             if has_jumped and (self.begins_s(packet) or 0.0) >= self.begin_s:
                 notes.current().num_jumps += 1
-            if self._has_no_time_stamps() and packet.dts is not None:
+            if self._has_no_time_stamps and packet.dts is not None:
                 if begin_s == 0 and first is not None and self.lead is None:
                     missing = packet.dts - first.dts - 1
                     self.lead = missing if missing <= MAX_LEAD else 0
@@ -193,7 +195,7 @@ class Track:
     def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
         """Yields decoded frames with their times; what cannot be decoded is left out."""
         context = self.stream.codec_context
-        picture_times = AviPictureTimes(context, delay) if self._has_no_time_stamps() else None
+        picture_times = AviPictureTimes(context, delay) if self._has_no_time_stamps else None
         forgiving = not is_start  # frames before the keyframe cannot be decoded
         for packet in with_end(packets):
             if packet is not None:
@@ -238,10 +240,6 @@ class Track:
             raise MediaError(
                 f"damaged: {self._num_damaged} of {self._num_sent} packets cannot be decoded"
             )
-
-    def _has_no_time_stamps(self) -> bool:
-        """Returns whether FFmpeg has invented the times at which pictures are shown."""
-        return bool(self.container.format.name == "avi" and self.kind == "video")
 
     def _frame_grid(self) -> Grid | None:
         """Returns where frames begin by the first three of the file, if that is worth knowing."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchaudio
 
+from avca_pipeline.media import resample
 from avca_pipeline.media.resample import KAISER_BEST, resampled_by_torchaudio
 
 
@@ -43,3 +44,14 @@ def test_odd_rates_and_the_same_rate_work() -> None:
     np.testing.assert_array_equal(same, signal)
     odd = np.concatenate(list(resampled_by_torchaudio(iter([signal]), 44_099, 48_000)))
     assert abs(len(odd) - 48_000) <= 1
+
+
+@pytest.mark.parametrize("from_hz", [44_100, 22_050, 11_025, 48_000])
+def test_every_weight_of_the_kernel_counts(from_hz: int) -> None:
+    up, down = resample._ratio(from_hz, 16_000)
+    kernel, reach = resample._kernel(up, down), resample._reach(up, down)
+    signal = np.random.default_rng(0).standard_normal(50 * down)
+    padded = np.pad(signal, reach)
+    inputs = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[1])[::down]
+    found = np.concatenate(list(resample.resampled(iter([signal]), from_hz, 16_000)))
+    np.testing.assert_allclose(found, (inputs @ kernel.T).reshape(-1), rtol=0, atol=1e-14)
