@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from avca_pipeline.artifacts.manifest import COLUMNS, Clip, shard_names
+from avca_pipeline.artifacts.manifest import COLUMNS, shard_names
 
 BLOCK_CLIPS = 256
 """How many clips are looked at together. With more than 500, Python's garbage collector goes
@@ -43,7 +43,7 @@ class ShardDigests:
 
         Args:
             clip_ids: one of each clip.
-            rows: the cells of each clip, see `cells`.
+            rows: the cells of each clip, see `manifest.cells`.
 
         Returns:
             ``(clips,)`` uint64, a digest of each clip's id.
@@ -87,19 +87,6 @@ def blocks(items: Iterable[Item]) -> Iterator[list[Item]]:
     remaining = iter(items)
     while block := list(islice(remaining, BLOCK_CLIPS)):
         yield block
-
-
-def cells(clip: Clip) -> tuple[str, ...]:
-    """Returns the cells of a clip's row, with an empty one where it has no reason."""
-    return (
-        clip.clip_id,
-        clip.source_id,
-        clip.class_name,
-        clip.path_or_url,
-        "" if clip.start_s is None else repr(float(clip.start_s)),
-        "" if clip.end_s is None else repr(float(clip.end_s)),
-        clip.reason,
-    )
 
 
 def _digests(rows: Iterable[Iterable[str]]) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from avca_pipeline.artifacts import clip_lists, manifest
+from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.clip_lists import ShardDigests, blocks
 from avca_pipeline.config import Config
 from avca_pipeline.config.entries import DatasetEntry
@@ -51,7 +51,7 @@ def _rows(entry: DatasetEntry) -> Iterator[Rows]:
     where, labelled = _where(entry), is_labelled(entry.settings)
     for clips in blocks(map(manifest.storable, entry.module.clips(entry.settings))):
         manifest.check(clips, where, labelled=labelled)
-        yield [clip.clip_id for clip in clips], list(map(clip_lists.cells, clips))
+        yield [clip.clip_id for clip in clips], list(map(manifest.cells, clips))
 
 
 def _where(entry: DatasetEntry) -> str:

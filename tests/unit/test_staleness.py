@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic_core import PydanticCustomError
 
-from avca_pipeline.artifacts import clip_lists, fetched, manifest, records
+from avca_pipeline.artifacts import fetched, manifest, records
 from avca_pipeline.artifacts.clip_lists import ShardDigests
 from avca_pipeline.artifacts.fetched import REJECTED
 from avca_pipeline.artifacts.manifest import Clip
@@ -428,7 +428,7 @@ def test_a_list_of_clips_is_known_by_its_content(tmp_path: Path) -> None:
     manifest.write(path, clips)
     records.write_lists(tmp_path, [path])
     digests = ShardDigests(1)
-    digests.add("ba", map(clip_lists.cells, reversed(clips)))
+    digests.add("ba", map(manifest.cells, reversed(clips)))
     expected = Expected(tmp_path, "recipe", {"clips": CONTENT + digests.of_all()})
     assert expected.check({"clips": [path]})
     manifest.write(path, clips[1:])
