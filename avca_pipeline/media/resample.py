@@ -33,11 +33,17 @@ BLOCK_S = 2.0
 BAND_PHASES = 40
 EVEN_STEPS = 24
 
+# Samples that are computed together where a step gives few.
+GROUPED_SAMPLES = 64
+
 # torchaudio's name for resampy's kaiser_best; its own default passes more of what is mirrored.
 KAISER_BEST: dict[str, Any] = {
     "resampling_method": "sinc_interp_kaiser", "lowpass_filter_width": 64,
     "rolloff": 0.9475937167399596, "beta": 14.769656459379492,
 }  # fmt: skip
+
+Convolution: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+"""Gives ``up`` samples for each step of ``down`` samples in ``(steps · down + margin)`` samples."""
 
 Resampler: TypeAlias = Callable[[Iterator[np.ndarray], int, int], Iterator[np.ndarray]]
 """Yields float64 blocks at the second rate from blocks at the first; memory does not grow."""
@@ -57,19 +63,7 @@ def resampled(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterato
         return
     kernel = torch.from_numpy(_kernel(up, down))
     bands = _bands(kernel, down)
-
-    def convolved(samples: torch.Tensor) -> torch.Tensor:
-        steps = (len(samples) - 2 * reach) // down
-        num_even = _num_even(steps) if bands else 0
-        out = torch.empty(up, steps, dtype=torch.float64)
-        for rows, first, weights in bands:
-            size = weights.shape[1], num_even
-            torch.mm(weights, samples.as_strided(size, (1, down), first), out=out[rows, :num_even])
-        if num_even < steps:
-            rest = samples[None, None, num_even * down :]
-            out[:, num_even:] = torch.nn.functional.conv1d(rest, kernel[:, None], stride=down)[0]
-        return out.T.reshape(-1)
-
+    convolved = _in_bands(kernel, bands, down) if bands else _several_steps(kernel, down)
     yield from _streamed(blocks, from_hz, to_hz, reach, convolved)
 
 
@@ -87,13 +81,56 @@ def resampled_by_torchaudio(
         return
     from torchaudio.transforms import Resample
 
-    resample = Resample(down, up, dtype=torch.float64, **KAISER_BEST)
+    kernel = Resample(down, up, dtype=torch.float64, **KAISER_BEST).kernel[:, 0]
+    margin = steps * down - (kernel.shape[1] - down) // 2
+    one_block = _several_steps(kernel, down)
 
     def convolved(samples: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = resample(samples)
-        return out[steps * up : len(out) - steps * up]
+        return one_block(samples[margin : len(samples) - margin])
 
     yield from _streamed(blocks, from_hz, to_hz, steps * down, convolved)
+
+
+def _in_bands(
+    kernel: torch.Tensor, bands: list[tuple[slice, int, torch.Tensor]], down: int
+) -> Convolution:
+    """Returns the convolution with a kernel ``(up, down + margin)``, by products of its bands."""
+
+    def convolved(samples: torch.Tensor) -> torch.Tensor:
+        steps = (len(samples) - kernel.shape[1]) // down + 1
+        num_even = _num_even(steps)
+        out = torch.empty(len(kernel), steps, dtype=torch.float64)
+        for rows, first, weights in bands:
+            size = weights.shape[1], num_even
+            torch.mm(weights, samples.as_strided(size, (1, down), first), out=out[rows, :num_even])
+        if num_even < steps:
+            rest = samples[None, None, num_even * down :]
+            out[:, num_even:] = torch.nn.functional.conv1d(rest, kernel[:, None], stride=down)[0]
+        return out.T.reshape(-1)
+
+    return convolved
+
+
+def _several_steps(kernel: torch.Tensor, down: int) -> Convolution:
+    """Returns the convolution with a kernel ``(up, down + margin)`` as one of many phases.
+
+    From 48 to 16 kHz a step gives one sample, and torch copies all that this depends on for it
+    alone. Several steps at once depend on little more.
+    """
+    up, size = kernel.shape
+    num = max(1, min(GROUPED_SAMPLES // up, size // down))
+    wide = torch.zeros(num, up, size + (num - 1) * down, dtype=kernel.dtype)
+    for step in range(num):
+        wide[step, :, step * down : step * down + size] = kernel
+    wide = wide.reshape(num * up, 1, -1)
+
+    def convolved(samples: torch.Tensor) -> torch.Tensor:
+        steps = (len(samples) - size) // down + 1
+        padded = torch.nn.functional.pad(samples, (0, -steps % num * down))
+        out = torch.nn.functional.conv1d(padded[None, None], wide, stride=num * down)[0]
+        return out.T.reshape(-1)[: steps * up]
+
+    return convolved
 
 
 def _bands(kernel: torch.Tensor, down: int) -> list[tuple[slice, int, torch.Tensor]]:
@@ -133,7 +170,7 @@ def _streamed(
     from_hz: int,
     to_hz: int,
     reach: int,
-    convolved: Callable[[torch.Tensor], torch.Tensor],
+    convolved: Convolution,
 ) -> Iterator[np.ndarray]:
     """Yields what a convolution makes of a stream.
 
@@ -143,7 +180,7 @@ def _streamed(
         to_hz: rate of what is yielded.
         reach: how many samples before and after a step of ``down`` samples its ``up`` samples
             depend on.
-        convolved: gives ``up`` samples for each step in ``(steps · down + 2 · reach)`` samples.
+        convolved: with a margin of ``2 · reach``.
     """
     up, down = _ratio(from_hz, to_hz)
     steps_per_block = max(1, int(BLOCK_S * math.gcd(from_hz, to_hz)))
@@ -165,7 +202,7 @@ def _streamed(
         yield _computed(convolved, rest)[: total - sent]
 
 
-def _computed(convolved: Callable[[torch.Tensor], torch.Tensor], samples: np.ndarray) -> np.ndarray:
+def _computed(convolved: Convolution, samples: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         return convolved(torch.from_numpy(samples)).numpy()
 

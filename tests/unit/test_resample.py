@@ -46,7 +46,7 @@ def test_odd_rates_and_the_same_rate_work() -> None:
     assert abs(len(odd) - 48_000) <= 1
 
 
-@pytest.mark.parametrize("from_hz", [44_100, 22_050, 11_025, 48_000])
+@pytest.mark.parametrize("from_hz", [44_100, 22_050, 11_025, 48_000, 24_000, 8_000])
 def test_every_weight_of_the_kernel_counts(from_hz: int) -> None:
     up, down = resample._ratio(from_hz, 16_000)
     kernel, reach = resample._kernel(up, down), resample._reach(up, down)
