@@ -45,7 +45,7 @@ def vectors(settings, class_names):
     settings.clips.write_text(settings.clips.read_text() + settings.text)
     os.utime(settings.clips, (2e9, 2e9))
     results = settings.clips.parent
-    Expected(results, "recipe of clips", {}).write([settings.clips], {})
+    Expected(results, "", {}).write([settings.clips], {})
     return np.ones((len(class_names), 2), np.float32)
 '''
 
@@ -67,12 +67,12 @@ def test_a_list_that_is_written_while_it_is_read(
 ) -> None:
     clips, out = tmp_path / "clips.csv", tmp_path / "labels.h5"
     manifest.write(clips, [Clip("a", "s", "k", "a.mp4")])
-    Expected(tmp_path, "recipe of clips", {}).write([clips], {})
+    Expected(tmp_path, "", {}).write([clips], {})
     settings = {"clips": str(clips), "text": text}
     request = {"version": VERSIONS["embed"], "plugin": "meddler", "settings": settings}
-    made = Expected(tmp_path, "recipe", {"clips": "recipe of clips"}).to_json()
+    made = Expected(tmp_path, "recipe", {"clips": records.recipe_of_list(clips)}).to_json()
     words = ["embed", "--settings", json.dumps(request), "--clips", str(clips), "--out", str(out)]
     assert cli.main([*words, "--cache", str(tmp_path), "--made", made]) == code
-    line = f"avca embed: error: {out}: its inputs changed meanwhile; run the same again"
+    line = f"avca embed: error: {clips}: it was made with other settings or from other clips"
     assert (line in capsys.readouterr().err) == bool(code)
     assert (records.read(tmp_path, out) is None) == bool(code)
