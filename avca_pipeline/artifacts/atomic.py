@@ -37,7 +37,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         PipelineError: the folder cannot be written to or the disk is full.
     """
-    with _errors_of(path):
+    with errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale_once(path.parent)
         with temporary_file(path) as temporary:
@@ -53,7 +53,7 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
     Raises:
         PipelineError: it cannot be written to or the disk is full.
     """
-    with _errors_of(path):
+    with errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale_once(path.parent)
         with temporary_folder(path) as temporary:
@@ -69,7 +69,23 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yields a folder beside ``path`` for what is needed only until ``path`` is written.
+
+    Raises:
+        PipelineError: it cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        with errors_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale_temporaries(path.parent)  # They may be what has filled the disk.
+            folder = stack.enter_context(temporary_folder(path))
+        yield folder
+
+
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Turns errors of the system into a `PipelineError` that says what cannot be written."""
     try:
         yield
     except OSError as error:

@@ -15,7 +15,7 @@ from avca_pipeline.artifacts import in_child
 from avca_pipeline.artifacts.atomic import atomic_write, check_version, file_sha256
 from avca_pipeline.artifacts.hdf5_members import read_everything
 from avca_pipeline.artifacts.sink import sink
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, PipelineError
 
 USER_BLOCK_BYTES = 512  # the least that HDF5 allows
 MARK = b"avca sha256 "
@@ -72,7 +72,7 @@ def reading_hdf5(path: Path, kind: str, format_version: int) -> Iterator[Any]:
                 )
             check_version(path, int(file.attrs.get("format_version", -1)), format_version)
             yield file
-    except FormatError:
+    except PipelineError:
         raise
     except Exception as error:  # h5py raises errors of any type for a damaged structure.
         raise FormatError(

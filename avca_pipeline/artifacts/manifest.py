@@ -89,7 +89,9 @@ def line(row: Sequence[str], has_reasons: bool) -> str:
         row: as `cells` returns it.
         has_reasons: whether a clip of the table has a reason, so that all have a cell for it.
     """
-    return _line(row if has_reasons else row[:-1])
+    if not has_reasons:
+        return _line(row[:-1])
+    return (_quoted_line if "\r" in row[-1] else _line)(row)
 
 
 def read(path: Path, *, labelled: bool | None = None) -> list[Clip]:
@@ -177,14 +179,16 @@ def _stored(path: Path) -> Iterator[Clip]:
                 clip_id, source_id, class_name, path_or_url, start_s, end_s, *reason = (
                     row if is_as_written else pick(row)
                 )
-                yield Clip(
-                    clip_id,
-                    source_id,
-                    class_name,
-                    path_or_url,
-                    float(start_s) if start_s.strip() else None,
-                    float(end_s) if end_s.strip() else None,
-                    *reason,
+                yield storable(
+                    Clip(
+                        clip_id,
+                        source_id,
+                        class_name,
+                        path_or_url,
+                        float(start_s) if start_s.strip() else None,
+                        float(end_s) if end_s.strip() else None,
+                        *reason,
+                    )
                 )
 
 
@@ -291,6 +295,11 @@ class _Lines:
 
 _line: Callable[[Sequence[str]], str] = csv.writer(_Lines(), lineterminator="\n").writerow
 """Returns the line of some cells; CSV writers return what their file returns."""
+
+# A carriage return ends a line for readers; Python 3.11 does not quote it by itself.
+_quoted_line: Callable[[Sequence[str]], str] = csv.writer(
+    _Lines(), lineterminator="\n", quoting=csv.QUOTE_ALL
+).writerow
 
 
 def _seconds(cell: str, where: str, name: str) -> float | None:

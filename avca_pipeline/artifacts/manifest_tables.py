@@ -18,6 +18,7 @@ from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.name_digests import NameDigests
 from avca_pipeline.artifacts.sorting import ROWS_IN_MEMORY, by_first_cell
 from avca_pipeline.artifacts.temporary import temporary_folder
+from avca_pipeline.errors import PipelineError
 
 
 @dataclass
@@ -74,7 +75,7 @@ def write(
     with_reasons: set[str] = set()
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for given in clips:
+        for given in _readable(clips, where):
             clip = manifest.storable(given)
             manifest.check_clip(clip, where, labelled=labelled)
             listed.add(clip)
@@ -96,6 +97,14 @@ def write(
                 members.add(row)
         members.write(shards)
     return listed
+
+
+def _readable(clips: Iterable[Clip], where: str) -> Iterator[Clip]:
+    """Yields clips; that they cannot be read is not taken for an error of writing."""
+    try:
+        yield from clips
+    except OSError as error:
+        raise PipelineError(f"{where}: cannot be read ({error})") from error
 
 
 class _Members:

@@ -113,17 +113,27 @@ def _run_recorded(command: Command, options: argparse.Namespace, asked_for: Any)
     states = _states(inputs)
     digests = expected.check(inputs)
     made = None
+    meanwhile = f"{outputs[0]}: its inputs changed meanwhile; run the same again"
+
+    def is_changed() -> bool:
+        return _states(inputs) != states and expected.check(inputs) != digests
+
     if expected.keep(outputs, digests):
         logger.info(
             f"avca {command.name}: made from the same as before, so it is kept: {outputs[0]}"
         )
     else:
-        command.call(options)
+        try:
+            command.call(options)
+        except Exception as error:  # what it has read may not go together
+            if is_changed():
+                raise PipelineError(meanwhile) from error
+            raise
         made = stopwatch.read() | {"stage": _stage(command, options)}
         if options.log is not None:
             made["log"] = within(expected.results, options.log)
-    if _states(inputs) != states and expected.check(inputs) != digests:
-        raise PipelineError(f"{outputs[0]}: its inputs changed meanwhile; run the same again")
+    if is_changed():
+        raise PipelineError(meanwhile)
     expected.write(outputs, digests, asked_for, made)
 
 

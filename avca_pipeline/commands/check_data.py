@@ -16,6 +16,7 @@ from avca_pipeline.commands import first_look
 from avca_pipeline.commands.first_look import Look
 from avca_pipeline.config import Config
 from avca_pipeline.errors import PipelineError, one_line
+from avca_pipeline.planning.listing import all_clips
 from avca_pipeline.planning.plan import MAX_LISTED_BYTES
 from avca_pipeline.runtime.paths import is_there
 
@@ -66,7 +67,7 @@ def _of_dataset(config: Config, name: str) -> list[str]:
     files = [path for path in dataset.module.inputs(dataset.settings) if path.is_file()]
     if sum(path.stat().st_size for path in files) > MAX_LISTED_BYTES:
         return []
-    clips = list(dataset.module.clips(dataset.settings))
+    clips = all_clips(dataset.plugin, dataset.module, dataset.settings)
     for line in dataset.module.remarks(dataset.settings):
         logger.warning(f"datasets.{name}: {one_line(line)}")
     look = Look()

@@ -27,6 +27,7 @@ from avca_pipeline.commands.first_config import Found, Weights
 from avca_pipeline.config import check_inputs, parse, validated
 from avca_pipeline.errors import PipelineError, one_line
 from avca_pipeline.planning import plan
+from avca_pipeline.planning.listing import all_clips
 from avca_pipeline.runtime.paths import expanded, shipped
 from avca_pipeline.splits import built
 
@@ -99,7 +100,7 @@ def _for_clips(kind: str, path: Path, weights: Weights | None, features_only: bo
     module = registry.load("datasets", kind)
     settings = validated(module.Settings, keys, f"datasets ({kind})")
     module.inputs(settings)
-    clips = list(module.clips(settings))
+    clips = all_clips(kind, module, settings)
     for line in module.remarks(settings):
         logger.info(one_line(line))
     look = first_look.at(module, settings, clips, path.is_dir() or kind == "table")

@@ -89,12 +89,20 @@ class TrainingClips:
     class_row: np.ndarray
     windows: Mapping[str, ClipWindows] = field(default_factory=dict)
 
+    @property
+    def row_device(self) -> torch.device:
+        """Where `batch` wants the numbers of rows: on the CPU where clips are read from files."""
+        of_files = [rows for rows in (self.video, self.audio) if isinstance(rows, RowsInFile)]
+        if self.windows or of_files:
+            return torch.device("cpu")
+        device: torch.device = self.video.device
+        return device
+
     def batch(self, positive: torch.Tensor, negative: torch.Tensor) -> Any:
         """Returns a `Batch`, or, for methods that look at clips over time, a `BatchOverTime`.
 
         Args:
-            positive: ``(batch,)``, rows of clips, on the device of ``video``; on the CPU for a
-                `BatchOverTime`.
+            positive: ``(batch,)``, rows of clips, on the `row_device`.
             negative: ``(batch,)``, for each a clip of another class.
         """
         text_row = self.text_row[positive]

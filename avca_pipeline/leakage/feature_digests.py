@@ -13,6 +13,7 @@ import numpy as np
 
 from avca_pipeline.artifacts import feature_parts
 from avca_pipeline.artifacts import features as features_files
+from avca_pipeline.artifacts.atomic import errors_of
 from avca_pipeline.artifacts.feature_parts import FeatureParts
 from avca_pipeline.artifacts.name_digests import digests, find
 
@@ -101,8 +102,8 @@ def digest_features(paths: Iterable[Path], out: Path | None = None) -> FeatureDi
                 if out is None:
                     parts.append(part)
                 else:
-                    with open(out, "ab") as file:
-                        part.tofile(file)
+                    with errors_of(out), open(out, "ab") as file:
+                        file.write(part.data.cast("B"))
     shape = (num_clips, FINGERPRINT_DIM)
     table = np.concatenate([np.zeros((0, FINGERPRINT_DIM), np.float32), *parts])
     if out is not None and num_clips:

@@ -7,10 +7,12 @@ the jobs take it from there.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 
@@ -50,9 +52,12 @@ class Facts:
         name = f"clips of {dataset}"
         if name not in self._facts:
             entry = self._config.datasets[dataset]
+            files = entry.module.inputs(entry.settings)
+            # The plugin's own code decides what is in the lists as much as the user's files do.
+            code = [Path(inspect.getfile(cast(ModuleType, entry.module)))] if files else []
             self._facts[name] = self._digests.of_listing(
                 f"{name}: {records.digest_of_text(request)}",
-                entry.module.inputs(entry.settings),
+                [*files, *code],
                 lambda: listing(self._config, dataset),
             )
         return dict(self._facts[name])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from avca_pipeline.artifacts import manifest
 from avca_pipeline.artifacts.clip_lists import ShardDigests, blocks
+from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import Config
 from avca_pipeline.config.entries import DatasetEntry
 from avca_pipeline.datasets import is_labelled, table
@@ -41,23 +43,47 @@ def _listing(entry: DatasetEntry, rows: Callable[[], Iterator[Rows]]) -> dict[st
         ids.append(digests.add(clip_ids, cells))
     if _have_equals(ids):
         clips = map(manifest.storable, entry.module.clips(entry.settings))
-        manifest.check(clips, _where(entry), labelled=is_labelled(entry.settings))
+        manifest.check(
+            clips,
+            _where(entry.plugin, entry.module, entry.settings),
+            labelled=is_labelled(entry.settings),
+        )
     lists = {f"{entry.name}/manifest.csv": digests.of_all()}
     return lists | {f"{entry.name}/shards/{key}.csv": sha for key, sha in digests.by_name().items()}
 
 
 def _rows(entry: DatasetEntry) -> Iterator[Rows]:
     """Yields the clips of a dataset in blocks, each clip checked by itself."""
-    where, labelled = _where(entry), is_labelled(entry.settings)
+    where, labelled = (
+        _where(entry.plugin, entry.module, entry.settings),
+        is_labelled(entry.settings),
+    )
     for clips in blocks(map(manifest.storable, entry.module.clips(entry.settings))):
         manifest.check(clips, where, labelled=labelled)
         yield [clip.clip_id for clip in clips], list(map(manifest.cells, clips))
 
 
-def _where(entry: DatasetEntry) -> str:
+def all_clips(plugin: str, module: Any, settings: Any) -> list[Clip]:
+    """Returns all clips of a dataset that is small enough for that, checked as for its lists.
+
+    Args:
+        plugin: its name.
+        module: the plugin.
+        settings: for it.
+
+    Raises:
+        PipelineError: as `listing`.
+    """
+    clips: list[Clip] = list(module.clips(settings))
+    where = _where(plugin, module, settings)
+    manifest.check(map(manifest.storable, clips), where, labelled=is_labelled(settings))
+    return clips
+
+
+def _where(plugin: str, module: Any, settings: Any) -> str:
     """Returns where the clips of a dataset come from, to begin messages with."""
-    files = entry.module.inputs(entry.settings)
-    return str(files[0]) if len(files) == 1 else f"dataset {entry.plugin}"
+    files = module.inputs(settings)
+    return str(files[0]) if len(files) == 1 else f"dataset {plugin}"
 
 
 def _have_equals(parts: list[np.ndarray]) -> bool:

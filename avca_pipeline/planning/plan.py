@@ -13,6 +13,7 @@ from typing import Any
 from avca_pipeline import registry
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.config import Config
+from avca_pipeline.planning.listing import all_clips
 from avca_pipeline.planning.rates import CLIP_S, CPU, GPU, Machine
 from avca_pipeline.runtime import gpus
 
@@ -101,7 +102,7 @@ def _listing(config: Config, name: str) -> Listing:
     size = sum(path.stat().st_size for path in plugin.inputs(entry.settings) if path.is_file())
     if size > MAX_LISTED_BYTES:
         return Listing(name, why_not=f"not counted, the annotations have {_size(size)}")
-    clips: Sequence[Clip] = list(plugin.clips(entry.settings))
+    clips: Sequence[Clip] = all_clips(entry.plugin, plugin, entry.settings)
     lengths = [_length_s(clip) for clip in clips]
     return Listing(
         name,

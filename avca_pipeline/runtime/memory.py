@@ -19,7 +19,7 @@ def bytes_of_this_job(groups: Path = GROUPS, limits: Path = LIMITS) -> int:
     """
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     with contextlib.suppress(OSError):
-        for line in groups.read_text(encoding="utf-8").splitlines():
+        for line in groups.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             _, controllers, name = line.split(":", 2)
             is_v1 = "memory" in controllers.split(",")
             if controllers and not is_v1:

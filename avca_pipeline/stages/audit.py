@@ -11,7 +11,7 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts import audits, split
 from avca_pipeline.artifacts import fetched as fetched_tables
 from avca_pipeline.artifacts import labels as labels_files
-from avca_pipeline.artifacts.temporary import temporary_folder
+from avca_pipeline.artifacts.atomic import scratch_folder
 from avca_pipeline.config import validated
 from avca_pipeline.leakage.checks import stop_on_errors
 from avca_pipeline.leakage.data_checks import SplitData, audit_data
@@ -45,8 +45,7 @@ def run(
     """
     module = registry.load("splits", request.plugin)
     typed = validated(module.Settings, request.settings, f"splits ({request.plugin})")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(out) as folder:
+    with scratch_folder(out) as folder:
         data = SplitData(
             rows=split.opened(rows),
             fetched=itertools.chain.from_iterable(map(fetched_tables.stream, fetched)),

@@ -47,8 +47,8 @@ class Step:
     ) -> None:
         self.plugin, self.settings, self.network = plugin, settings, network
         self.optimiser, self.clips = optimiser, clips
-        place = "cpu" if settings.over_time else clips.video.device
-        self.rows = torch.zeros((2, settings.batch_size), dtype=torch.int64, device=place)
+        shape = 2, settings.batch_size
+        self.rows = torch.zeros(shape, dtype=torch.int64, device=clips.row_device)
         self.run: Callable[[], None] = self
         self.is_tried = False
 

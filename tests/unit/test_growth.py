@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from avca_pipeline.artifacts import features, manifest, manifest_tables, split
+from avca_pipeline.artifacts.atomic import scratch_folder
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
 from avca_pipeline.artifacts.name_digests import digests, find
 from avca_pipeline.artifacts.stored_rows import StoredRows
 from avca_pipeline.datasets import table
-from avca_pipeline.errors import FormatError
+from avca_pipeline.errors import FormatError, PipelineError
 from avca_pipeline.leakage.alike import num_like_the_middle
 from avca_pipeline.leakage.data_checks import SplitData, audit_data
 from avca_pipeline.leakage.feature_digests import digest_features
@@ -209,3 +210,45 @@ def test_so_many_fingerprints_are_the_same() -> None:
     assert num_like_the_middle(rows, 1e-5, enough=90) == 90
     rows[:, 0] = 1.0  # The first column alone would say that all are the same.
     assert num_like_the_middle(rows, 1e-5, enough=95) == 90
+
+
+def test_a_manifest_by_hand_has_the_names_that_are_checked(tmp_path: Path) -> None:
+    by_hand = tmp_path / "manifest.csv"
+    by_hand.write_text('clip_id,source_id,class_name,path_or_url,start_s,end_s\na,s,"k\n0",m,,\n')
+    assert list(manifest.opened(by_hand)) == manifest.read(by_hand)
+
+
+def test_a_reason_with_a_carriage_return_is_read_back(tmp_path: Path) -> None:
+    given = [replace(clip, reason="gone\rfor good") for clip in clips()[:3]]
+    written(tmp_path, iter(given), 2)
+    assert {clip.reason for clip in manifest.read(tmp_path / "manifest.csv")} <= {
+        "gone\rfor good",
+        "unusable name: a line break, a NUL or bytes that are no UTF-8; rename it",
+    }
+
+
+def test_clips_that_cannot_be_read_are_no_fault_of_the_manifest(tmp_path: Path) -> None:
+    def torn() -> Iterator[Clip]:
+        yield Clip("a", "s", "k", "m")
+        (tmp_path / "second list").read_text()
+
+    with pytest.raises(PipelineError, match=r"clips\.csv: cannot be read .*second list"):
+        written(tmp_path, torn(), 2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_says_what_cannot_be_written_and_blames_no_features(tmp_path: Path) -> None:
+    path = tmp_path / "v.h5"
+    whole = Features(["a"], np.ones((1, 4), np.float32), np.ones(1, int), np.ones(1, bool))
+    features.write(path, whole)
+    with pytest.raises(PipelineError, match=r"/dev/full: cannot be written .No space left"):
+        digest_features([path], Path("/dev/full"))
+
+
+def test_a_folder_for_a_while_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "audits").write_text("a file")
+    with (
+        pytest.raises(PipelineError, match="cannot be written"),
+        scratch_folder(tmp_path / "audits/built.json"),
+    ):
+        pass
