@@ -171,13 +171,13 @@ class Encoder:
         set_precision(settings.precision)
         try:
             self.network = network.to(device.name)
+            on_device = prepares_on_device(settings)
+            spec = backbone.spec(settings)
+            self.frames = DeviceFrames(on_device, spec, device) if on_device else None
+            # The first one is being filled. The others are on the device, the oldest next to it.
+            self.batches = deque(self._new_batch() for _ in range(BATCHES_ON_DEVICE + 1))
         except torch.OutOfMemoryError as error:
             raise PipelineError(NO_ROOM) from error
-        on_device = prepares_on_device(settings)
-        spec = backbone.spec(settings)
-        self.frames = DeviceFrames(on_device, spec, device) if on_device else None
-        # The first one is being filled. The others are on the device, the oldest one next to it.
-        self.batches = deque(self._new_batch() for _ in range(BATCHES_ON_DEVICE + 1))
 
     def add_window(
         self,

@@ -190,7 +190,10 @@ class _Run:
     def _hold(self, frame: Any) -> None:
         # The frame's own memory: an array for each of many short frames costs as much as decoding.
         count = frame.samples * self.num_interleaved
-        self.held.append([np.frombuffer(plane, self.dtype, count) for plane in frame.planes])
+        # Of more than seven channels PyAV shows planes that are not there; to look at one is fatal.
+        num_planes = frame.layout.nb_channels // self.num_interleaved
+        planes = frame.planes[:num_planes]
+        self.held.append([np.frombuffer(plane, self.dtype, count) for plane in planes])
         self.end += frame.samples
 
 

@@ -19,7 +19,8 @@ from avca_pipeline.media.planes import why_on_host
 from avca_pipeline.media.windows import RESTART, Window
 
 # Not among them: those whose standards leave the rounding of a transform open, such as MPEG-4.
-CODECS = ("h264", "hevc", "vp9", "av1")
+# AV1 has another decoder in FFmpeg, which knows no GPU.
+CODECS = ("h264", "hevc", "vp9")
 # Without it, FFmpeg would make a context of the GPU anew for each file.
 OPTIONS: dict[str, object] = {"primary_ctx": "1"}
 
@@ -53,10 +54,11 @@ def by_hardware_first(windows: Callable[[Any], Iterator[Window]], clip: Any) -> 
         yield from windows(clip)
         if attempt.is_in_use and notes.current().num_damaged:
             attempt.reason = "damaged"
-    except MediaError as error:
+    except Exception as error:  # a driver may fail in any way
         if not attempt.is_in_use:
             raise
-        attempt.reason = str(error).partition(":")[0]
+        is_of_clip = isinstance(error, MediaError)
+        attempt.reason = str(error).partition(":")[0] if is_of_clip else type(error).__name__
     finally:
         _attempt.reset(token)
     if attempt.is_in_use and attempt.reason:

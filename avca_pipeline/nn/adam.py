@@ -58,10 +58,10 @@ class Adam:
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         self._learning_rate = value
-        if isinstance(self.rate, float):
-            self.rate = value
-        else:
+        if isinstance(self.rate, torch.Tensor):
             self.rate.fill_(value)
+        else:
+            self.rate = value
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""

@@ -89,8 +89,13 @@ SOUNDS = {
 }
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("name", SOUNDS)
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        *((name, channels) for name in SOUNDS for channels in (1, 2)),
+        *((name, 8) for name in ("aac.mp4", "opus.webm", "planar.flac", "16 bit.wav")),
+    ],
+)
 def test_samples_are_those_of_ffmpeg(name: str, channels: int, tmp_path: Path) -> None:
     """Loud enough that a sample which wraps, or a channel which is left out, cannot hide."""
     sound = synthetic.noise(1.0, channels, seed=4) * 1.6
@@ -102,7 +107,7 @@ def test_samples_are_those_of_ffmpeg(name: str, channels: int, tmp_path: Path) -
     expected = np.frombuffer(decoded, "<i2").reshape(-1, channels).mean(axis=1) / 32768
     found = np.concatenate(list(mono_blocks(path, SOUND_HZ, None, None, LIMITS)))
     assert len(found) == len(expected)
-    assert np.abs(expected).max() > 0.4
+    assert np.abs(expected).max() > (0.4 if channels < 8 else 0.2)
     # Two versions of FFmpeg round a lossy decoder's output differently now and then.
     np.testing.assert_allclose(found, expected, atol=2.1 / 32768)
 
