@@ -12,7 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import atomic_write
-from avca_pipeline.artifacts.stored_rows import StoredRows
+from avca_pipeline.artifacts.stored_rows import stored_if_in_order
 from avca_pipeline.artifacts.text_files import stream_csv
 from avca_pipeline.errors import FormatError, one_line
 
@@ -119,13 +119,7 @@ def opened(path: Path) -> Sequence[Clip]:
 
     Only a table that is not in the order of its ids, so none of ours, is read into memory.
     """
-    number, before, class_names = 0, "", set()
-    for clip in stream(path):
-        if clip.clip_id <= before:
-            return read(path)
-        number, before = number + 1, clip.clip_id
-        class_names.add(clip.class_name)
-    return StoredRows(lambda: _stored(path), number, class_names)
+    return stored_if_in_order(stream(path), lambda: _stored(path), lambda: read(path))
 
 
 def stream(path: Path, *, labelled: bool | None = None) -> Iterator[Clip]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avca_pipeline.artifacts.atomic import write_csv
-from avca_pipeline.artifacts.stored_rows import StoredRows, in_id_order
+from avca_pipeline.artifacts.stored_rows import in_id_order, stored_if_in_order
 from avca_pipeline.artifacts.text_files import stream_csv
 from avca_pipeline.errors import FormatError
 
@@ -80,13 +80,7 @@ def opened(path: Path) -> Sequence[SplitClip]:
 
     Only a table that is not in the order of its ids, so none of ours, is read into memory.
     """
-    number, before, class_names = 0, "", set()
-    for row in stream(path):
-        if row.clip_id <= before:
-            return read(path)
-        number, before = number + 1, row.clip_id
-        class_names.add(row.class_name)
-    return StoredRows(lambda: _rows(path), number, class_names)
+    return stored_if_in_order(stream(path), lambda: _rows(path), lambda: read(path))
 
 
 def stream(path: Path) -> Iterator[SplitClip]:

@@ -63,6 +63,25 @@ class StoredRows(Sequence[RowT]):
         return next(itertools.islice(self._loop(), number, None))
 
 
+def stored_if_in_order(
+    checked: Iterator[RowT], loop: Callable[[], Iterator[RowT]], read: Callable[[], Sequence[RowT]]
+) -> Sequence[RowT]:
+    """Returns rows that stay in their file, or all of them if ids are out of order there or twice.
+
+    Args:
+        checked: the rows, each checked as it is yielded.
+        loop: see `StoredRows`.
+        read: reads all rows into memory.
+    """
+    number, before, names = 0, "", set()
+    for row in checked:
+        if row.clip_id <= before:
+            return read()
+        number, before = number + 1, row.clip_id
+        names.add(row.class_name)
+    return StoredRows(loop, number, names)
+
+
 def class_names(rows: Sequence[RowT]) -> Set[str]:
     """Returns which classes rows have; of those that are stored, it is known."""
     return rows.class_names if isinstance(rows, StoredRows) else {row.class_name for row in rows}
