@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avca_pipeline import models, registry
 from avca_pipeline.artifacts.bundle import Bundle, BundledBackbone, BundledText, Description
 from avca_pipeline.inference.distances import distances_of
 from avca_pipeline.inference.parts import Part
@@ -35,16 +32,6 @@ VIDEO = (2.0, 1.0)
 MEAN, FACTOR = np.array([1.0, 2.0]), np.array([0.5, 4.0])
 
 
-@pytest.fixture
-def class_means(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The method of the tests that looks at training clips, as one of ours."""
-    here = str(Path(__file__).parent / "plugins")
-    monkeypatch.setattr(models, "__path__", [*models.__path__, here])
-    registry._own_names.cache_clear()
-    yield
-    registry._own_names.cache_clear()
-
-
 def as_stored(points: list[tuple[float, float]]) -> np.ndarray:
     """Returns features that are these points once they are scaled."""
     return (np.array(points).reshape(-1, 2) / FACTOR + MEAN).astype(np.float32)
@@ -68,7 +55,7 @@ def bundle() -> Bundle:
     return Bundle(described, {}, arrays)
 
 
-@pytest.mark.usefixtures("class_means")
+@pytest.mark.usefixtures("methods_of_the_tests")
 @pytest.mark.parametrize("words", ["cat dog emu owl", "owl emu dog cat", "yak dog", "emu yak cat"])
 def test_training_clips_stay_with_their_class(words: str) -> None:
     asked = words.split()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avca_pipeline import cli, models, registry
+from avca_pipeline import cli
 from avca_pipeline.artifacts import features, manifest
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.manifest import Clip
@@ -79,17 +78,7 @@ class OverTime(protocol.Unequal):
         return np.concatenate(both, axis=1)
 
 
-@pytest.fixture
-def glance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The method over time of the tests, as one of ours."""
-    here = str(Path(__file__).parent / "plugins")
-    monkeypatch.setattr(models, "__path__", [*models.__path__, here])
-    registry._own_names.cache_clear()
-    yield
-    registry._own_names.cache_clear()
-
-
-@pytest.mark.usefixtures("glance")
+@pytest.mark.usefixtures("methods_of_the_tests")
 def test_a_method_over_time_gets_the_windows_of_its_clips_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +108,7 @@ def test_a_method_over_time_gets_the_windows_of_its_clips_and_no_others(
     assert num_read["windows"] == num_read["window_starts_s"]
 
 
-@pytest.mark.usefixtures("glance")
+@pytest.mark.usefixtures("methods_of_the_tests")
 def test_a_method_over_time_needs_windows(tmp_path: Path) -> None:
     settings = ModelSettings(epochs=1, batches_per_epoch=1, batch_size=2).model_dump(mode="json")
     text = json.dumps(
@@ -150,7 +139,7 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("glance")
+@pytest.mark.usefixtures("methods_of_the_tests")
 def test_the_config_says_where_windows_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
