@@ -18,6 +18,7 @@ goes on as well.
 that cannot be decoded are left out and their time is a gap (``damaged`` if they are more than a
 tenth of the clip's packets); a file may end up to a tenth before the time that its header or index
 announces (``truncated`` beyond that). What announces nothing, such as MPEG-TS, ends where it ends.
+Nothing is known of pictures that are not decoded because nobody is shown them, see `skipping`.
 
 Gaps, jumps and lost packets are counted in the clip's `notes`.
 """
@@ -37,6 +38,7 @@ from avca_pipeline.media.container import best_stream, opened, start_s, streams
 from avca_pipeline.media.jumps import Clock, may_jump
 from avca_pipeline.media.packets import demuxed, is_damage, later_pictures, later_sound, with_end
 from avca_pipeline.media.placing import AviPictureTimes, Grid
+from avca_pipeline.media.skipping import IsCovered, Skipping
 
 # Frames and where on the line they begin, where that is known.
 Timed: TypeAlias = Generator[tuple[Any, float | None], None, None]
@@ -66,6 +68,8 @@ class Track:
             to say it to the sample; known once decoding has begun in the middle.
         repeated_until_s: where the last packet ends that was empty, which says that the picture
             stays as it is.
+        new_covered: makes what says of the times of pictures, in the order of decoding, which
+            nobody is shown: those need not be decoded. It makes ``None`` where all are wanted.
     """
 
     def __init__(self, path: Path, kind: str, container: Any) -> None:
@@ -79,6 +83,7 @@ class Track:
         self.arrived_s: float | None = None
         self.repeated_until_s = 0.0
         self.prepare: Callable[[Any], None] = lambda stream: None
+        self.new_covered: Callable[[], IsCovered | None] = lambda: None
         self.begin_s = 0.0  # of the clip
         self.grid: Grid | None = None
         # Whether FFmpeg has invented the times at which pictures are shown.
@@ -193,8 +198,12 @@ class Track:
             yield packet
 
     def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
-        """Yields decoded frames with their times; what cannot be decoded is left out."""
+        """Yields decoded frames with their times; what cannot be decoded is left out.
+
+        `LeftOut` stands for each picture that was not decoded because nobody is shown it.
+        """
         context = self.stream.codec_context
+        skipping = Skipping(context, None if self._has_no_time_stamps else self.new_covered())
         picture_times = AviPictureTimes(context, delay) if self._has_no_time_stamps else None
         forgiving = not is_start  # frames before the keyframe cannot be decoded
         for packet in with_end(packets):
@@ -204,6 +213,7 @@ class Track:
                     self.repeated_until_s = max(self.repeated_until_s, self.arrived_s or 0.0)
                     continue
                 self._num_sent += 1
+            skipping.send(packet, None if packet is None else self.begins_s(packet))
             try:
                 frames = context.decode(packet)
             except Exception as error:
@@ -211,11 +221,14 @@ class Track:
                     raise
                 if not forgiving:
                     self._lose()
+                skipping.stop()
                 continue
             if picture_times is not None:
                 picture_times.sent(packet)
             for frame in frames:
                 forgiving = False
+                for left_out in skipping.shown_before(frame):
+                    yield left_out, left_out.pts * self.unit_s - self.start_s
                 stamp = frame.pts if picture_times is None else picture_times.next()
                 yield frame, None if stamp is None else stamp * self.unit_s - self.start_s
         self.check_damage()

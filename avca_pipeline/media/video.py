@@ -5,9 +5,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from avca_pipeline.media import Limits, MediaError, hardware, notes
 from avca_pipeline.media.container import opened
 from avca_pipeline.media.orientation import upright
 from avca_pipeline.media.planes import stored
+from avca_pipeline.media.skipping import LeftOut
+from avca_pipeline.media.ticks import Covered, at_positions, nearest, pick
 from avca_pipeline.media.timeline import Track
 
 # A picture held for so much longer than it was to last counts as a gap.
@@ -37,6 +38,9 @@ def frames(
     clip there is none, see `timeline`. Consecutive repeats are the same array. Non-square pixels
     are not stretched: the backbones' published preprocessing resizes the stored pixels.
 
+    A picture that no tick shows, and that no other picture of the file refers to, is not decoded,
+    see `skipping`.
+
     Args:
         path: a media file.
         rate_hz: frames per second to yield.
@@ -49,8 +53,9 @@ def frames(
     """
     with _video(path, limits) as track:
         begin_s = start or 0.0
+        track.new_covered = functools.partial(Covered, rate_hz, begin_s)
         timed = _noting_late(_timed(track, begin_s, end, limits), begin_s, rate_hz)
-        last = None if end is None else _round((end - begin_s) * rate_hz)
+        last = None if end is None else nearest((end - begin_s) * rate_hz)
         picked = pick(timed, rate_hz, begin_s, last, lambda: track.repeated_until_s)
         yield from _arrays(picked, rate_hz, limits)
         track.check_damage()
@@ -114,21 +119,6 @@ def spread_frames(
         track.check_damage()
 
 
-def at_positions(items: Iterable[Any], positions: Iterable[int]) -> Iterator[Any]:
-    """Yields what stands at ascending positions, and the last item for those behind it.
-
-    All items are looked at, also those behind the last position.
-    """
-    waiting = collections.deque(positions)
-    item = None
-    for position, item in enumerate(items):
-        while waiting and waiting[0] == position:
-            yield item
-            waiting.popleft()
-    if item is not None:
-        yield from itertools.repeat(item, len(waiting))
-
-
 def frame_count(
     path: Path, start: float | None, end: float | None, limits: Limits
 ) -> tuple[int, float]:
@@ -156,50 +146,6 @@ def claimed_count(path: Path, rate_hz: int, limits: Limits) -> int:
         return 0
     with _video(path, limits) as track:
         return int(track.stream.frames) if track.stream.average_rate == rate_hz else 0
-
-
-def pick(
-    timed: Iterable[tuple[Any, float, float]],
-    rate_hz: int,
-    origin_s: float,
-    last: int | None,
-    repeated_until_s: Callable[[], float] = lambda: 0.0,
-) -> Iterator[Any]:
-    """Yields the frame on show at each tick of a clock of ``rate_hz`` that starts at ``origin_s``.
-
-    Pure arithmetic. A frame's time is rounded to the nearest tick, halves away from zero; of
-    several frames at one tick the last one counts; the final frame lasts for its duration. Nothing
-    is yielded for the ticks before the first frame.
-
-    Args:
-        timed: ``(frame, time stamp, duration)`` in seconds, in the order of display.
-        rate_hz: ticks per second.
-        origin_s: the time stamp of tick 0.
-        last: the tick before which to stop; ``None`` for the end of the frames.
-        repeated_until_s: says after the last frame until when it is shown at least.
-    """
-    current, end_s = None, 0.0
-    tick = 0
-    emitted = False
-    for frame, time_s, duration_s in timed:
-        begins = _round((time_s - origin_s) * rate_hz)
-        if current is None:
-            tick = max(0, begins)
-        while current is not None and tick < begins and (last is None or tick < last):
-            yield current
-            emitted, tick = True, tick + 1
-        if last is not None and begins >= last:
-            break
-        current, end_s = frame, time_s + duration_s
-    end_s = max(end_s, repeated_until_s())
-    stop = _round((end_s - origin_s) * rate_hz)
-    if last is not None:  # a segment that outlasts its media ends with the media
-        stop = min(last, stop)
-    while current is not None and tick < stop:
-        yield current
-        emitted, tick = True, tick + 1
-    if current is not None and not emitted and last is None and end_s > origin_s:
-        yield current  # a clip of one short frame still has that frame
 
 
 @contextlib.contextmanager
@@ -247,7 +193,8 @@ def _timed(
         next_s = time_s + duration_s
         if next_s - begin_s > limits.max_duration_s:
             raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
-        yield frame, time_s, duration_s
+        if not isinstance(frame, LeftOut):
+            yield frame, time_s, duration_s
     track.check_arrived(begin_s, end_s)
 
 
@@ -267,7 +214,7 @@ def _noting_late(
 ) -> Iterator[tuple[Any, float, float]]:
     """Yields what it is given, and notes how many ticks of the clip are before the first frame."""
     for first in timed:
-        ticks = max(0, _round(float((first[1] - begin_s) * rate_hz)))
+        ticks = max(0, nearest(float((first[1] - begin_s) * rate_hz)))
         notes.current().late_s = float(ticks / rate_hz)
         yield first
         break
@@ -293,15 +240,9 @@ def _arrays(picked: Iterable[Any], rate_hz: int, limits: Limits) -> Iterator[Any
                 rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
                 # Without a turn it is a view, whose rows may be padded.
                 array = rgb if matrix is None else np.ascontiguousarray(upright(rgb, matrix))
-        assert array is not None
         count += 1
         if count > limits.max_duration_s * rate_hz:
             raise MediaError(f"too long: more than {limits.max_duration_s:g} s")
         yield array
     if not count:
         raise MediaError("nothing in segment: no video frame in it")
-
-
-def _round(value: float) -> int:
-    """Rounds halves away from zero, as libavfilter does; 1e-9 absorbs what float division adds."""
-    return int(math.copysign(math.floor(abs(value) + 0.5 + 1e-9), value))

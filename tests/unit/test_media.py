@@ -12,7 +12,8 @@ import pytest
 from avca_pipeline.media import Limits, MediaError
 from avca_pipeline.media.audio import mono_blocks
 from avca_pipeline.media.container import probe
-from avca_pipeline.media.video import frames, pick
+from avca_pipeline.media.ticks import pick
+from avca_pipeline.media.video import frames
 from avca_pipeline.media.windows import frame_windows, sample_windows
 
 LIMITS = Limits(max_pixels=10_000_000, max_duration_s=60.0)

@@ -16,7 +16,8 @@ from avca_pipeline import registry
 from avca_pipeline.artifacts.text_files import canonical_json
 from avca_pipeline.backbones import MediaSegment, timm_frames
 from avca_pipeline.media import MediaError
-from avca_pipeline.media.video import at_positions, native_frames, spread_frames
+from avca_pipeline.media.ticks import at_positions
+from avca_pipeline.media.video import native_frames, spread_frames
 from tests.conftest import shared_folder
 from tests.media import synthetic
 from tests.media.synthetic import LIMITS
