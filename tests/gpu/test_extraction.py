@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -197,6 +199,23 @@ def test_two_runs_give_the_same_bits(plugin: str, device: str, tmp_path: Path) -
     assert second.windows is not None
     np.testing.assert_array_equal(first.features, second.features)
     np.testing.assert_array_equal(first.windows.values, second.windows.values)
+
+
+def test_two_jobs_share_a_gpu(device: str, tmp_path: Path) -> None:
+    """As with `jobs_per_gpu: 2`: each gives the bits of a job that has the GPU to itself."""
+    settings = demo.Settings(num_classes=4, sources_per_class=1)
+    paths = [demo.locate(settings, clip, tmp_path / "media") for clip in demo.clips(settings)[:3]]
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    alone = extracted(tmp_path, paths, "timm_frames", device, "alone.h5")
+    with ProcessPoolExecutor(len(folders), multiprocessing.get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(extracted, folder, paths, "timm_frames", device, "shared.h5")
+            for folder in folders
+        ]
+        for job in jobs:
+            np.testing.assert_array_equal(job.result().features, alone.features)
 
 
 @pytest.fixture
