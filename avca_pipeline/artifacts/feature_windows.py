@@ -7,7 +7,7 @@ one offset to the next. No more is read of them than is asked for.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,16 +178,13 @@ def write(
         raise ValueError(f"{num_written} windows to write, and the clips have {len(values)}")
 
 
-def of_shards(
-    paths: Sequence[Path], row_of: Mapping[str, int]
-) -> Iterator[tuple[int, FeatureWindows]]:
-    """Yields the windows of each clip of all shards, with its row among all clips.
+def of_file(path: Path, rows: Iterable[int]) -> Iterator[tuple[int, FeatureWindows]]:
+    """Yields the windows of each clip of a file, with its row among the clips that are wanted.
 
     Args:
-        paths: of the shards, which `features.read` has found whole.
-        row_of: clip id to row.
+        path: of a file that `features.read` has found whole.
+        rows: of its clips.
     """
-    for path in paths:
-        with opened(path) as stored:
-            for number, clip_id in enumerate(stored.clip_ids):
-                yield row_of[clip_id], stored.read([number])
+    with opened(path) as stored:
+        for number, row in enumerate(rows):
+            yield int(row), stored.read([number])

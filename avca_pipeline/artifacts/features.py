@@ -6,7 +6,7 @@ All shards together are ``features/<backbone>.h5``, in the same format.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -106,16 +106,17 @@ class Features:
         return frame(self.features, columns, self.clip_ids)
 
 
-def write(path: Path, value: Features, shards: Sequence[Path] = ()) -> None:
+def write(path: Path, value: Features, windows: Iterable[tuple[int, FeatureWindows]] = ()) -> None:
     """Writes a shard or all of them; `read` gives back the same.
 
     Args:
         path: of the file.
         value: what to write.
-        shards: files to copy the windows from, clip by clip, where ``value`` has none in memory.
+        windows: row of a clip and its windows, for each clip, where ``value`` has windows and they
+            are not in memory.
 
     Raises:
-        ValueError: the clips have windows that are neither in memory nor in shards.
+        ValueError: these are not all windows.
     """
     with atomic_write_hdf5(path, KIND, FORMAT_VERSION) as file:
         for name, text in sorted(value.attributes.items()):
@@ -123,24 +124,19 @@ def write(path: Path, value: Features, shards: Sequence[Path] = ()) -> None:
         for name in TIMES:
             file.attrs[name] = float(getattr(value, name))
         write_strings(file, "clip_id", value.clip_ids)
-        file["features"] = np.asarray(value.features, np.float32)
+        _write_features(file, value.features)
         file["num_windows"] = value.num_windows.astype(np.int64)
         file["is_padded"] = value.is_padded.astype(bool)
         notes = file.create_group("notes")
         for name in NOTES:
             notes[name] = _note(value, name)
-        if value.media:
+        if len(value.media):
             write_strings(file, "media_sha256", value.media)
         rejected = file.create_group("rejected")
         write_strings(rejected, "clip_id", list(value.rejected))
         write_strings(rejected, "reason", list(value.rejected.values()))
         if value.has_windows or value.windows is not None:
-            row_of = {clip_id: row for row, clip_id in enumerate(value.clip_ids)}
-            parts = (
-                feature_windows.of_shards(shards, row_of)
-                if value.windows is None
-                else [(0, value.windows)]
-            )
+            parts = windows if value.windows is None else [(0, value.windows)]
             feature_windows.write(file, value.num_windows, value.features.shape[1], parts)
 
 
@@ -192,6 +188,16 @@ def read(path: Path, *, with_windows: bool = False, most_bytes: float = math.inf
     return value
 
 
+def _write_features(file: Any, rows: Any) -> None:
+    """Writes an array, or what yields the blocks of one, which is then never in memory whole."""
+    table = file.create_dataset(None, rows.shape, np.float32)
+    first = 0
+    for block in [rows] if isinstance(rows, np.ndarray) else rows.blocks():
+        table[first : first + len(block)] = np.asarray(block, np.float32)
+        first += len(block)
+    file["features"] = table
+
+
 def _features(path: Path, file: Any, most_bytes: float) -> Any:
     dataset = member(file, "features")
     is_large = getattr(dataset, "nbytes", 0) > most_bytes
@@ -203,66 +209,6 @@ def _are_finite(values: np.ndarray | StoredFeatures) -> bool:
     if isinstance(values, StoredFeatures):
         return all(np.isfinite(block).all() for block in values.blocks())
     return bool(np.isfinite(values).all())
-
-
-def read_all(paths: Sequence[Path]) -> Features:
-    """Reads all shards of one backbone as one table, in the order of the clip ids.
-
-    Each shard is freed as soon as it is copied, so that shards and table together need little more
-    memory than the table. Windows stay in the shards, from where `write` copies them.
-
-    Raises:
-        FormatError: as `read`; or the shards do not belong together (another dimension, weights
-            or preprocessing), or a clip stands in two of them.
-    """
-    shards = [read(path) for path in paths]
-    for path, shard in zip(paths, shards, strict=True):
-        stated, first_stated = _stated(shard), _stated(shards[0])
-        for name, text in stated.items():
-            if text != first_stated[name]:
-                raise FormatError(
-                    f"{path}: {name} is {text!r} but {first_stated[name]!r} in {paths[0]}; "
-                    "delete the older one and extract again"
-                )
-    filled = [shard for shard in shards if len(shard.clip_ids)]
-    if len({shard.features.shape[1] for shard in filled}) > 1:
-        raise FormatError(f"{paths[0]}: its dimension differs from that of other shards beside it")
-    clip_ids = np.array([clip for shard in filled for clip in shard.clip_ids], dtype=object)
-    if len(set(clip_ids)) != len(clip_ids):
-        raise FormatError(
-            f"{paths[0].parent}: a clip stands in two shards; delete them and extract again"
-        )
-    order = np.argsort(clip_ids)
-    width = filled[0].features.shape[1] if filled else 0
-    media = [sha256 for shard in filled for sha256 in shard.media]
-    whole = Features(
-        clip_ids=list(clip_ids[order]),
-        features=np.empty((len(order), width), np.float32),
-        num_windows=np.empty(len(order), np.int64),
-        is_padded=np.empty(len(order), bool),
-        notes={name: np.zeros(len(order)) for name in NOTES},
-        rejected={
-            clip: reason for shard in shards for clip, reason in sorted(shard.rejected.items())
-        },
-        attributes=dict(shards[0].attributes) if shards else {},
-        media=[media[row] for row in order] if len(media) == len(order) else (),
-        window_s=shards[0].window_s if shards else math.nan,
-        hop_s=shards[0].hop_s if shards else math.nan,
-        has_windows=bool(shards) and shards[0].has_windows,
-    )
-    row_of = np.argsort(order)
-    end = len(order)
-    shards.clear()
-    while filled:
-        shard = filled.pop()
-        rows = row_of[end - len(shard.clip_ids) : end]
-        end -= len(rows)
-        whole.features[rows] = shard.features
-        whole.num_windows[rows] = shard.num_windows
-        whole.is_padded[rows] = shard.is_padded
-        for name in NOTES:
-            whole.notes[name][rows] = _note(shard, name)
-    return whole
 
 
 def of_clips(value: Features, clip_ids: Container[str]) -> Features:
@@ -291,13 +237,6 @@ def of_clips(value: Features, clip_ids: Container[str]) -> Features:
         has_windows=windows is not None,
         windows=windows,
     )
-
-
-def _stated(value: Features) -> dict[str, str | None]:
-    """Returns what must be the same in all shards of a backbone."""
-    stated = {name: value.attributes.get(name) for name in ("backbone", "weights", "preprocessing")}
-    times = {name: f"{getattr(value, name):g}" for name in TIMES}
-    return {**stated, **times, "has_windows": str(value.has_windows)}
 
 
 def _note(value: Features, name: str) -> np.ndarray:

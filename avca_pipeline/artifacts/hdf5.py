@@ -19,6 +19,7 @@ from avca_pipeline.errors import FormatError, PipelineError
 
 USER_BLOCK_BYTES = 512  # the least that HDF5 allows
 MARK = b"avca sha256 "
+STRINGS_AT_ONCE = 65_536
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -86,7 +87,10 @@ def _mark(path: Path) -> bytes:
 
 
 def write_strings(group: Any, name: str, values: Sequence[str]) -> None:
-    """Writes a 1-d dataset of UTF-8 strings; an empty one too."""
+    """Writes a 1-d dataset of UTF-8 strings, a part at a time; an empty one too."""
     import h5py
 
-    group.create_dataset(name, data=list(values), shape=(len(values),), dtype=h5py.string_dtype())
+    dataset = group.create_dataset(name, (len(values),), h5py.string_dtype())
+    for first in range(0, len(values), STRINGS_AT_ONCE):
+        part = list(values[first : first + STRINGS_AT_ONCE])
+        dataset[first : first + len(part)] = part

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from avca_pipeline import registry
 from avca_pipeline.artifacts import (
     feature_folder,
+    feature_windows,
     features,
     fetched,
     manifest,
@@ -76,7 +77,9 @@ def publish(paths: Sequence[Path], out: Path, licence: str = "unknown") -> None:
     def fill(folder: Path) -> None:
         for part in given:
             features.write(
-                folder / feature_folder.file_name(part.modality), part.value, [part.path]
+                folder / feature_folder.file_name(part.modality),
+                part.value,
+                feature_windows.of_file(part.path, range(len(part.value.clip_ids))),
             )
         if clips:
             manifest.write(folder / feature_folder.CLIPS, clips)

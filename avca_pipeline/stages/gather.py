@@ -5,15 +5,17 @@ A table of results is hundreds of trainings, and a large dataset has hundreds of
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from avca_pipeline.artifacts import features, fetched
+from avca_pipeline.artifacts import feature_shards, fetched
 from avca_pipeline.artifacts.features import Features
-from avca_pipeline.artifacts.fetched import OK, FetchedClip
+from avca_pipeline.artifacts.name_digests import digests, find
 from avca_pipeline.errors import FormatError, PipelineError
+from avca_pipeline.leakage.fetched_columns import FetchedColumns
 from avca_pipeline.requests import GatherRequest
 
 logger = logging.getLogger(__name__)
@@ -42,30 +44,31 @@ def run(
         PipelineError: a shard is damaged, or they do not belong together; features were made from
             other media than those that were fetched; too many clips have no features.
     """
-    whole = features.read_all(shards)
-    rows = [row for path in tables for row in fetched.read(path)]
-    _same_media(whole, rows, request.features)
-    lost = {row.clip_id: row.reason for row in rows if row.status != OK} | dict(whole.rejected)
+    whole = feature_shards.read(shards)
+    clips = FetchedColumns.of(itertools.chain.from_iterable(map(fetched.stream, tables)))
+    _same_media(whole, clips, request.features)
+    lost = {**clips.lost, **whole.rejected}
     if len(whole.clip_ids) or not may_be_empty:
         _enough(len(whole.clip_ids), lost, out, max_missing)
-    features.write(out, whole, shards)
+    feature_shards.write(out, whole)
     logger.info(
         f"gather {request.features}: {len(whole.clip_ids)} clips have features, "
         f"{len(lost)} have none"
     )
 
 
-def _same_media(whole: Features, rows: Sequence[FetchedClip], name: str) -> None:
+def _same_media(whole: Features, clips: FetchedColumns, name: str) -> None:
     """Raises `FormatError` for features that were made from another file than the fetched one."""
-    sha256 = {row.clip_id: row.sha256 for row in rows if row.status == OK}
-    if not sha256 or not whole.media:
+    if len(clips.clip) == len(clips.lost) or not len(whole.media):
         return
-    for clip_id, made_from in zip(whole.clip_ids, whole.media, strict=True):
-        if sha256.get(clip_id) != made_from:
-            raise FormatError(
-                f"features {name!r}: those of clip {clip_id!r} were made from another "
-                "file than the one that was fetched; delete the shard with this clip and run again"
-            )
+    row = find(clips.clip, digests(whole.clip_ids))
+    is_same = (row >= 0) & (clips.content[row] == digests(whole.media))
+    if not is_same.all():
+        clip_id = whole.clip_ids[int(is_same.argmin())]
+        raise FormatError(
+            f"features {name!r}: those of clip {clip_id!r} were made from another "
+            "file than the one that was fetched; delete the shard with this clip and run again"
+        )
 
 
 def _enough(num_made: int, lost: dict[str, str], out: Path, max_missing: float) -> None:

@@ -1,7 +1,8 @@
 """What the stages that see all clips cost as a dataset grows: CPU time, and most memory at once.
 
 ``python -m tests.benchmarks.growth --clips 200000 2000000`` lists, splits and audits clips of a
-table. Media are stood in for: tables of fetched clips and features of 64 and 32 numbers are drawn.
+table, and gathers features of 512 numbers. Media are stood in for: tables of fetched clips,
+features of 64 and 32 numbers for the audit, and shards of features to gather are drawn.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from avca_pipeline.artifacts import features, fetched, labels
+from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.hdf5 import atomic_write_hdf5, write_strings
 from avca_pipeline.artifacts.labels import Labels
@@ -30,6 +32,7 @@ from avca_pipeline.artifacts.manifest import COLUMNS, shard_names
 NUM_CLASSES = 309
 CLIPS_PER_SHARD = 1000
 DIMS = {"seen": 64, "heard": 32}
+GATHERED, GATHERED_DIM = "watched", 512
 CHUNK = 50_000
 LOST_EVERY = 50
 """One clip in so many cannot be fetched."""
@@ -63,6 +66,7 @@ def stand_in_for_media(folder: Path, number: int, num_shards: int) -> None:
     for name, dim in DIMS.items():
         kept = (clip_id for clip_id in _ids(folder / "manifest.csv") if not is_lost(clip_id))
         _write_features(folder / f"{name}.h5", kept, number - -(-number // LOST_EVERY), dim)
+    _write_shards(folder, num_shards)
     class_names = sorted(f"class {label}" for label in range(NUM_CLASSES))
     vectors = np.eye(NUM_CLASSES, dtype=np.float32)
     labels.write(folder / "words.h5", Labels(class_names, vectors, "drawn"))
@@ -108,6 +112,27 @@ def _write_features(path: Path, clip_ids: Iterator[str], number: int, dim: int) 
         write_strings(rejected, "reason", [])
 
 
+def _write_shards(folder: Path, num_shards: int) -> None:
+    drawn = np.random.default_rng(0)
+    for name in shard_names(num_shards):
+        rows = fetched.read(folder / "fetched" / f"{name}.csv")
+        made = [row for row in rows if row.status == OK]
+        ones = np.ones(len(made), np.int64)
+        features.write(
+            folder / GATHERED / f"{name}.h5",
+            Features(
+                clip_ids=[row.clip_id for row in made],
+                features=drawn.random((len(made), GATHERED_DIM), np.float32),
+                num_windows=ones,
+                is_padded=ones > 1,
+                attributes={"backbone": "drawn"},
+                media=[row.sha256 for row in made],
+                window_s=1.0,
+                hop_s=1.0,
+            ),
+        )
+
+
 def stage(name: str, settings: dict[str, Any], *arguments: object) -> tuple[float, float, float]:
     """Runs a stage; returns seconds of CPU, seconds, and most memory in MB."""
     command = [
@@ -149,6 +174,11 @@ def measure(folder: Path, number: int) -> None:
         "audit", audit, "--split", split, "--fetched", first,
         "--features", *(folder / f"{name}.h5" for name in DIMS),
         "--labels", folder / "words.h5", "--out", folder / "audit.json",
+    )))  # fmt: skip
+    rows.append(("gather", stage(
+        "gather", {"features": GATHERED, "num_shards": num_shards},
+        "--features", folder / GATHERED / first.with_suffix(".h5").name, "--fetched", first,
+        "--out", folder / f"{GATHERED}.h5",
     )))  # fmt: skip
     for name, (cpu_s, wall_s, mb) in rows:
         print(f"{number:10,} {name:10} {cpu_s:7.1f} CPU s {wall_s:7.1f} s {mb:6.0f} MB", flush=True)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import audits, features, manifest, split
+from avca_pipeline.artifacts import audits, feature_shards, manifest, split
 from avca_pipeline.artifacts.split import PARTITIONS, TRAINING_PARTITIONS
 from avca_pipeline.datasets import official as dataset
 from avca_pipeline.errors import PipelineError
@@ -202,13 +202,14 @@ def test_imported_features_reach_their_clips(tmp_path: Path) -> None:
                 tmp_path / f"{name}.csv",
                 tmp_path / modality / f"{name}.h5",
             )
-        found = features.read_all(sorted((tmp_path / modality).glob("*.h5")))
+        found = feature_shards.read(sorted((tmp_path / modality).glob("*.h5")))
         assert set(found.clip_ids) == set(expected)
         assert found.attributes["backbone"] == found.attributes["weights"] == "imported"
         assert json.loads(found.attributes["preprocessing"]) == settings
         assert set(found.rejected) == {clip.clip_id for clip in clips} - set(expected)
+        rows: Any = found.features
         np.testing.assert_array_equal(
-            found.features, np.stack([expected[clip] for clip in found.clip_ids])
+            np.concatenate([*rows.blocks()]), np.stack([expected[clip] for clip in found.clip_ids])
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avca_pipeline.artifacts import features
+from avca_pipeline.artifacts import feature_shards, features
 from avca_pipeline.backbones import MediaSegment, vggish
 from avca_pipeline.media.notes import taking_notes
 from avca_pipeline.stages import extract, fetch
@@ -71,7 +71,7 @@ def test_each_clip_has_its_own_notes(tmp_path: Path) -> None:
         "gap.ts": pytest.approx(0.6, abs=0.05),
         "damaged.mov": pytest.approx(0, abs=0.2),
     }
-    everything = features.read_all([work / "out.h5"])
+    everything = feature_shards.read([work / "out.h5"])
     np.testing.assert_array_equal(everything.notes["num_jumps"], found.notes["num_jumps"])
 
 

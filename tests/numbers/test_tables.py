@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from avca_pipeline import cli
-from avca_pipeline.artifacts import features, labels, split
+from avca_pipeline.artifacts import feature_shards, features, labels, split
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.artifacts.labels import Labels
@@ -74,22 +74,25 @@ def test_shards_of_other_making_are_not_mixed(tmp_path: Path, key: str) -> None:
     for other in ({**ATTRIBUTES, key: "another"}, without):
         first = shard(tmp_path / "1.h5", "ab")
         paths = [first, shard(tmp_path / "2.h5", "cd"), shard(tmp_path / "3.h5", "ef")]
-        features.read_all(paths)
+        feature_shards.read(paths)
         shard(tmp_path / "3.h5", "ef", attributes=other)
         with pytest.raises(FormatError, match=rf"3\.h5: {key} is .* but .* in .*1\.h5"):
-            features.read_all(paths)
+            feature_shards.read(paths)
 
 
 def test_a_clip_in_two_shards_is_refused(tmp_path: Path) -> None:
     paths = [shard(tmp_path / "1.h5", "abc"), shard(tmp_path / "2.h5", "dbe")]
     with pytest.raises(FormatError, match="a clip stands in two shards"):
-        features.read_all(paths)
+        feature_shards.read(paths)
 
 
 def test_shards_of_two_dimensions_are_refused(tmp_path: Path) -> None:
-    paths = [shard(tmp_path / "1.h5", "abc"), shard(tmp_path / "2.h5", "d", features=[[1.0, 2.0]])]
+    paths = [
+        shard(tmp_path / "1.h5", "abc"),
+        shard(tmp_path / "2.h5", "d", features=np.array([[1.0, 2.0]])),
+    ]
     with pytest.raises(FormatError, match="dimension differs"):
-        features.read_all(paths)
+        feature_shards.read(paths)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

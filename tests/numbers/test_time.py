@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from avca_pipeline import cli
-from avca_pipeline.artifacts import feature_windows, features, manifest
+from avca_pipeline.artifacts import feature_shards, feature_windows, features, manifest
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.features import Features
 from avca_pipeline.backbones import MediaSegment, selavi_audio, timm_frames
@@ -158,7 +158,9 @@ def test_windows_that_are_no_numbers_or_not_those_of_the_clips_are_refused(tmp_p
     with pytest.raises(FormatError, match=r"1\.h5: has windows that are not finite"):
         features.read(path, with_windows=True)
     with pytest.raises(FormatError, match=r"1\.h5: has windows that are not finite"):
-        features.write(tmp_path / "all.h5", features.read(path), [path])
+        features.write(
+            tmp_path / "all.h5", features.read(path), feature_windows.of_file(path, range(2))
+        )
     assert not (tmp_path / "all.h5").exists()
     write_shard(path, {"a": 3, "b": 1})
     with h5py.File(path, "r+") as file:
@@ -199,4 +201,4 @@ def test_shards_with_and_without_windows_do_not_belong_together(tmp_path: Path) 
     ):
         write_shard(second, {"b": 2}, **change)
         with pytest.raises(FormatError, match=text):
-            features.read_all([first, second])
+            feature_shards.read([first, second])
