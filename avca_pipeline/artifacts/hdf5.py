@@ -19,8 +19,9 @@ from avca_pipeline.errors import FormatError, PipelineError
 
 USER_BLOCK_BYTES = 512  # the least that HDF5 allows
 MARK = b"avca sha256 "
-STRINGS_AT_ONCE = 65_536
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+STRINGS_AT_ONCE = 65_536
+"""HDF5 converts so many at once by itself, so that parts of this size change no byte of a file."""
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ kind of distances; f-VAEGAN-D2 has one kind for each question.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +89,15 @@ class RunPredictions:
     clips: Sequence[ClipPrediction]
 
 
-def write(path: Path, value: RunPredictions) -> None:
-    """Writes the predictions; `read` gives back the same numbers to the last bit."""
-    write_csv(path, COLUMNS, (_cells(clip, value.bias) for clip in value.clips))
+def write(path: Path, bias: float, clips: Iterable[ClipPrediction]) -> None:
+    """Writes predictions as they come; `read` gives back the same numbers to the last bit.
+
+    Args:
+        path: of the file.
+        bias: that is added to the distances of seen classes.
+        clips: one for each test clip.
+    """
+    write_csv(path, COLUMNS, (_cells(clip, bias) for clip in clips))
 
 
 def read(path: Path) -> RunPredictions:

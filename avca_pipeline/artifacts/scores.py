@@ -180,10 +180,10 @@ def write_embeddings(path: Path, value: Embeddings) -> None:
     with atomic_write_hdf5(path, "embeddings", EMBEDDINGS_VERSION) as file:
         write_strings(file, "clip_id", value.clip_ids)
         write_strings(file, "class_of_clip", value.class_of_clip)
-        file["clips"] = value.clips.astype(np.float32)
+        file["clips"] = np.asarray(value.clips, np.float32)
         write_strings(file, "class_name", value.class_names)
         file["is_unseen"] = value.is_unseen.astype(bool)
-        file["classes"] = value.classes.astype(np.float32)
+        file["classes"] = np.asarray(value.classes, np.float32)
 
 
 def read_embeddings(path: Path) -> Embeddings:

@@ -13,6 +13,7 @@ import numpy as np
 
 # Keeps the harmonic mean of two zeros at zero, as in the published evaluation.
 EPSILON = np.finfo(np.float64).eps
+BLOCK_CLIPS = 4096
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,10 @@ def _nearest(distance: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.
     """
     if not len(columns):
         return np.full(len(distance), -1), np.full(len(distance), np.inf)
-    nearest = columns[distance[:, columns].argmin(axis=1)]
+    nearest = np.empty(len(distance), np.int64)
+    for first in range(0, len(distance), BLOCK_CLIPS):
+        rows = slice(first, first + BLOCK_CLIPS)
+        nearest[rows] = columns[distance[rows, columns].argmin(axis=1)]
     return nearest, distance[np.arange(len(distance)), nearest]
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK_CLIPS = 1024
+"""So many clips at once fit into a cache, with what is computed of them in float64."""
+
 
 @dataclass(frozen=True)
 class Distances:
@@ -35,11 +38,16 @@ def euclidean_distances(clips: np.ndarray, classes: np.ndarray) -> np.ndarray:
         clips: ``(clips, dim)``.
         classes: ``(classes, dim)``.
     """
-    clips, classes = clips.astype(np.float64), classes.astype(np.float64)
+    classes = classes.astype(np.float64)
     distances = np.empty((len(clips), len(classes)))
-    for column, vector in enumerate(classes):
-        difference = clips - vector
-        distances[:, column] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    # Blocks of nearly one size: NumPy may add up the numbers of a row alone in another order.
+    number = max(1, -(-len(clips) // BLOCK_CLIPS))
+    parts = zip(np.array_split(clips, number), np.array_split(distances, number), strict=True)
+    for part, of_part in parts:
+        block = part.astype(np.float64)
+        for column, vector in enumerate(classes):
+            difference = block - vector
+            of_part[:, column] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     return distances
 
 

@@ -98,6 +98,7 @@ def run(
     _write_embeddings(embeddings_out, test, names, seen_as)
     predictions.write(
         predictions_out,
+        reached.bias,
         predictions_of(
             seen_as.distances, test.clip_ids, names, test.column, test.is_unseen, reached.bias
         ),

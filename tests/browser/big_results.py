@@ -115,7 +115,7 @@ class BigResults:
             Distances(distances), [clip.clip_id for clip in self.clips], names,
             np.array(labels), self.is_unseen[order], bias=0.3,
         )  # fmt: skip
-        predictions.write(folder / "predictions.csv", answers)
+        predictions.write(folder / "predictions.csv", 0.3, answers)
         for candidate in CANDIDATES:
             hms = np.minimum(np.cumsum(rng.random(14)) / 14, 1)
             path = folder / "stage1" / candidate / "history.json"

@@ -38,7 +38,7 @@ def answers(
     target = np.array([names.index(clip[0]) for clip in clips])
     ids = [f"{number:04}" for number in range(len(clips))]
     made = predictions_of(Distances(distance), ids, names, target, is_unseen, bias)
-    return answers_of(made, classes or CLASSES, "p.csv")
+    return answers_of(RunPredictions(bias, list(made)), classes or CLASSES, "p.csv")
 
 
 def drawn(number: int, seed: int, num_margins: int = 40) -> Answers:
@@ -64,7 +64,7 @@ def rows_of(value: Answers, path: Path) -> list[dict[str, str]]:
         Distances(distance), value.clip_ids, value.class_names, value.target, value.is_unseen,
         value.bias,
     )  # fmt: skip
-    predictions.write(path, made)
+    predictions.write(path, value.bias, made)
     return table(path)
 
 
@@ -195,7 +195,7 @@ def test_answers_are_in_the_order_of_their_clips() -> None:
         Distances(np.array([[1.0, 2.0], [3.0, 1.0]])), ["z", "y"], ["a", "u"], np.array([0, 1]),
         np.array([False, True]), 0.0,
     )  # fmt: skip
-    found = answers_of(RunPredictions(0.0, made.clips), {"a": False, "u": True}, "")
+    found = answers_of(RunPredictions(0.0, list(made)), {"a": False, "u": True}, "")
     assert list(found.clip_ids) == ["y", "z"]
     assert found.target.tolist() == [1, 0]
     assert list(value.clip_ids) == sorted(value.clip_ids)

@@ -41,8 +41,7 @@ def test_ranks_and_ties_of_a_hand_made_case() -> None:
     made = predictions_of(
         Distances(distance, zsl=zsl), ["x", "y"], names, np.array([3, 2]), is_unseen, bias=1.0
     )
-    assert made.bias == 1.0
-    first, second = made.clips
+    first, second = made
     assert [near.class_name for near in first.top] == ["a", "b", "d", "c"]
     assert [near.distance for near in first.top] == [1.0, 2.0, 2.0, 4.0]
     assert (first.class_name, first.is_unseen, first.rank, first.rank_among_unseen) == (
@@ -70,7 +69,7 @@ def test_a_table_gives_back_what_was_written(tmp_path: Path) -> None:
         for index, name in enumerate(names)
     ]  # fmt: skip
     value = RunPredictions(0.1 + 0.2, clips)
-    predictions.write(tmp_path / "p.csv", value)
+    predictions.write(tmp_path / "p.csv", value.bias, value.clips)
     assert predictions.read(tmp_path / "p.csv") == value
     columns = ("clip_id", "class_name", "nearest_seen", "top1")
     for row in table(tmp_path / "p.csv"):
@@ -100,7 +99,7 @@ def test_a_damaged_table_is_one_line(column: str, cell: str, words: str, tmp_pat
     near = NearClass("a", False, 1.0), NearClass("b", True, 2.0)
     clips = [ClipPrediction(name, "a", False, 1, None, *near, near) for name in "xy"]
     path = tmp_path / "p.csv"
-    predictions.write(path, RunPredictions(0.5, clips))
+    predictions.write(path, 0.5, clips)
     rows = table(path)
     rows[0][column] = cell
     with open(path, "w", newline="", encoding="utf-8") as file:

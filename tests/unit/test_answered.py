@@ -47,7 +47,7 @@ def written(folder: Path, model: str, seed: int, clips: list[tuple[str, str]]) -
     ids = [f"{HOSTILE}{number:02}" for number in range(len(clips))]
     path = folder / model / str(seed) / "scores.json"
     made = predictions_of(Distances(distance), ids, names, target, is_unseen, bias=0.0)
-    predictions.write(path.with_name("predictions.csv"), made)
+    predictions.write(path.with_name("predictions.csv"), 0.0, made)
     embeddings = scores.Embeddings(
         ids,
         [own for own, _ in clips],

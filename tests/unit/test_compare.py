@@ -14,7 +14,7 @@ import pytest
 from scipy.special import stdtrit
 
 from avca_pipeline.artifacts import predictions, records, scores
-from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass, RunPredictions
+from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass
 from avca_pipeline.artifacts.run import Run
 from avca_pipeline.artifacts.scores import Accuracies, ClassAccuracy
 from avca_pipeline.cli import main
@@ -57,7 +57,7 @@ def answered(results: Path, right: int, model: str = "avca", clips: int = CLIPS)
                 )
             )  # fmt: skip
     path = results / Run("d", "s", "f", "t", model, 0).path
-    predictions.write(path / "predictions.csv", RunPredictions(0.0, rows))
+    predictions.write(path / "predictions.csv", 0.0, rows)
 
 
 def test_seeds_alone_give_students_interval(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_classes_that_are_unseen_in_one_alone_are_other_classes(tmp_path: Path) 
         )
         for clip in rows.clips
     ]
-    predictions.write(path / "predictions.csv", replace(rows, clips=clips))
+    predictions.write(path / "predictions.csv", rows.bias, clips)
     (line,) = side_by_side(read(tmp_path / "a"), read(tmp_path / "b")).lines
     assert line.remark == "other classes"
 

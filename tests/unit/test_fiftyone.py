@@ -15,7 +15,7 @@ import pytest
 from avca_pipeline.artifacts import fetched, manifest, predictions, scores, split
 from avca_pipeline.artifacts.fetched import OK, REJECTED, FetchedClip
 from avca_pipeline.artifacts.manifest import Clip
-from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass, RunPredictions
+from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass
 from avca_pipeline.artifacts.scores import ClassAccuracy, Embeddings
 from avca_pipeline.artifacts.split import SplitClip
 from avca_pipeline.cli import main
@@ -48,7 +48,7 @@ def made(folder: Path) -> Path:
     scores.write(run / "scores.json", scores_of(per_class=per_class, bias=0.25))
     dog, cat = NearClass("dog", False, 0.125), NearClass("<b>cat</b>", True, 0.5)
     answer = ClipPrediction("tested", "<b>cat</b>", True, 2, 1, dog, cat, (dog, cat))
-    predictions.write(run / "predictions.csv", RunPredictions(0.25, [answer]))
+    predictions.write(run / "predictions.csv", 0.25, [answer])
     scores.write_embeddings(
         run / "embeddings.h5",
         Embeddings(["tested"], ["<b>cat</b>"], np.array([[1.5, -2.0]], np.float32),

@@ -461,6 +461,7 @@ def _run(root: Path, dataset: str, model: str, seed: int, seen: float) -> None:
     )
     predictions.write(
         folder / "predictions.csv",
+        0.6,
         predictions_of(
             Distances(rng.random((len(tested), len(classes)))),
             [clip.clip_id for clip in tested],
