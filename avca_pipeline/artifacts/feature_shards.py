@@ -14,12 +14,16 @@ import numpy as np
 from avca_pipeline.artifacts import feature_windows, features
 from avca_pipeline.artifacts.feature_windows import FeatureWindows
 from avca_pipeline.artifacts.features import NOTES, TIMES, Features
+from avca_pipeline.artifacts.packed_texts import PackedTexts
 from avca_pipeline.artifacts.stored_features import StoredFeatures
 from avca_pipeline.errors import FormatError
 
 BLOCK_BYTES = 64 << 20
 """How much of the features is in memory at once; each block opens each shard that is in it."""
+KINDS = {"num_windows": np.int64, "is_padded": np.bool_, **dict.fromkeys(NOTES, np.float64)}
+"""The columns of numbers that a file has for its clips."""
 TEXT: Any = np.dtypes.StringDType()
+"""Its arrays sort texts in the order of code points, as Python does."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +87,21 @@ class ShardRows:
 def read(paths: Sequence[Path]) -> Features:
     """Reads all shards of one backbone as one table, in the order of the clip ids.
 
-    The features are `ShardRows`; they and the windows stay in the shards, from where
-    `write` copies them. Clip ids and the SHA-256 of media are arrays of text.
+    The features are `ShardRows`; they and the windows stay in the shards, from where `write` copies
+    them.
 
     Raises:
         FormatError: as `features.read`; or the shards do not belong together (another dimension,
             weights or preprocessing), or a clip stands in two of them.
     """
-    shards = [_compact(features.read(path, most_bytes=0)) for path in paths]
+    columns = _Columns()
+    shards = [columns.take(features.read(path, most_bytes=0)) for path in paths]
     _check_making(paths, shards)
-    filled = [number for number, shard in enumerate(shards) if len(shard.clip_ids)]
+    filled = [number for number, shard in enumerate(shards) if len(shard.features)]
     tables: list[Any] = [shards[number].features for number in filled]
     if len({table.shape[1] for table in tables}) > 1:
         raise FormatError(f"{paths[0]}: its dimension differs from that of other shards beside it")
-    clip_ids: Any = np.concatenate([_texts([]), *(shard.clip_ids for shard in shards)])
-    order = np.argsort(clip_ids)
-    clip_ids = clip_ids[order]
+    clip_ids, order = columns.sorted_ids()
     if (clip_ids[1:] == clip_ids[:-1]).any():
         raise FormatError(
             f"{paths[0].parent}: a clip stands in two shards; delete them and extract again"
@@ -112,7 +115,7 @@ def read(paths: Sequence[Path]) -> Features:
         window_s=shards[0].window_s if shards else math.nan,
         hop_s=shards[0].hop_s if shards else math.nan,
         has_windows=bool(shards) and shards[0].has_windows,
-        **_columns([shards[number] for number in filled], rows.places()),
+        **columns.in_order(order),
     )
 
 
@@ -126,13 +129,43 @@ def write(path: Path, value: Features) -> None:
     features.write(path, value, rows.windows())
 
 
-def _compact(shard: Features) -> Features:
-    """Returns a shard with arrays in the place of lists of texts, which take far more memory."""
-    return replace(shard, clip_ids=_texts(shard.clip_ids), media=_texts(shard.media))
+class _Columns:
+    """What files say of each clip besides its features, each column in one piece of memory."""
 
+    def __init__(self) -> None:
+        self._ids: list[Any] = [np.array([], TEXT)]
+        self._numbers = {name: bytearray() for name in KINDS}
+        self._media = PackedTexts()
 
-def _texts(values: Sequence[str]) -> Any:
-    return np.array(values, TEXT)
+    def take(self, shard: Features) -> Features:
+        """Puts the clips of a shard behind those that are there; returns the shard without them."""
+        given = {name: getattr(shard, name) for name in ("num_windows", "is_padded")}
+        for name, kind in KINDS.items():
+            column = {**given, **shard.notes}.get(name, np.zeros(len(shard.clip_ids)))
+            self._numbers[name] += column.astype(kind).tobytes()
+        self._ids.append(np.array(shard.clip_ids, TEXT))
+        self._media.extend(shard.media)
+        nothing = np.zeros(0)
+        return replace(
+            shard, clip_ids=(), num_windows=nothing, is_padded=nothing, notes={}, media=()
+        )
+
+    def sorted_ids(self) -> tuple[Any, np.ndarray]:
+        """Returns all ids in their order, and which clip each is of."""
+        clip_ids = np.concatenate(self._ids)
+        self._ids.clear()
+        order = np.argsort(clip_ids)
+        return clip_ids[order], order
+
+    def in_order(self, order: np.ndarray) -> dict[str, Any]:
+        """Returns the other columns, by their names in `Features`; none of them is kept here."""
+        numbers = {
+            name: np.frombuffer(self._numbers.pop(name), kind)[order]
+            for name, kind in KINDS.items()
+        }
+        notes = {name: numbers.pop(name) for name in NOTES}
+        is_known = len(self._media) == len(order)
+        return {**numbers, "notes": notes, "media": self._media.in_order(order) if is_known else ()}
 
 
 def _rejected(shards: Sequence[Features]) -> dict[str, str]:
@@ -142,30 +175,6 @@ def _rejected(shards: Sequence[Features]) -> dict[str, str]:
         for shard in shards
         for clip, reason in sorted(shard.rejected.items())
     }
-
-
-def _columns(shards: Sequence[Features], places: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Returns what `Features` has of each clip besides its id and features.
-
-    Args:
-        shards: that have clips.
-        places: for each shard, where its clips come among all.
-    """
-    number = sum(len(shard.clip_ids) for shard in shards)
-    columns: dict[str, Any] = {
-        "num_windows": np.empty(number, np.int64), "is_padded": np.empty(number, bool)
-    }  # fmt: skip
-    notes = {name: np.zeros(number) for name in NOTES}
-    media = np.empty(number, TEXT)
-    has_media = all(len(shard.media) == len(shard.clip_ids) for shard in shards)
-    for shard, own in zip(shards, places, strict=True):
-        for name, column in columns.items():
-            column[own] = getattr(shard, name)
-        for name in NOTES:
-            notes[name][own] = shard.notes.get(name, 0)
-        if has_media:
-            media[own] = shard.media
-    return {**columns, "notes": notes, "media": media if has_media else ()}
 
 
 def _check_making(paths: Sequence[Path], shards: Sequence[Features]) -> None:
