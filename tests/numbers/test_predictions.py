@@ -12,6 +12,7 @@ from avca_pipeline.artifacts import predictions
 from avca_pipeline.artifacts.predictions import ClipPrediction, NearClass, RunPredictions
 from avca_pipeline.artifacts.spreadsheets import as_text, from_text
 from avca_pipeline.errors import FormatError
+from avca_pipeline.evaluation import ranking
 from avca_pipeline.evaluation.distances import Distances
 from avca_pipeline.evaluation.ranking import predictions_of
 from tests.numbers.from_predictions import table
@@ -54,6 +55,31 @@ def test_ranks_and_ties_of_a_hand_made_case() -> None:
     assert first.nearest_unseen == NearClass("b", True, 2.0)
     assert [near.class_name for near in second.top] == ["b", "c", "d", "a"]
     assert (second.rank, second.rank_among_unseen) == (2, None)
+
+
+@pytest.mark.parametrize("has_zsl", [False, True])
+def test_clips_of_all_blocks_are_ranked(has_zsl: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each clip by itself, with sorted lists; many distances are equal."""
+    monkeypatch.setattr(ranking, "BLOCK_CLIPS", 7)
+    drawn, bias = np.random.default_rng(0), 1.0
+    names, is_unseen = list("abcdefgh"), np.arange(8) % 3 == 1
+    raw, zsl = drawn.integers(0, 9, (2, 40, 8)).astype(float)
+    target = drawn.integers(0, 8, 40)
+    distances = Distances(raw, zsl=zsl if has_zsl else None)
+    ids = [f"clip {number}" for number in range(40)]
+    made = list(predictions_of(distances, ids, names, target, is_unseen, bias))
+    assert [clip.clip_id for clip in made] == ids
+    for clip, own, of_raw, of_zsl in zip(made, target, raw, zsl if has_zsl else raw, strict=True):
+        biased = of_raw + np.where(is_unseen, 0, bias)
+        order = sorted(range(8), key=lambda column: (biased[column], column))
+        near = [NearClass(names[c], bool(is_unseen[c]), of_raw[c]) for c in order]
+        assert (clip.class_name, clip.is_unseen) == (names[own], is_unseen[own])
+        assert clip.rank == 1 + order.index(own)
+        unseen = sorted(np.flatnonzero(is_unseen), key=lambda column: (of_zsl[column], column))
+        assert clip.rank_among_unseen == (1 + unseen.index(own) if is_unseen[own] else None)
+        assert clip.top == tuple(near[:5])
+        assert clip.nearest_seen == next(one for one in near if not one.is_unseen)
+        assert clip.nearest_unseen == next(one for one in near if one.is_unseen)
 
 
 def test_a_table_gives_back_what_was_written(tmp_path: Path) -> None:

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from avca_pipeline.evaluation import accuracy, calibration
-from avca_pipeline.evaluation.distances import Distances, chosen_by_attention, euclidean_distances
+from avca_pipeline.evaluation.distances import (
+    BLOCK_CLIPS,
+    Distances,
+    chosen_by_attention,
+    euclidean_distances,
+)
 
 # Two clips of each of four classes; the last two classes are unseen.
 TARGETS = np.array([0, 0, 1, 1, 2, 2, 3, 3])
@@ -149,6 +154,45 @@ def test_distances_of_single_precision_are_computed_in_double() -> None:
     assert euclidean_distances(wide, np.zeros((1, 3), np.float32))[0, 0] == pytest.approx(
         expected, rel=1e-15
     )
+
+
+@pytest.mark.parametrize("number", [0, 1, BLOCK_CLIPS, BLOCK_CLIPS + 1, 3 * BLOCK_CLIPS - 1])
+def test_clips_of_all_blocks_have_their_distances(number: int) -> None:
+    drawn = np.random.default_rng(number)
+    clips, classes = drawn.integers(-9, 9, (number, 5)), drawn.integers(-9, 9, (3, 5))
+    expected = np.sqrt(np.square(clips[:, None] - classes).sum(axis=2))
+    for order in ("C", "F"):
+        given = np.asarray(clips, np.float32, order=order)  # type: ignore[call-overload]
+        np.testing.assert_array_equal(euclidean_distances(given, classes), expected)
+
+
+def test_distances_are_those_of_all_clips_at_once_to_the_bit() -> None:
+    """Also where columns stand in memory one after the other, and a block would have one row."""
+    drawn = np.random.default_rng(0)
+    clips, classes = drawn.random((BLOCK_CLIPS + 1, 67)), drawn.random((2, 67))
+    for order in ("C", "F"):
+        given = np.asarray(clips, order=order)  # type: ignore[call-overload]
+        for column, vector in enumerate(classes):
+            difference = given - vector
+            expected = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+            found = euclidean_distances(given, classes)[:, column]
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_clips_of_all_blocks_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "BLOCK_CLIPS", 3)
+    drawn = np.random.default_rng(0)
+    distance, targets = drawn.integers(0, 6, (40, 4)).astype(float), np.arange(40) % 4
+    scores = accuracy.evaluate(distance, targets, IS_UNSEEN, bias=1.5)
+    answers = [int(np.argmin(row + np.where(IS_UNSEEN, 0, 1.5))) for row in distance]
+    among_unseen = [2 + int(np.argmin(row[2:])) for row in distance]
+    for column in range(4):
+        clips = np.flatnonzero(targets == column)
+        right = sum(answers[clip] == column for clip in clips) / len(clips)
+        assert scores.gzsl_per_class[column] == right
+        if IS_UNSEEN[column]:
+            right = sum(among_unseen[clip] == column for clip in clips) / len(clips)
+            assert scores.zsl_per_class[column] == right
 
 
 def test_chance_with_unequal_numbers_of_classes() -> None:

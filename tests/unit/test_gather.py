@@ -96,8 +96,11 @@ def test_features_of_another_version_of_a_clip(world: Path) -> None:
 
 
 def test_features_of_a_clip_that_was_not_fetched(world: Path) -> None:
-    table = world / f"fetched/{SHARDS[0]}.csv"
-    fetched.write(table, fetched.read(table)[1:])
+    """Also where another clip is of the same file."""
+    first, last = (world / f"fetched/{name}.csv" for name in SHARDS)
+    of_file, *others = fetched.read(first)
+    fetched.write(first, others)
+    fetched.write(last, [*fetched.read(last), replace(of_file, clip_id="another")])
     with pytest.raises(PipelineError, match=f"clip '{SHARDS[0]} 0' were made from another file"):
         run(world, 1.0)
 
