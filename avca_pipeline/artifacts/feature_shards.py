@@ -23,7 +23,8 @@ BLOCK_BYTES = 64 << 20
 KINDS = {"num_windows": np.int64, "is_padded": np.bool_, **dict.fromkeys(NOTES, np.float64)}
 """The columns of numbers that a file has for its clips."""
 TEXT: Any = np.dtypes.StringDType()
-"""Its arrays sort texts in the order of code points, as Python does."""
+"""Its arrays sort texts in the order of code points, as Python does. NumPy 2.4 must not be asked
+where texts of one array stand in another (``searchsorted``): it is wrong about long ones."""
 
 
 @dataclass(frozen=True)

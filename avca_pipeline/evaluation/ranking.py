@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ def predictions_of(
         is_unseen: ``(classes,)``.
         bias: added to the distance of every seen class.
     """
+    classes = list(zip(class_names, is_unseen.tolist(), strict=True))
     zsl = distances.gzsl if distances.zsl is None else distances.zsl
     for first in range(0, len(clip_ids), BLOCK_CLIPS):
         block = slice(first, first + BLOCK_CLIPS)
@@ -40,30 +42,52 @@ def predictions_of(
         order = np.argsort(biased, axis=1, kind="stable")
         nearest = [_first(order, ~is_unseen), _first(order, is_unseen), order[:, :TOP]]
         columns = np.concatenate(nearest, axis=1)
-        found = zip(
+        yield from map(
+            functools.partial(_prediction, classes),
             clip_ids[block],
             own.tolist(),
             _ranks(biased, own, np.ones(len(is_unseen), bool)).tolist(),
             _ranks(zsl[block], own, is_unseen).tolist(),
             columns.tolist(),
             np.take_along_axis(raw, columns, axis=1).tolist(),
-            strict=True,
         )
-        for clip_id, target, rank, among_unseen, near, near_distances in found:
-            seen, unseen, *top = (
-                NearClass(class_names[column], bool(is_unseen[column]), distance)
-                for column, distance in zip(near, near_distances, strict=True)
-            )
-            yield ClipPrediction(
-                clip_id=clip_id,
-                class_name=class_names[target],
-                is_unseen=bool(is_unseen[target]),
-                rank=rank,
-                rank_among_unseen=among_unseen if is_unseen[target] else None,
-                nearest_seen=seen,
-                nearest_unseen=unseen,
-                top=tuple(top),
-            )
+
+
+def _prediction(
+    classes: Sequence[tuple[str, bool]],
+    clip_id: str,
+    target: int,
+    rank: int,
+    among_unseen: int,
+    columns: Sequence[int],
+    distances: Sequence[float],
+) -> ClipPrediction:
+    """Returns the answer for a clip: the nearest seen class, the nearest unseen one, and the top.
+
+    Args:
+        classes: name of each class, and whether it is unseen.
+        clip_id: the clip.
+        target: its own class.
+        rank: of that class.
+        among_unseen: the same among unseen classes.
+        columns: of the nearest classes.
+        distances: of these.
+    """
+    class_name, is_unseen = classes[target]
+    seen, unseen, *top = (
+        NearClass(*classes[column], distance)
+        for column, distance in zip(columns, distances, strict=True)
+    )
+    return ClipPrediction(
+        clip_id=clip_id,
+        class_name=class_name,
+        is_unseen=is_unseen,
+        rank=rank,
+        rank_among_unseen=among_unseen if is_unseen else None,
+        nearest_seen=seen,
+        nearest_unseen=unseen,
+        top=tuple(top),
+    )
 
 
 def _first(order: np.ndarray, is_wanted: np.ndarray) -> np.ndarray:
