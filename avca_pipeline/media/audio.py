@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,8 +91,11 @@ def _native(
         if not kept.shape[1]:
             continue
         yield from _silence(place - position, rate_hz)
-        # Exactly the mean over channels of samples divided by 32768.
-        yield kept.sum(axis=0, dtype=np.float64) / (len(kept) * 32768.0)
+        # Exactly the mean over channels of samples divided by 32768: no sum over the 512 channels
+        # that FFmpeg decodes at most is rounded in float32.
+        mean = functools.reduce(np.add, kept).astype(np.float64)
+        mean /= len(kept) * 32768.0
+        yield mean
         position = max(position, place) + kept.shape[1]
         if position == wanted:
             return
@@ -150,13 +155,17 @@ class _Run:
     """
 
     def __init__(self, frame: Any, rate_hz: int, place: int) -> None:
-        self.first, self.place, self.end = frame, place, place
-        self.held: list[list[np.ndarray]] = []  # of each frame, the samples of each plane
-        self.is_direct = frame.format.name in DIRECT and frame.sample_rate == rate_hz
-        is_float = self.is_direct and frame.format.name.startswith("flt")
+        self.place = self.end = place
+        self.format_name, self.rate_hz = frame.format.name, frame.sample_rate
+        self.held: list[list[memoryview]] = []  # of each frame, the samples of each plane
+        self.num_channels = frame.layout.nb_channels
+        self.is_direct = self.format_name in DIRECT and self.rate_hz == rate_hz
+        is_float = self.is_direct and self.format_name.startswith("flt")
         self.dtype = np.dtype(np.float32 if is_float else np.int16)
         is_packed = self.is_direct and not frame.format.is_planar
-        self.num_interleaved = frame.layout.nb_channels if is_packed else 1
+        self.num_interleaved = self.num_channels if is_packed else 1
+        # Of more than seven channels PyAV shows planes that are not there; to look at one is fatal.
+        self.num_planes = 1 if is_packed else self.num_channels
         if not self.is_direct:
             import av
 
@@ -166,9 +175,9 @@ class _Run:
     def continues(self, frame: Any) -> bool:
         """Returns whether a frame has the run's format."""
         return bool(
-            frame.sample_rate == self.first.sample_rate
-            and frame.format.name == self.first.format.name
-            and frame.layout.nb_channels == self.first.layout.nb_channels
+            frame.format.name == self.format_name
+            and frame.sample_rate == self.rate_hz
+            and frame.layout.nb_channels == self.num_channels
         )
 
     def add(self, frame: Any | None) -> None:
@@ -184,26 +193,26 @@ class _Run:
         if is_end and not self.is_direct:
             self.add(None)
         if self.held:
-            yield self.place, _channels(self.held, self.num_interleaved)
+            yield self.place, _channels(self.held, self.dtype, self.num_interleaved)
             self.held, self.place = [], self.end
 
     def _hold(self, frame: Any) -> None:
         # The frame's own memory: an array for each of many short frames costs as much as decoding.
-        count = frame.samples * self.num_interleaved
-        # Of more than seven channels PyAV shows planes that are not there; to look at one is fatal.
-        num_planes = frame.layout.nb_channels // self.num_interleaved
-        planes = frame.planes[:num_planes]
-        self.held.append([np.frombuffer(plane, self.dtype, count) for plane in planes])
+        size = frame.samples * self.num_interleaved * self.dtype.itemsize
+        self.held.append([memoryview(plane)[:size] for plane in frame.planes[: self.num_planes]])
         self.end += frame.samples
 
 
-def _channels(held: list[list[np.ndarray]], num_interleaved: int) -> np.ndarray:
-    """Returns ``(channels, samples)`` in units of 16-bit samples."""
-    samples = np.stack([np.concatenate(parts) for parts in zip(*held, strict=True)])
+def _channels(held: list[list[memoryview]], dtype: np.dtype, num_interleaved: int) -> np.ndarray:
+    """Returns ``(channels, samples)`` float32 in units of 16-bit samples."""
+    planes = itertools.chain.from_iterable(zip(*held, strict=True))
+    samples = np.frombuffer(b"".join(planes), dtype).reshape(len(held[0]), -1)
     if num_interleaved > 1:
         samples = samples.reshape(-1, num_interleaved).T
-    if samples.dtype == np.float32:
-        # What FFmpeg's own conversion does: nearest, halves to even, and clipped.
-        with np.errstate(over="ignore"):
-            samples = np.rint(samples * np.float32(32768)).clip(-32768, 32767)
-    return samples
+    if dtype != np.float32:
+        return samples.astype(np.float32)
+    # What FFmpeg's own conversion does: nearest, halves to even, and clipped.
+    with np.errstate(over="ignore"):
+        samples = samples * np.float32(32768)
+    np.rint(samples, out=samples)
+    return samples.clip(-32768, 32767, out=samples)

@@ -3,8 +3,8 @@
 The front end calls resampy's ``kaiser_best``. That is a windowed sinc read from a table with
 linear interpolation, and its step through the table is truncated to a whole number, which other
 resamplers do not do: torchaudio's kernel with the same parameters is 89 dB away at 44.1 kHz but
-only 46 dB at 48 kHz, soxr 30 to 37 dB. The same arithmetic, written as one strided convolution
-per block, agrees to rounding and needs no just-in-time compiler.
+only 46 dB at 48 kHz, soxr 30 to 37 dB. The same arithmetic, written as matrix products of
+strided samples, agrees to rounding and needs no just-in-time compiler.
 
 Networks whose front end was never published get sound from torchaudio.
 """
@@ -29,21 +29,17 @@ KAISER_BETA = 12.984585247040012
 MAX_KERNEL_ELEMENTS = 8_000_000
 BLOCK_S = 2.0
 
-# Phases of a kernel that are computed together, and steps that torch's products take at a time.
-BAND_PHASES = 40
-EVEN_STEPS = 24
-
-# Samples that are computed together where a step gives few.
-GROUPED_SAMPLES = 64
+# Steps and phases of one matrix product. NumPy's OpenBLAS starts threads for products of more
+# multiplications than this; decode workers are the unit of parallelism.
+PRODUCT_STEPS = 16
+PRODUCT_PHASES = 16
+MAX_MULTIPLICATIONS = 1 << 18
 
 # torchaudio's name for resampy's kaiser_best; its own default passes more of what is mirrored.
 KAISER_BEST: dict[str, Any] = {
     "resampling_method": "sinc_interp_kaiser", "lowpass_filter_width": 64,
     "rolloff": 0.9475937167399596, "beta": 14.769656459379492,
 }  # fmt: skip
-
-Convolution: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
-"""Gives ``up`` samples for each step of ``down`` samples in ``(steps · down + margin)`` samples."""
 
 Resampler: TypeAlias = Callable[[Iterator[np.ndarray], int, int], Iterator[np.ndarray]]
 """Yields float64 blocks at the second rate from blocks at the first; memory does not grow."""
@@ -57,14 +53,10 @@ def resampled(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterato
     through soxr.
     """
     up, down = _ratio(from_hz, to_hz)
-    reach = _reach(up, down)
-    if up == down or not _fits(up, down, reach):
+    if up == down or not _fits(up, down, _reach(up, down)):
         yield from blocks if up == down else _by_soxr(blocks, from_hz, to_hz)
         return
-    kernel = torch.from_numpy(_kernel(up, down))
-    bands = _bands(kernel, down)
-    convolved = _in_bands(kernel, bands, down) if bands else _several_steps(kernel, down)
-    yield from _streamed(blocks, from_hz, to_hz, reach, convolved)
+    yield from _streamed(blocks, from_hz, to_hz, _convolution(up, down))
 
 
 def resampled_by_torchaudio(
@@ -72,139 +64,114 @@ def resampled_by_torchaudio(
 ) -> Iterator[np.ndarray]:
     """Yields float64 blocks at ``to_hz`` from blocks at ``from_hz``, see `resampled`."""
     up, down = _ratio(from_hz, to_hz)
-    zeros, rolloff = KAISER_BEST["lowpass_filter_width"], KAISER_BEST["rolloff"]
-    width = math.ceil(zeros * down / (min(up, down) * rolloff))
-    # In whole steps, so that what comes out of them can be cut off.
-    steps = -(-width // down)
-    if up == down or not _fits(up, down, steps * down):
+    if up == down or not _fits(up, down, _torchaudio_reach(up, down)):
         yield from blocks if up == down else _by_soxr(blocks, from_hz, to_hz)
         return
-    from torchaudio.transforms import Resample
-
-    kernel = Resample(down, up, dtype=torch.float64, **KAISER_BEST).kernel[:, 0]
-    margin = steps * down - (kernel.shape[1] - down) // 2
-    one_block = _several_steps(kernel, down)
-
-    def convolved(samples: torch.Tensor) -> torch.Tensor:
-        return one_block(samples[margin : len(samples) - margin])
-
-    yield from _streamed(blocks, from_hz, to_hz, steps * down, convolved)
+    yield from _streamed(blocks, from_hz, to_hz, _convolution_of_torchaudio(up, down))
 
 
-def _in_bands(
-    kernel: torch.Tensor, bands: list[tuple[slice, int, torch.Tensor]], down: int
-) -> Convolution:
-    """Returns the convolution with a kernel ``(up, down + margin)``, by products of its bands."""
+class Convolution:
+    """A strided convolution, as matrix products of a kernel's bands without the zeros beside them.
 
-    def convolved(samples: torch.Tensor) -> torch.Tensor:
-        steps = (len(samples) - kernel.shape[1]) // down + 1
-        num_even = _num_even(steps)
-        out = torch.empty(len(kernel), steps, dtype=torch.float64)
-        for rows, first, weights in bands:
-            size = weights.shape[1], num_even
-            torch.mm(weights, samples.as_strided(size, (1, down), first), out=out[rows, :num_even])
-        if num_even < steps:
-            rest = samples[None, None, num_even * down :]
-            out[:, num_even:] = torch.nn.functional.conv1d(rest, kernel[:, None], stride=down)[0]
-        return out.T.reshape(-1)
-
-    return convolved
-
-
-def _several_steps(kernel: torch.Tensor, down: int) -> Convolution:
-    """Returns the convolution with a kernel ``(up, down + margin)`` as one of many phases.
-
-    From 48 to 16 kHz a step gives one sample, and torch copies all that this depends on for it
-    alone. Several steps at once depend on little more.
-    """
-    up, size = kernel.shape
-    num = max(1, min(GROUPED_SAMPLES // up, size // down))
-    wide = torch.zeros(num, up, size + (num - 1) * down, dtype=kernel.dtype)
-    for step in range(num):
-        wide[step, :, step * down : step * down + size] = kernel
-    wide = wide.reshape(num * up, 1, -1)
-
-    def convolved(samples: torch.Tensor) -> torch.Tensor:
-        steps = (len(samples) - size) // down + 1
-        padded = torch.nn.functional.pad(samples, (0, -steps % num * down))
-        out = torch.nn.functional.conv1d(padded[None, None], wide, stride=num * down)[0]
-        return out.T.reshape(-1)[: steps * up]
-
-    return convolved
-
-
-def _bands(kernel: torch.Tensor, down: int) -> list[tuple[slice, int, torch.Tensor]]:
-    """Returns a kernel with many phases in bands, without the zeros beside them.
+    From 48 to 16 kHz a step gives one sample. So many steps are taken together that what a band
+    depends on ends before what it depends on in the next step: a product would copy what overlaps.
 
     Args:
-        kernel: ``(phases, samples)``.
+        kernel: ``(up, down + 2 * reach)``: the weights of the ``up`` samples of a step on its
+            ``down`` samples and on ``reach`` samples before and after them.
         down: samples from one step to the next.
 
-    Returns:
-        Of each band its phases, its first column, and its weights. None where phases do not make
-        whole bands, or where steps overlap in a band: a product would copy what they share.
+    Attributes:
+        reach: as above.
+        num_in: samples that a product of each band stands for.
+        num_out: samples that come out for them.
     """
-    bands = []
-    for begin in range(0, 0 if len(kernel) % BAND_PHASES else len(kernel), BAND_PHASES):
-        band = kernel[begin : begin + BAND_PHASES]
-        columns = band.any(0).nonzero()[:, 0]
-        first, last = int(columns[0]), int(columns[-1])
-        rows = slice(begin, begin + len(band))
-        bands.append((rows, first, band[:, first : last + 1].contiguous()))
-    return bands if all(weights.shape[1] <= down for _, _, weights in bands) else []
+
+    def __init__(self, kernel: np.ndarray, down: int) -> None:
+        up, size = kernel.shape
+        self.reach = (size - down) // 2
+        widest = size - down + -(-PRODUCT_PHASES * down // up) + 1
+        together = -(-widest // down)
+        self.step, self.num_phases = together * down, together * up
+        num_bands = -(-self.num_phases // PRODUCT_PHASES)
+        phases = np.zeros((num_bands * PRODUCT_PHASES, size - down + self.step))
+        for step in range(together):
+            columns = slice(step * down, step * down + size)
+            phases[step * up : (step + 1) * up, columns] = kernel
+        self.bands = [_band(phases, begin) for begin in range(0, len(phases), PRODUCT_PHASES)]
+        largest = max(weights.size for _, _, weights in self.bands)
+        self.steps = max(1, min(PRODUCT_STEPS, MAX_MULTIPLICATIONS // largest))
+        self.num_in, self.num_out = self.steps * self.step, self.steps * self.num_phases
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """Returns ``n · num_out`` samples of ``n · num_in + 2 · reach``."""
+        num = (len(samples) - 2 * self.reach) // self.num_in
+        out = np.empty((num, self.steps, len(self.bands) * PRODUCT_PHASES))
+        strides = tuple(8 * each for each in (self.num_in, self.step, 1))
+        for rows, first, weights in self.bands:
+            shape = (num, self.steps, len(weights))
+            seen = np.ndarray(shape, np.float64, samples, 8 * first, strides)
+            np.matmul(seen, weights, out=out[:, :, rows])
+        return out[:, :, : self.num_phases].reshape(-1)
 
 
-def _num_even(steps: int) -> int:
-    """Returns for how many steps products of bands add as one convolution does, to the bit.
+def _band(kernel: np.ndarray, begin: int) -> tuple[slice, int, np.ndarray]:
+    """Returns the phases of a band, its first column, and its weights ``(samples, phases)``."""
+    rows = slice(begin, begin + PRODUCT_PHASES)
+    columns = np.flatnonzero(kernel[rows].any(axis=0))
+    weights = kernel[rows, columns[0] : columns[-1] + 1]
+    return rows, int(columns[0]), np.ascontiguousarray(weights.T)
 
-    Matrix products take `EVEN_STEPS` columns at a time and add to each in turn. To the columns that
-    are left over they add in another order, which depends on where the band begins. (A single
-    column would be yet another case.)
-    """
-    left = steps % EVEN_STEPS
-    return max(0, steps - left - (EVEN_STEPS if left == 1 else 0))
+
+@functools.lru_cache(maxsize=8)
+def _convolution(up: int, down: int) -> Convolution:
+    return Convolution(_kernel(up, down), down)
+
+
+@functools.lru_cache(maxsize=8)
+def _convolution_of_torchaudio(up: int, down: int) -> Convolution:
+    from torchaudio.transforms import Resample
+
+    kernel = Resample(down, up, dtype=torch.float64, **KAISER_BEST).kernel[:, 0].numpy()
+    margin = (down + 2 * _torchaudio_reach(up, down) - kernel.shape[1]) // 2
+    return Convolution(np.pad(kernel, ((0, 0), (margin, margin))), down)
+
+
+def _torchaudio_reach(up: int, down: int) -> int:
+    """Returns how many samples before and after a step its samples may depend on: whole steps."""
+    zeros, rolloff = KAISER_BEST["lowpass_filter_width"], KAISER_BEST["rolloff"]
+    steps: float = zeros / (min(up, down) * rolloff)
+    return math.ceil(steps) * down
 
 
 def _streamed(
-    blocks: Iterator[np.ndarray],
-    from_hz: int,
-    to_hz: int,
-    reach: int,
-    convolved: Convolution,
+    blocks: Iterator[np.ndarray], from_hz: int, to_hz: int, convolution: Convolution
 ) -> Iterator[np.ndarray]:
     """Yields what a convolution makes of a stream.
 
-    Args:
-        blocks: of any length.
-        from_hz: rate of the blocks.
-        to_hz: rate of what is yielded.
-        reach: how many samples before and after a step of ``down`` samples its ``up`` samples
-            depend on.
-        convolved: with a margin of ``2 · reach``.
+    Products begin at fixed samples of the stream and always have the same size. So the order in
+    which they add up, and with it the last bit, does not depend on where blocks begin and end.
     """
-    up, down = _ratio(from_hz, to_hz)
-    steps_per_block = max(1, int(BLOCK_S * math.gcd(from_hz, to_hz)))
-    buffer = np.zeros(reach, np.float64)
-    received = sent = 0
+    reach, num_in, num_out = convolution.reach, convolution.num_in, convolution.num_out
+    least = max(BLOCK_S * from_hz, num_in + reach)
+    held = [np.zeros(reach)]
+    received = sent = num_held = 0
     for block in blocks:
-        received += len(block)
-        buffer = np.concatenate([buffer, block.astype(np.float64, copy=False)])
-        steps = (len(buffer) - 2 * reach) // down
-        if steps < steps_per_block:
+        held.append(block)
+        received, num_held = received + len(block), num_held + len(block)
+        if num_held < least:
             continue
-        yield _computed(convolved, buffer[: steps * down + 2 * reach])
-        buffer, sent = buffer[steps * down :], sent + steps * up
-    total = received * to_hz // from_hz
-    steps = -(-(total - sent) // up)
-    if steps > 0:
-        rest = np.zeros(steps * down + 2 * reach, np.float64)
+        buffer = np.concatenate(held, dtype=np.float64)
+        num = (len(buffer) - 2 * reach) // num_in
+        yield convolution(buffer[: num * num_in + 2 * reach])
+        held, num_held = [buffer[num * num_in :]], 0
+        sent += num * num_out
+    buffer = np.concatenate(held, dtype=np.float64)
+    missing = received * to_hz // from_hz - sent
+    if missing > 0:
+        rest = np.zeros(-(-missing // num_out) * num_in + 2 * reach)
         rest[: min(len(buffer), len(rest))] = buffer[: len(rest)]
-        yield _computed(convolved, rest)[: total - sent]
-
-
-def _computed(convolved: Convolution, samples: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        return convolved(torch.from_numpy(samples)).numpy()
+        yield convolution(rest)[:missing]
 
 
 def _ratio(from_hz: int, to_hz: int) -> tuple[int, int]:
@@ -223,7 +190,6 @@ def _reach(up: int, down: int) -> int:
     return -(-NUM_ZEROS * TABLE_STEPS // step) + 1
 
 
-@functools.lru_cache(maxsize=8)
 def _kernel(up: int, down: int) -> np.ndarray:
     """Returns ``(up, down + 2 * reach)``: the weights of each output phase on its step's input."""
     scale = min(1.0, up / down)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 import torchaudio
 
 from avca_pipeline.media import resample
-from avca_pipeline.media.resample import KAISER_BEST, resampled_by_torchaudio
+from avca_pipeline.media.resample import KAISER_BEST, resampled, resampled_by_torchaudio
 
 
 @pytest.mark.parametrize(
@@ -53,5 +57,39 @@ def test_every_weight_of_the_kernel_counts(from_hz: int) -> None:
     signal = np.random.default_rng(0).standard_normal(50 * down)
     padded = np.pad(signal, reach)
     inputs = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[1])[::down]
-    found = np.concatenate(list(resample.resampled(iter([signal]), from_hz, 16_000)))
+    found = np.concatenate(list(resampled(iter([signal]), from_hz, 16_000)))
     np.testing.assert_allclose(found, (inputs @ kernel.T).reshape(-1), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("from_hz", [44_100, 48_000, 8_000, 192_000, 11_005])
+@pytest.mark.parametrize("resampler", [resampled, resampled_by_torchaudio])
+def test_where_a_stream_is_cut_does_not_change_a_bit(
+    resampler: resample.Resampler, from_hz: int
+) -> None:
+    """Of 11,005 Hz, the samples that one product stands for last 3.2 s."""
+    signal = np.random.default_rng(0).standard_normal(round(7.3 * from_hz))
+    whole = np.concatenate(list(resampler(iter([signal]), from_hz, 16_000)))
+    for length in (777, from_hz // 2, 3 * from_hz + 1):
+        blocks = iter(np.split(signal, range(length, len(signal), length)))
+        found = np.concatenate(list(resampler(blocks, from_hz, 16_000)))
+        np.testing.assert_array_equal(found, whole)
+
+
+COUNT_THREADS = """
+import os
+import numpy as np
+from avca_pipeline.media.resample import resampled
+for rate in (44_100, 48_000, 192_000):
+    child = os.fork()  # which has none of the threads of its parent, as a decode worker
+    if not child:
+        list(resampled(iter([np.ones(3 * rate)]), rate, 16_000))
+        os._exit(len(os.listdir("/proc/self/task")))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end=" ")
+"""
+
+
+def test_no_threads_are_started_for_products() -> None:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "4"}
+    command = [sys.executable, "-c", COUNT_THREADS]
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert found.stdout == "1 1 1 "
