@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -98,3 +100,18 @@ def test_files_that_cannot_be_read_cost_their_picture(
 def test_thumbnails_can_be_switched_off() -> None:
     assert parse(tiny()).report.thumbnails
     assert not parse(tiny(report={"thumbnails": False})).report.thumbnails
+
+
+def test_the_decoder_is_imported_once_for_all_clips(movie: Path) -> None:
+    # In a new process: this one has imported it.
+    made = (
+        "from pathlib import Path\n"
+        "from avca_pipeline.reporting.thumbnails import Stretch, thumbnails\n"
+        f"media = {{('d', str(n)): Stretch(Path({str(movie)!r}), n) for n in range(3)}}\n"
+        "print(len(thumbnails(media, media)))"
+    )
+    command = [sys.executable, "-X", "importtime", "-c", made]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "3\n"
+    imported = [line.split("|")[-1].strip() for line in done.stderr.splitlines()]
+    assert imported.count("av") == 1
