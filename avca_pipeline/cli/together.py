@@ -74,13 +74,16 @@ def read(path: Path) -> list[Member]:
 class Together:
     """Runs commands, each one after those that it needs.
 
+    Of those that can start, the one with most commands in a row behind it starts first. So all
+    trainings of stage 1 precede those of stage 2, and no core is left with a whole run at the end.
+
     If one fails, those that need it are left out, and the others run. What a command has made is
     kept by a second name, because Snakemake removes all results of a job that fails or is killed.
 
     Attributes:
         members: the commands.
         num_processes: how many run at a time.
-        waiting: numbers of those that have not begun.
+        waiting: numbers of those that have not begun, in the order in which they may.
         succeeded: numbers of those that have.
         running: number and process of those at work, by what tells of their end.
         errors: of those that failed.
@@ -94,7 +97,11 @@ class Together:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.waiting = list(range(len(self.members)))
+        behind = [0] * len(self.members)
+        for number, member in reversed(list(enumerate(self.members))):
+            for earlier in member.after:
+                behind[earlier] = max(behind[earlier], behind[number] + 1)
+        self.waiting = sorted(range(len(self.members)), key=lambda number: -behind[number])
         self.options = [parser(COMMANDS).parse_args(each.arguments) for each in self.members]
 
     def run(self) -> None:

@@ -63,13 +63,16 @@ def test_a_failure_costs_what_needs_it_and_nothing_else(
 
 
 class Counting(dict[Any, Any]):
-    """The commands at work, and how many of them there were at most."""
+    """The commands at work, how many of them there were at most, and in which order they came."""
 
-    most = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.most, self.order = 0, list[int]()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, value)
         self.most = max(self.most, len(self))
+        self.order.append(value[0])
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
@@ -80,6 +83,17 @@ def test_as_many_run_at_a_time_as_there_may_be(tmp_path: Path, num_processes: in
     together.Together(members, num_processes, running=running).run()
     assert running.most == num_processes
     assert all((tmp_path / f"{name}.json").exists() for name in ("first", "second", "third"))
+
+
+def test_what_most_others_wait_for_comes_first(tmp_path: Path) -> None:
+    history, running = tmp_path / "history.json", Counting()
+    training.write_history(history, history_of("a", 1, 0.1, 0.4))
+    after: list[tuple[int, ...]] = [(), (0,), (1,), (), (3,), ()]
+    members = [
+        Member(selecting(tmp_path, str(n), history), needed) for n, needed in enumerate(after)
+    ]
+    together.Together(members, 1, running=running).run()
+    assert running.order == [0, 1, 3, 2, 4, 5]
 
 
 def test_what_is_finished_is_kept_until_a_run_ends_well(tmp_path: Path) -> None:
