@@ -73,8 +73,8 @@ def config(features: Path, options: argparse.Namespace, runs_per_job: int) -> di
         "names": str(lists.class_split(root, "UCF") / "ucf_w2v_class_names.csv"),
     }
     short = {"epochs": options.epochs, "batches_per_epoch": options.batches}
-    return {
-        "runs_per_job": runs_per_job,
+    together = {} if runs_per_job == 1 else {"runs_per_job": runs_per_job}
+    return together | {
         "datasets": {"ucf": published},
         "imported": {
             name: {"modality": name, "path": str(features)} for name in ("video", "audio")
@@ -104,13 +104,18 @@ def measured(folder: Path, checkout: Path, content: dict[str, Any], cores: int) 
         "PYTHONPATH": os.pathsep.join(part for part in found if part),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+    # With it, each start of a program would compile torch and the rest again.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(checkout / "workflow" / "Snakefile"),
         "--directory", str(folder), "--configfile", str(folder / "config.yaml"),
         "--cores", str(cores), "all",
     ]  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # Python finds what lies in the current folder first, which must not be this checkout.
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
