@@ -92,6 +92,7 @@ def thumbnails(clips: Iterable[ClipKey], media: Mapping[ClipKey, Stretch]) -> di
         if stretch is None or not stretch.path.is_file():
             continue
         import av  # noqa: F401 - once, and not in each child
+
         try:
             jpeg = in_child.read(stretch.path, functools.partial(_jpeg, middle_s=stretch.middle_s))
         except FormatError:
