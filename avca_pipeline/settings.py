@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
+import inspect
+import itertools
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
@@ -58,9 +63,9 @@ class PluginSettings(BaseModel):
     Nothing (``null``, an empty value in YAML) stands for settings that all have their defaults.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    # Without pydantic's own way to read the texts: it reads the source of all settings whenever a
+    # program starts, which takes a fifth of the time before the program's work.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -249,9 +254,37 @@ def nearest(name: object, choices: Iterable[str]) -> str:
     return f"there are: {', '.join(names[:MAX_NAMES]) or 'none'}{rest}"
 
 
+@functools.cache
+def descriptions(settings: type[BaseModel]) -> dict[str, str]:
+    """Returns what the fields of a model are for, as far as it is written in the source.
+
+    That is the description that a field is given, or else the text below it.
+    """
+    texts: dict[str, str] = {}
+    for base in reversed(settings.__mro__):
+        if base is not BaseModel and issubclass(base, BaseModel):
+            texts |= _texts_below_fields(base)
+    given = {key: field.description for key, field in settings.model_fields.items()}
+    return {key: text for key in given if (text := given[key] or texts.get(key))}
+
+
+def _texts_below_fields(model: type[BaseModel]) -> dict[str, str]:
+    """Returns the texts below the fields that a class itself has; none if it has no source."""
+    try:
+        (written,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    texts: dict[str, str] = {}
+    for pair in itertools.pairwise(getattr(written, "body", [])):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(key)), ast.Expr(ast.Constant(str(text))):
+                texts[key] = inspect.cleandoc(text)
+    return texts
+
+
 def first_sentence(settings: type[BaseModel], key: str) -> str:
     """Returns what a key is for, to end an error message with."""
-    description = settings.model_fields[key].description or "see the documentation"
+    description = descriptions(settings).get(key, "see the documentation")
     words = " ".join(description.split())
     sentence = words.partition(". ")[0].replace("``", "").removesuffix(".")
     is_abbreviation = sentence[:2].isupper()

@@ -13,6 +13,7 @@ from typing import Any
 from avca_pipeline import __version__
 from avca_pipeline.artifacts.text_files import parse_json
 from avca_pipeline.requests import Request
+from avca_pipeline.settings import descriptions
 
 DESCRIPTION = """\
 Audio-visual zero-shot learning, from raw video to a table of results.
@@ -165,6 +166,18 @@ LOG = Option(
 )
 
 
+class _Part(argparse.ArgumentParser):
+    """The parser of one command, whose help says what the keys of its request mean."""
+
+    request: type[Request] | None = None
+
+    def format_help(self) -> str:
+        """Returns the help; the texts of the keys are read only for it."""
+        if self.request is not None:
+            self.epilog = _keys_in_words(self.request)
+        return super().format_help()
+
+
 def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     whole = argparse.ArgumentParser(
@@ -179,17 +192,19 @@ def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
         version=f"%(prog)s {__version__}",
         help="show the version and exit",
     )
-    parts = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parts = whole.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Part
+    )
     for command in commands:
         sentence = command.help[0].upper() + command.help[1:] + "."
         part = parts.add_parser(
             command.name,
             help=command.help,
             description=textwrap.fill(sentence),
-            epilog=_keys_in_words(command.request) if command.request else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             fromfile_prefix_chars="@" if command.has_arguments_file else None,
         )
+        part.request = command.request
         part.set_defaults(declared=command)
         for option in _all_options(command):
             flag = option.name if option.is_positional else f"--{option.name}"
@@ -201,11 +216,11 @@ def _keys_in_words(request: type[Request]) -> str:
     """Returns what the keys of a request mean, a paragraph for each."""
     paragraphs = [
         textwrap.fill(
-            f"{name:<20}  {' '.join((field.description or '').split())}",
+            f"{name:<20}  {' '.join(text.split())}",
             initial_indent="  ",
             subsequent_indent=" " * 24,
         )
-        for name, field in request.model_fields.items()
+        for name, text in descriptions(request).items()
     ]
     return "\n".join(["keys of --settings:", *paragraphs])
 

@@ -237,8 +237,6 @@ def _joined(keys: type[EntryKeys], settings: type[PluginSettings]) -> type[Entry
         settings.__name__,
         __base__=bases,
         __doc__=settings.__doc__,
-        # Reading docstrings from source takes longest; the base classes have theirs already.
-        __cls_kwargs__={"use_attribute_docstrings": False},
     )
     return cast("type[EntryKeys]", joined)
 

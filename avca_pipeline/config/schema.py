@@ -19,6 +19,7 @@ from avca_pipeline.config.names import MAX_NAME, NAME
 from avca_pipeline.config.sections import Applied, Experiment, FeatureSet, ImportedFeatures
 from avca_pipeline.config.typed import Config
 from avca_pipeline.registry import Kind
+from avca_pipeline.settings import descriptions
 
 Schema = dict[str, Any]
 
@@ -62,6 +63,9 @@ class _Generator(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
         """Returns the schema of settings; an empty value stands for settings with defaults."""
         written = super().model_schema(schema)
+        model: type[BaseModel] = schema["cls"]
+        for key, text in descriptions(model).items():
+            written["properties"][key]["description"] = text
         return written if written.get("required") else written | {"type": ["object", "null"]}
 
     def int_schema(self, schema: core_schema.IntSchema) -> Schema:

@@ -18,6 +18,7 @@ from avca_pipeline.artifacts.run import Run
 from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.cli.options import Command, parser
 from avca_pipeline.requests import ReportedDataset, ReportedRun, ReportRequest
+from avca_pipeline.settings import descriptions
 from avca_pipeline.stages import VERSIONS
 from tests.conftest import REPOSITORY
 
@@ -74,8 +75,27 @@ def test_each_option_has_a_help_text(command: Command, capsys: pytest.CaptureFix
         assert action.help, action.dest
         assert " ".join(str(action.help).split()) in text
     if command.request is not None:
-        for key, field in command.request.model_fields.items():
-            assert " ".join(f"{key} {field.description}".split()) in text
+        for key in command.request.model_fields:
+            words = descriptions(command.request)[key]
+            assert " ".join(f"{key} {words}".split()) in text
+
+
+@pytest.mark.parametrize(("option", "is_read"), [("--version", False), ("--help", True)])
+def test_texts_of_keys_are_read_from_the_source_when_they_are_shown(
+    option: str, *, is_read: bool
+) -> None:
+    """And at no other time: each job of a workflow starts a command."""
+    script = (
+        "import atexit, linecache, sys\n"
+        "atexit.register(lambda: print(*linecache.cache, sep='\\n'))\n"
+        "from avca_pipeline.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    words = ["select", option] if is_read else [option]
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    read = [line for line in done.stdout.splitlines() if line.endswith(".py")]
+    assert any(Path(line).name == "requests.py" for line in read) == is_read
 
 
 def report_request(num_runs: int) -> ReportRequest:

@@ -17,6 +17,7 @@ from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.planning.requests import Requests
 from avca_pipeline.requests import PluginUse, ReportedDataset, ReportedRun, Request
+from avca_pipeline.settings import descriptions
 from avca_pipeline.stages import VERSIONS
 
 SHARD = "00000-of-00003"
@@ -186,9 +187,8 @@ def test_every_key_of_a_request_is_described() -> None:
     kinds = [*every_model(Request), PluginUse, ReportedRun, ReportedDataset]
     assert len(kinds) > 13
     for kind in kinds:
-        for name, field in kind.model_fields.items():
-            assert field.description, (kind, name)
-            assert field.description.endswith(".")
+        assert descriptions(kind).keys() == kind.model_fields.keys(), kind
+        assert all(text.endswith(".") for text in descriptions(kind).values())
 
 
 @pytest.mark.parametrize(
