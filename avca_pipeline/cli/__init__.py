@@ -8,7 +8,9 @@ The workflow fills it in, so that a line pasted from a log runs by itself.
 from __future__ import annotations
 
 import argparse
+import atexit
 import errno
+import gc
 import logging
 import os
 import sys
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 1 for an error that a user can correct."""
+    skip_the_last_collection()
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = parser(COMMANDS).parse_args(separated(words))
     _need_no_home()
@@ -55,6 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     return 0
+
+
+def skip_the_last_collection() -> None:
+    """Keeps the garbage collector from all objects of this process when the process ends.
+
+    Python would look through all that was imported once more, which takes 0.4 s with torch.
+    """
+    atexit.register(gc.freeze)
 
 
 def separated(words: list[str]) -> list[str]:

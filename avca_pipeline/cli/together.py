@@ -176,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own.add_argument("--processes", type=positive, default=1, help="how many run at a time")
     own.add_argument("--log", type=Path, help="file to which all lines are written as well")
     options = own.parse_args(arguments)
+    cli.skip_the_last_collection()
     logs.show_on_screen()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with logs.copied_to(options.log):

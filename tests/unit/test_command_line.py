@@ -98,6 +98,18 @@ def test_texts_of_keys_are_read_from_the_source_when_they_are_shown(
     assert any(Path(line).name == "requests.py" for line in read) == is_read
 
 
+def test_what_was_imported_is_not_collected_when_a_command_ends() -> None:
+    script = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print('left out:', gc.get_freeze_count()))\n"
+        "from avca_pipeline.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", script, "list", "models"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split("left out:")[1]) > 10_000
+
+
 def report_request(num_runs: int) -> ReportRequest:
     runs = [Run("d", "s", "f", "t", "m", seed) for seed in range(num_runs)]
     names = [f"learning_rate=0.{number}" for number in range(10)]
