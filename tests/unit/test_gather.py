@@ -159,6 +159,7 @@ def table_of(clips: list[dict[str, Any]], lost: dict[str, str], *, has_media: bo
         rejected=lost,
         attributes={"backbone": "drawn", "weights": "random:0"},
         media=[clip["media"] for clip in clips] if has_media else (),
+        window_s=1.5,
         hop_s=0.5,
         windows=windows,
     )
