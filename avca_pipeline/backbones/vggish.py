@@ -218,8 +218,9 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
     real, imaginary = spectrum.real, spectrum.imag
     # A third of the time of `abs`, which guards against numbers whose squares float64 cannot hold.
     magnitudes = torch.addcmul(real * real, imaginary, imaginary).sqrt_()
-    mel = [magnitudes[..., part] @ weights for part, weights in _mel_bands(samples.device)]
-    return torch.cat(mel, dim=-1).add_(LOG_OFFSET).log_().float()
+    # Bands by frames: MKL takes half as long for that as for frames by bands.
+    mel = [weights @ magnitudes[..., part].mT for part, weights in _mel_bands(samples.device)]
+    return torch.cat(mel, dim=-2).add_(LOG_OFFSET).log_().float().mT.contiguous()
 
 
 def embed_log_mel(network: torch.nn.Module, examples: torch.Tensor) -> torch.Tensor:
@@ -246,15 +247,16 @@ def quantised(network: torch.nn.Module, embedded: torch.Tensor) -> torch.Tensor:
 def _mel_bands(device: torch.device) -> list[tuple[slice, torch.Tensor]]:
     """Returns `mel_matrix` as float64 on a device; see `nn.constants` for why it stays there.
 
-    Several bands together, each time with the frequencies that are in them: most of the matrix is
-    zeros.
+    Most of it is zeros: of some bands together, the frequencies that are in them, and the weights
+    ``(bands, frequencies)``.
     """
     parts = []
     with torch.inference_mode(False):
         for bands in np.split(mel_matrix(), NUM_BANDS // GROUPED_BANDS, axis=1):
             rows = np.flatnonzero(bands.any(axis=1))
             part = slice(int(rows[0]), int(rows[-1]) + 1)
-            parts.append((part, torch.from_numpy(bands[part]).to(device, torch.float64)))
+            weights = np.ascontiguousarray(bands[part].T, np.float64)
+            parts.append((part, torch.from_numpy(weights).to(device)))
     return parts
 
 
