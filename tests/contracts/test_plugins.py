@@ -30,7 +30,7 @@ from avca_pipeline.models import (
     Windows,
 )
 from avca_pipeline.nn.adam import Adam
-from avca_pipeline.settings import PluginSettings
+from avca_pipeline.settings import PluginSettings, descriptions
 from avca_pipeline.training.fit import fit
 from tests.builders import labelled_clips, over_time
 from tests.fasttext_model import train
@@ -63,8 +63,7 @@ def test_plugin_says_what_it_is_and_what_its_settings_mean(kind: registry.Kind, 
     assert issubclass(module.Settings, PluginSettings)
     assert module.__doc__
     assert module.Settings.__doc__
-    for key, field in module.Settings.model_fields.items():
-        assert field.description, f"{key} is not described"
+    assert descriptions(module.Settings).keys() == module.Settings.model_fields.keys()
 
 
 def test_an_unknown_plugin_is_refused_with_the_nearest() -> None:
