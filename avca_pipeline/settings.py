@@ -7,7 +7,6 @@ import difflib
 import functools
 import inspect
 import itertools
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
@@ -269,11 +268,18 @@ def descriptions(settings: type[BaseModel]) -> dict[str, str]:
 
 
 def _texts_below_fields(model: type[BaseModel]) -> dict[str, str]:
-    """Returns the texts below the fields that a class itself has; none if it has no source."""
+    """Returns the texts below the fields that a class itself has; none if it has no source.
+
+    Of several classes of one name in a module, Python finds the source of the first.
+    """
     try:
-        (written,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+        source = inspect.getsource(model)
+        # Lines of a text may begin further left than the class.
+        is_inside = source[:1].isspace()
+        (written,) = ast.parse(f"if True:\n{source}" if is_inside else source).body
     except (OSError, TypeError, SyntaxError):
         return {}
+    (written,) = written.body if isinstance(written, ast.If) else (written,)
     texts: dict[str, str] = {}
     for pair in itertools.pairwise(getattr(written, "body", [])):
         match pair:

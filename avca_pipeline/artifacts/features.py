@@ -176,10 +176,10 @@ def read(path: Path, *, with_windows: bool = False, most_bytes: float = math.inf
         raise FormatError(
             f"{path}: {len(value.clip_ids)} clips but features {value.features.shape}"
         )
-    for name in ("num_windows", "is_padded"):
-        shape = getattr(value, name).shape
-        if shape != (len(value.clip_ids),):
-            raise FormatError(f"{path}: {len(value.clip_ids)} clips but {name} {shape}")
+    columns = {"num_windows": value.num_windows, "is_padded": value.is_padded, **value.notes}
+    for name, column in columns.items():
+        if column.shape != (len(value.clip_ids),):
+            raise FormatError(f"{path}: {len(value.clip_ids)} clips but {name} {column.shape}")
     if not _are_finite(value.features):
         raise FormatError(f"{path}: has features that are not finite; delete it and extract again")
     if value.has_windows and with_windows:

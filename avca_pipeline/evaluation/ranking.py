@@ -32,7 +32,12 @@ def predictions_of(
         targets: ``(clips,)``, the column of each clip's own class.
         is_unseen: ``(classes,)``.
         bias: added to the distance of every seen class.
+
+    Raises:
+        ValueError: all classes are seen, or all are unseen.
     """
+    if is_unseen.all() or not is_unseen.any():
+        raise ValueError("there must be seen and unseen classes")
     classes = list(zip(class_names, is_unseen.tolist(), strict=True))
     zsl = distances.gzsl if distances.zsl is None else distances.zsl
     for first in range(0, len(clip_ids), BLOCK_CLIPS):

@@ -18,7 +18,7 @@ class FetchedColumns:
     Attributes:
         clip: ``(clips,)``, digests of the clip ids.
         has_file: ``(clips,)``, whether a clip is usable and the SHA-256 of its file is known.
-        content: ``(clips,)``, digests of the SHA-256; of nothing where there is no file.
+        content: ``(clips,)``, digests of the SHA-256; of the status where there is no file.
         lost: id of each clip that is not usable to the reason.
     """
 
@@ -36,7 +36,7 @@ class FetchedColumns:
         for row in rows:
             is_usable = row.status == OK
             clip_ids.add(row.clip_id)
-            contents.add(row.sha256 if is_usable else "")
+            contents.add(row.sha256 if is_usable else row.status)
             has_file.append(is_usable and bool(row.sha256))
             if not is_usable:
                 lost[row.clip_id] = known.setdefault(row.reason, row.reason)

@@ -27,6 +27,8 @@ KAISER_BETA = 12.984585247040012
 
 # Beyond this the phases of an odd rate (44,099 Hz) no longer fit into a sensible kernel.
 MAX_KERNEL_ELEMENTS = 8_000_000
+# Beyond this the matrix of steps that are taken together, of which a very low rate needs many.
+MAX_MATRIX_ELEMENTS = 24_000_000
 BLOCK_S = 2.0
 
 # Steps and phases of one matrix product. NumPy's OpenBLAS starts threads for products of more
@@ -90,8 +92,7 @@ class Convolution:
     def __init__(self, kernel: np.ndarray, down: int) -> None:
         up, size = kernel.shape
         self.reach = (size - down) // 2
-        widest = size - down + -(-PRODUCT_PHASES * down // up) + 1
-        together = -(-widest // down)
+        together = _steps_together(up, down, self.reach)
         self.step, self.num_phases = together * down, together * up
         num_bands = -(-self.num_phases // PRODUCT_PHASES)
         phases = np.zeros((num_bands * PRODUCT_PHASES, size - down + self.step))
@@ -181,7 +182,15 @@ def _ratio(from_hz: int, to_hz: int) -> tuple[int, int]:
 
 
 def _fits(up: int, down: int, reach: int) -> bool:
-    return up * (down + 2 * reach) <= MAX_KERNEL_ELEMENTS
+    together = _steps_together(up, down, reach)
+    is_small = up * (down + 2 * reach) <= MAX_KERNEL_ELEMENTS
+    return is_small and together * up * (together * down + 2 * reach) <= MAX_MATRIX_ELEMENTS
+
+
+def _steps_together(up: int, down: int, reach: int) -> int:
+    """Returns in how many steps what a band of phases depends on ends before the next one's."""
+    widest = 2 * reach + -(-PRODUCT_PHASES * down // up) + 1
+    return -(-widest // down)
 
 
 def _reach(up: int, down: int) -> int:

@@ -18,7 +18,7 @@ goes on as well.
 that cannot be decoded are left out and their time is a gap (``damaged`` if they are more than a
 tenth of the clip's packets); a file may end up to a tenth before the time that its header or index
 announces (``truncated`` beyond that). What announces nothing, such as MPEG-TS, ends where it ends.
-Nothing is known of pictures that are not decoded because nobody is shown them, see `skipping`.
+Pictures that nobody is shown are decoded as well as soon as damage shows, see `skipping`.
 
 Gaps, jumps and lost packets are counted in the clip's `notes`.
 """
@@ -38,7 +38,7 @@ from avca_pipeline.media.container import best_stream, opened, start_s, streams
 from avca_pipeline.media.jumps import Clock, may_jump
 from avca_pipeline.media.packets import demuxed, is_damage, later_pictures, later_sound, with_end
 from avca_pipeline.media.placing import AviPictureTimes, Grid
-from avca_pipeline.media.skipping import IsCovered, Skipping
+from avca_pipeline.media.skipping import DecodeAgain, IsCovered, Skipping
 
 # Frames and where on the line they begin, where that is known.
 Timed: TypeAlias = Generator[tuple[Any, float | None], None, None]
@@ -95,7 +95,21 @@ class Track:
         """Yields frames and their time on the line, from the one on show at ``begin_s`` on.
 
         Earlier ones may come before it. What comes is what decoding the whole file would give.
+        `LeftOut` stands for each picture that was not decoded because nobody is shown it.
         """
+        num_jumps, num_damaged = notes.current().num_jumps, notes.current().num_damaged
+        num_yielded = 0
+        try:
+            for timed in self._decoded(begin_s):
+                num_yielded += 1
+                yield timed
+        except DecodeAgain:
+            notes.current().num_jumps, notes.current().num_damaged = num_jumps, num_damaged
+            self.new_covered = lambda: None
+            with self._opened_again():
+                yield from itertools.islice(self._decoded(begin_s), num_yielded, None)
+
+    def _decoded(self, begin_s: float) -> Timed:
         self.begin_s = begin_s
         if begin_s > 0 and not self._begins_after(begin_s):
             before = dataclasses.replace(notes.current())
@@ -108,14 +122,20 @@ class Track:
             # The seek went too far, or to an unknown place: begin at the beginning.
             frames.close()
             notes.current().restore(before)
-            self._num_sent = self._num_damaged = 0
-            self.arrived_s, self.repeated_until_s = None, 0.0
-            with opened(self.path) as container:
-                self.container, self.stream = container, best_stream(container, self.kind)
-                self.prepare(self.stream)
+            with self._opened_again():
                 yield from self._frames(self._packets(0.0), is_start=True)
             return
         yield from self._frames(self._packets(0.0), is_start=True)
+
+    @contextlib.contextmanager
+    def _opened_again(self) -> Iterator[None]:
+        """Opens the file anew, of which nothing has been read then."""
+        self._num_sent = self._num_damaged = 0
+        self.arrived_s, self.repeated_until_s = None, 0.0
+        with opened(self.path) as container:
+            self.container, self.stream = container, best_stream(container, self.kind)
+            self.prepare(self.stream)
+            yield
 
     def shown_packets(self) -> Iterator[Any]:
         """Yields the packets of the whole file that hold something to show."""
@@ -198,10 +218,7 @@ class Track:
             yield packet
 
     def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
-        """Yields decoded frames with their times; what cannot be decoded is left out.
-
-        `LeftOut` stands for each picture that was not decoded because nobody is shown it.
-        """
+        """Yields decoded frames with their times; what cannot be decoded is left out."""
         context = self.stream.codec_context
         skipping = Skipping(context, None if self._has_no_time_stamps else self.new_covered())
         picture_times = AviPictureTimes(context, delay) if self._has_no_time_stamps else None
@@ -219,9 +236,9 @@ class Track:
             except Exception as error:
                 if not is_damage(error):
                     raise
+                skipping.stop()
                 if not forgiving:
                     self._lose()
-                skipping.stop()
                 continue
             if picture_times is not None:
                 picture_times.sent(packet)

@@ -8,7 +8,7 @@ stale.
 VERSIONS = {
     "manifest": 1,
     "fetch": 2,
-    "extract": 4,
+    "extract": 5,
     "import": 2,
     "gather": 3,
     "embed": 4,

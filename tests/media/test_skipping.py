@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ KINDS = {
     "pyramid.mp4": f"{H264} -x264-params bframes=3:b-pyramid=normal:b-adapt=0",
     "no-pyramid.mp4": f"{H264} -x264-params bframes=2:b-pyramid=none:b-adapt=0",
     "no-b.mp4": f"{H264} -bf 0",
+    "many-b.mp4": f"{H264} -x264-params bframes=8:b-pyramid=none:b-adapt=0",
+    "refresh.mp4": f"{H264} -x264-params bframes=3:intra-refresh=1:keyint=30",
     "open.mkv": f"{H264} -x264-params bframes=3:open-gop=1:keyint=20:b-adapt=0",
     "interlaced.ts": f"{H264} -flags +ilme+ildct -x264-params bframes=3:interlaced=1",
-    "stream.ts": f"{H264} -bf 3",
+    "stream.ts": f"{H264} -bf 3 -g 30",
     "gap.mp4": f"{H264} -bf 3 -vf select='not(between(n,40,70))*mod(n,7)' -fps_mode vfr",
     "slow.mp4": f"{H264} -bf 3 -r 7",
     "mpeg4.mp4": "-c:v mpeg4 -bf 2 -q:v 5",
@@ -35,6 +37,7 @@ KINDS = {
     "old.avi": "-c:v mpeg4 -vtag xvid -bf 2 -q:v 5",
     "h264.avi": f"{H264} -bf 2",
 }
+CUT_OFF = "cut-off-in-front.ts"
 STRETCHES = [(None, None), (0.5, 2.1), (1.37, None)]
 
 
@@ -44,14 +47,16 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     source = "-f lavfi -i testsrc2=s=64x48:r=30:d=4"
     for name, options in KINDS.items():
         ffmpeg(*source.split(), *options.split(), folder / name)
-    return {name: folder / name for name in KINDS}
+    stream = (folder / "stream.ts").read_bytes()
+    (folder / CUT_OFF).write_bytes(stream[len(stream) // 188 // 3 * 188 :])
+    return {name: folder / name for name in (*KINDS, CUT_OFF)}
 
 
 def decoded(path: Path, rate_hz: int, start: float | None, end: float | None) -> Any:
     """Returns the frames of a clip and what the notes say of it."""
     with taking_notes() as notes:
         shown = np.stack(list(frames(path, rate_hz, start, end, LIMITS)))
-    return shown, astuple(notes)
+    return shown, notes
 
 
 def timed(path: Path, rate_hz: int | None) -> Iterator[tuple[Any, float | None]]:
@@ -63,7 +68,7 @@ def timed(path: Path, rate_hz: int | None) -> Iterator[tuple[Any, float | None]]
         yield from track.decoded(0.0)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, CUT_OFF])
 def test_frames_and_notes_are_those_of_decoding_everything(
     clips: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +92,9 @@ def test_what_is_left_out_stands_where_it_would_be_shown(clips: dict[str, Path],
 
 @pytest.mark.parametrize("name", ["no-b.mp4", "interlaced.ts", "mpeg4.mp4", "h265.mp4", "h264.avi"])
 def test_all_is_decoded_where_nothing_can_be_left_out(clips: dict[str, Path], name: str) -> None:
-    assert not any(isinstance(frame, LeftOut) for frame, _ in timed(clips[name], 2))
+    num_frames = sum(1 for _ in timed(clips[name], None))
+    decoded_frames = [frame for frame, _ in timed(clips[name], 2) if not isinstance(frame, LeftOut)]
+    assert len(decoded_frames) == num_frames
 
 
 def test_a_frame_is_covered_by_a_later_one_of_its_tick_alone() -> None:
@@ -101,12 +108,14 @@ def test_a_frame_is_covered_by_a_later_one_of_its_tick_alone() -> None:
     assert not is_covered(1.25)  # of two that begin together, the second is shown
 
 
-def damaged(path: Path, folder: Path, number: int) -> Path:
-    """Writes a file of which the packet with this number holds zeros."""
+def damaged(path: Path, folder: Path, number: int, share: float = 1.0) -> Path:
+    """Writes a file of which the packet with this number holds zeros, at the end or everywhere."""
     with opened(path) as container:
         packet = [packet for packet in container.demux() if packet.size][number]
     content = bytearray(path.read_bytes())
-    content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    size = round(share * packet.size)
+    end = packet.pos + packet.size
+    content[end - size : end] = bytes(size)
     out = folder / f"{number}{path.suffix}"
     out.write_bytes(content)
     return out
@@ -121,9 +130,40 @@ def test_everything_is_decoded_after_damage(clips: dict[str, Path], tmp_path: Pa
     assert not any(found[-len(found) // 3 :])
 
 
-def test_each_tick_has_a_frame_wherever_the_damage_is(
-    clips: dict[str, Path], tmp_path: Path
+def both(path: Path, rate_hz: int) -> list[tuple[Any, ...]]:
+    """Returns frames and notes of a file, as they are and with everything decoded."""
+    found = []
+    for codecs in (skipping.CODECS, ()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(skipping, "CODECS", codecs)
+            found.append(decoded(path, rate_hz, None, None))
+    return found
+
+
+@pytest.mark.parametrize("name", ["pyramid.mp4", "many-b.mp4", "refresh.mp4"])
+@pytest.mark.parametrize("number", [5, 9, 10, 28, 33, 70])
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_frames_of_a_damaged_file_are_those_of_decoding_everything(
+    clips: dict[str, Path], tmp_path: Path, share: float, number: int, name: str
 ) -> None:
-    for number in range(30, 50):
-        shown, _ = decoded(damaged(clips["pyramid.mp4"], tmp_path, number), 2, None, None)
-        assert shown.shape == (8, 48, 64, 3)
+    """But that nobody notices damage in a picture that is not decoded."""
+    path = damaged(clips[name], tmp_path, number, share)
+    for rate_hz in (1, 4):
+        (shown, notes), (expected, expected_notes) = both(path, rate_hz)
+        assert np.array_equal(shown, expected)
+        assert replace(notes, num_damaged=expected_notes.num_damaged) == expected_notes
+        assert notes.num_damaged <= expected_notes.num_damaged
+
+
+@pytest.mark.parametrize("every", [7, 13, 40])
+def test_what_a_stream_has_lost_changes_nothing_else(
+    clips: dict[str, Path], tmp_path: Path, every: int
+) -> None:
+    content = clips["stream.ts"].read_bytes()
+    packets = [content[place : place + 188] for place in range(0, len(content), 188)]
+    path = tmp_path / "lost.ts"
+    path.write_bytes(b"".join(p for n, p in enumerate(packets) if n < 20 or n % every))
+    for rate_hz in (1, 4):
+        (shown, notes), (expected, expected_notes) = both(path, rate_hz)
+        assert np.array_equal(shown, expected)
+        assert notes == expected_notes

@@ -57,6 +57,13 @@ def test_ranks_and_ties_of_a_hand_made_case() -> None:
     assert (second.rank, second.rank_among_unseen) == (2, None)
 
 
+@pytest.mark.parametrize("is_unseen", [[True, True], [False, False]])
+def test_there_must_be_a_nearest_class_of_both_kinds(is_unseen: list[bool]) -> None:
+    distances = Distances(np.array([[1.0, 2.0]]))
+    with pytest.raises(ValueError, match="seen and unseen"):
+        list(predictions_of(distances, ["x"], ["a", "b"], np.array([0]), np.array(is_unseen), 0.0))
+
+
 @pytest.mark.parametrize("has_zsl", [False, True])
 def test_clips_of_all_blocks_are_ranked(has_zsl: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each clip by itself, with sorted lists; many distances are equal."""

@@ -105,6 +105,15 @@ def test_features_of_a_clip_that_was_not_fetched(world: Path) -> None:
         run(world, 1.0)
 
 
+def test_features_without_a_file_of_a_clip_that_is_lost(world: Path) -> None:
+    shard, table = world / f"c3d/{SHARDS[0]}.h5", world / f"fetched/{SHARDS[0]}.csv"
+    made, rows = features.read(shard), fetched.read(table)
+    features.write(shard, replace(made, media=["", *made.media[1:]]))
+    fetched.write(table, [FetchedClip(rows[0].clip_id, REJECTED, "away"), *rows[1:]])
+    with pytest.raises(PipelineError, match=f"clip '{SHARDS[0]} 0' were made from another file"):
+        run(world, 1.0)
+
+
 def test_where_nothing_is_known_of_media_they_are_not_compared(world: Path) -> None:
     for name in SHARDS:
         table = world / f"fetched/{name}.csv"

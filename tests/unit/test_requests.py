@@ -17,7 +17,7 @@ from avca_pipeline.cli.commands import COMMANDS
 from avca_pipeline.fetching.archive_members import MAX_BYTES
 from avca_pipeline.planning.requests import Requests
 from avca_pipeline.requests import PluginUse, ReportedDataset, ReportedRun, Request
-from avca_pipeline.settings import descriptions
+from avca_pipeline.settings import PluginSettings, descriptions
 from avca_pipeline.stages import VERSIONS
 
 SHARD = "00000-of-00003"
@@ -189,6 +189,18 @@ def test_every_key_of_a_request_is_described() -> None:
     for kind in kinds:
         assert descriptions(kind).keys() == kind.model_fields.keys(), kind
         assert all(text.endswith(".") for text in descriptions(kind).values())
+
+
+def test_texts_may_begin_left_of_their_class() -> None:
+    class Inside(PluginSettings):
+        first: int = 0
+        """What the first
+is for."""
+        second: int = 0
+        """What the second is for."""
+
+    expected = {"first": "What the first\nis for.", "second": "What the second is for."}
+    assert descriptions(Inside) == expected
 
 
 @pytest.mark.parametrize(

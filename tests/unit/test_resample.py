@@ -93,3 +93,21 @@ def test_no_threads_are_started_for_products() -> None:
     command = [sys.executable, "-c", COUNT_THREADS]
     found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert found.stdout == "1 1 1 "
+
+
+@pytest.mark.parametrize("way", [resampled, resampled_by_torchaudio])
+def test_a_low_rate_needs_no_large_matrix(way: resample.Resampler) -> None:
+    """As a damaged header may say it: at 1 Hz the matrix would take gigabytes."""
+    for cache in (resample._convolution, resample._convolution_of_torchaudio):
+        cache.cache_clear()
+    for from_hz in (1, 2, 3, 7):
+        found = np.concatenate(list(way(iter([np.ones(10)]), from_hz, 48_000)))
+        assert len(found) == pytest.approx(10 * 48_000 / from_hz, rel=0.01)
+    assert not resample._convolution.cache_info().currsize
+    assert not resample._convolution_of_torchaudio.cache_info().currsize
+
+
+@pytest.mark.parametrize("from_hz", [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000])
+def test_usual_rates_have_a_matrix(from_hz: int) -> None:
+    up, down = resample._ratio(from_hz, 16_000)
+    assert resample._fits(up, down, resample._reach(up, down))
