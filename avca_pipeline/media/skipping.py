@@ -50,22 +50,21 @@ class Skipping:
         context: of the decoder.
         is_covered: says of the times of packets, in their order, whether nobody is shown what is in
             them; ``None`` where that is not known.
+        begins_s: gives the time of a packet that has a time stamp.
     """
 
-    def __init__(self, context: Any, is_covered: IsCovered | None) -> None:
-        self.context, self.is_covered = context, is_covered
+    def __init__(
+        self, context: Any, is_covered: IsCovered | None, begins_s: Callable[[Any], float | None]
+    ) -> None:
+        self.context, self.is_covered, self.begins_s = context, is_covered, begins_s
         self.is_possible = is_covered is not None and context.name in CODECS
         self.may_begin = self.has_begun = False
         self.from_what = FROM_NONE
         self.newest = -(2**63)  # time stamp of a picture
         self.waiting: dict[int, LeftOut] = {}  # by time stamp; some are decoded all the same
 
-    def send(self, packet: Any | None, time_s: float | None) -> None:
-        """Gets the decoder ready for a packet.
-
-        Args:
-            packet: what is decoded next; ``None`` for the end.
-            time_s: of what is in it.
+    def send(self, packet: Any | None) -> None:
+        """Gets the decoder ready for a packet, or for the end.
 
         Raises:
             DecodeAgain: the packet is damaged.
@@ -75,8 +74,8 @@ class Skipping:
         self._leave_out(FROM_NONE)
         if packet is not None and packet.is_corrupt:
             self.stop()
-        elif packet is not None and None not in (packet.pts, time_s) and not packet.is_discard:
-            self._may_leave_out(packet, time_s)
+        elif packet is not None and packet.pts is not None and not packet.is_discard:
+            self._may_leave_out(packet)
 
     def stop(self) -> None:
         """Has everything decoded from here on.
@@ -106,7 +105,8 @@ class Skipping:
             if stamp < frame.pts:
                 yield left_out
 
-    def _may_leave_out(self, packet: Any, time_s: float | None) -> None:
+    def _may_leave_out(self, packet: Any) -> None:
+        time_s = self.begins_s(packet)
         assert self.is_covered is not None
         assert time_s is not None
         if self.is_covered(time_s) and self.may_begin:

@@ -220,7 +220,8 @@ class Track:
     def _frames(self, packets: Iterator[Any], *, is_start: bool, delay: int | None = None) -> Timed:
         """Yields decoded frames with their times; what cannot be decoded is left out."""
         context = self.stream.codec_context
-        skipping = Skipping(context, None if self._has_no_time_stamps else self.new_covered())
+        is_covered = None if self._has_no_time_stamps else self.new_covered()
+        skipping = Skipping(context, is_covered, self.begins_s)
         picture_times = AviPictureTimes(context, delay) if self._has_no_time_stamps else None
         forgiving = not is_start  # frames before the keyframe cannot be decoded
         for packet in with_end(packets):
@@ -230,7 +231,7 @@ class Track:
                     self.repeated_until_s = max(self.repeated_until_s, self.arrived_s or 0.0)
                     continue
                 self._num_sent += 1
-            skipping.send(packet, None if packet is None else self.begins_s(packet))
+            skipping.send(packet)
             try:
                 frames = context.decode(packet)
             except Exception as error:

@@ -68,17 +68,27 @@ def timed(path: Path, rate_hz: int | None) -> Iterator[tuple[Any, float | None]]
         yield from track.decoded(0.0)
 
 
+def both(
+    path: Path, rate_hz: int, start: float | None = None, end: float | None = None
+) -> list[tuple[Any, ...]]:
+    """Returns frames and notes of a file, as they are and with everything decoded."""
+    found = []
+    for codecs in (skipping.CODECS, ()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(skipping, "CODECS", codecs)
+            found.append(decoded(path, rate_hz, start, end))
+    return found
+
+
 @pytest.mark.parametrize("name", [*KINDS, CUT_OFF])
 def test_frames_and_notes_are_those_of_decoding_everything(
-    clips: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
+    clips: dict[str, Path], name: str
 ) -> None:
-    cases = [(rate_hz, *stretch) for rate_hz in (1, 4, 25) for stretch in STRETCHES]
-    found = [decoded(clips[name], *case) for case in cases]
-    monkeypatch.setattr(skipping, "CODECS", ())
-    for case, (shown, notes) in zip(cases, found, strict=True):
-        expected, expected_notes = decoded(clips[name], *case)
-        assert np.array_equal(shown, expected), case
-        assert notes == expected_notes, case
+    for rate_hz in (1, 4, 25):
+        for stretch in STRETCHES:
+            (shown, notes), (expected, expected_notes) = both(clips[name], rate_hz, *stretch)
+            assert np.array_equal(shown, expected), (rate_hz, stretch)
+            assert notes == expected_notes, (rate_hz, stretch)
 
 
 @pytest.mark.parametrize("name", ["pyramid.mp4", "stream.ts", "open.mkv", "gap.mp4"])
@@ -128,16 +138,6 @@ def test_everything_is_decoded_after_damage(clips: dict[str, Path], tmp_path: Pa
     assert notes.num_damaged == 1
     assert any(found[: len(found) // 3])
     assert not any(found[-len(found) // 3 :])
-
-
-def both(path: Path, rate_hz: int) -> list[tuple[Any, ...]]:
-    """Returns frames and notes of a file, as they are and with everything decoded."""
-    found = []
-    for codecs in (skipping.CODECS, ()):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(skipping, "CODECS", codecs)
-            found.append(decoded(path, rate_hz, None, None))
-    return found
 
 
 @pytest.mark.parametrize("name", ["pyramid.mp4", "many-b.mp4", "refresh.mp4"])
